@@ -1,0 +1,40 @@
+# Everything lives in .venv; `make serve` and `make test` need only Python 3.11+ and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: serve test check format setup bench clean
+
+serve: setup
+	$(BIN)/chinwag serve $(ARGS)
+
+test: setup
+	$(BIN)/python -m pytest $(ARGS)
+
+# Formatter, linter and the strict type checker.
+check: setup stubs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy -p chinwag
+	$(BIN)/mypy tests examples
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade -c constraints.txt pip setuptools wheel
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[dev]'
+	touch $@
+
+# A type checker does not follow package-dir mappings: these links give it `chinwag.engine` and so on.
+.PHONY: stubs
+stubs:
+	mkdir -p .stubs/chinwag
+	for part in engine http persistence benchmarks; do ln -sfn ../../$$part .stubs/chinwag/$$part; done
+
+clean:
+	rm -rf $(VENV) .stubs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,180 @@
+"""Fan-out: who hears of what, encoded once per wire format and written once per turn.
+
+A plain registry, not an actor: subscribing a user with a thousand rooms wakes nobody. It is used only from the event
+loop's thread, and nothing in it waits. Events are published in commit order over all rooms, so on every connection
+message ids rise strictly.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+
+from chinwag.engine.events import Audience, Event, MemberRemoved, RoomDeleted
+from chinwag.engine.ids import RoomId, UserId
+
+log = structlog.get_logger("chinwag.engine")
+
+
+class WireFormat(Protocol):
+    """How one kind of connection says things. Formats are compared by identity: make one object and share it."""
+
+    def encode(self, event: Event) -> bytes:
+        """The event ready to be written, framing included; b"" when this format has no such event."""
+        ...
+
+
+class Subscriber(Protocol):
+    """A session, as the fan-out sees it. `deliver` never waits and never changes the registry."""
+
+    user_id: UserId
+    wire: WireFormat
+
+    def deliver(self, data: bytes, events: list[Event]) -> None:
+        """Write `data`, or keep `events` for later while missed messages are still being replayed."""
+        ...
+
+
+S = TypeVar("S", bound=Subscriber)
+
+
+class Fanout(Generic[S]):
+    """Sessions by room and wire format, and by user."""
+
+    def __init__(self) -> None:
+        self._by_room: dict[RoomId, dict[WireFormat, dict[S, None]]] = {}
+        self._by_user: dict[UserId, dict[S, None]] = {}
+        self._rooms_of: dict[S, set[RoomId]] = {}
+        self.deliveries = 0
+        """Writes handed to sessions so far, one per session and turn."""
+        self.events = 0
+        """Events published so far."""
+
+    # --- who is there ---
+
+    def add(self, session: S) -> None:
+        """Make a session reachable as one of its user's."""
+        self._by_user.setdefault(session.user_id, {})[session] = None
+        self._rooms_of[session] = set()
+
+    def discard(self, session: S) -> None:
+        """Forget a session and all its subscriptions. Twice is fine."""
+        for room_id in tuple(self._rooms_of.pop(session, ())):
+            self._drop(session, room_id)
+        sessions = self._by_user.get(session.user_id)
+        if sessions is not None:
+            sessions.pop(session, None)
+            if not sessions:
+                del self._by_user[session.user_id]
+
+    def subscribe(self, session: S, room_id: RoomId) -> None:
+        """Let a session hear of a room from now on."""
+        self._rooms_of[session].add(room_id)
+        self._by_room.setdefault(room_id, {}).setdefault(session.wire, {})[session] = None
+
+    def unsubscribe(self, session: S, room_id: RoomId) -> None:
+        """Let a session hear no more of a room. Does nothing when it did not."""
+        rooms = self._rooms_of.get(session)
+        if rooms is not None and room_id in rooms:
+            rooms.remove(room_id)
+            self._drop(session, room_id)
+
+    def is_subscribed(self, session: S, room_id: RoomId) -> bool:
+        """Whether a session hears of a room."""
+        return room_id in self._rooms_of.get(session, ())
+
+    def sessions_of(self, user_id: UserId) -> tuple[S, ...]:
+        """All sessions of a user."""
+        return tuple(self._by_user.get(user_id, ()))
+
+    def __iter__(self) -> Iterator[S]:
+        """All sessions, as they are at this moment."""
+        return iter(tuple(self._rooms_of))
+
+    def __len__(self) -> int:
+        return len(self._rooms_of)
+
+    # --- what they hear ---
+
+    def publish(self, room_id: RoomId, events: Iterable[Event]) -> None:
+        """Deliver a turn's events in order: one write per session for each run of events with the same audience."""
+        run: list[Event] = []
+        for event in events:
+            if event.audience is Audience.ROOM:
+                run.append(event)
+                if isinstance(event, MemberRemoved | RoomDeleted):
+                    # What follows in this turn is not for who has just left.
+                    self._to_room(room_id, run)
+                    run = []
+                    self._end_subscriptions(room_id, event)
+            else:
+                if run:
+                    self._to_room(room_id, run)
+                    run = []
+                self._to_some(room_id, event)
+        if run:
+            self._to_room(room_id, run)
+
+    def _to_room(self, room_id: RoomId, run: list[Event]) -> None:
+        self.events += len(run)
+        by_wire = self._by_room.get(room_id)
+        if by_wire is None:
+            return
+        for wire, sessions in by_wire.items():
+            data = _encoded(wire, run)
+            if data:
+                self.deliveries += len(sessions)
+                for session in sessions:
+                    session.deliver(data, run)
+
+    def _to_some(self, room_id: RoomId, event: Event) -> None:
+        self.events += 1
+        encoded: dict[WireFormat, bytes] = {}
+        for session in self._audience(room_id, event):
+            wire = session.wire
+            data = encoded.get(wire)
+            if data is None:
+                data = encoded[wire] = _encoded(wire, (event,))
+            if data:
+                self.deliveries += 1
+                session.deliver(data, [event])
+
+    def _audience(self, room_id: RoomId, event: Event) -> list[S]:
+        if event.audience is Audience.OTHERS:
+            by_wire = self._by_room.get(room_id, {})
+            return [each for sessions in by_wire.values() for each in sessions if each.user_id != event.addressee]
+        sessions = self._by_user.get(event.addressee, {})
+        if event.audience is Audience.USER_IN_ROOM:
+            return [each for each in sessions if room_id in self._rooms_of[each]]
+        return list(sessions)
+
+    def _end_subscriptions(self, room_id: RoomId, event: MemberRemoved | RoomDeleted) -> None:
+        if isinstance(event, MemberRemoved):
+            for session in self.sessions_of(event.user_id):
+                self.unsubscribe(session, room_id)
+        else:
+            for sessions in tuple(self._by_room.get(room_id, {}).values()):
+                for session in tuple(sessions):
+                    self.unsubscribe(session, room_id)
+
+    def _drop(self, session: S, room_id: RoomId) -> None:
+        by_wire = self._by_room.get(room_id)
+        if by_wire is None:
+            return
+        sessions = by_wire.get(session.wire)
+        if sessions is not None:
+            sessions.pop(session, None)
+            if not sessions:
+                del by_wire[session.wire]
+                if not by_wire:
+                    del self._by_room[room_id]
+
+
+def _encoded(wire: WireFormat, events: Sequence[Event]) -> bytes:
+    """What a format makes of a run of events. A bug in one format must cost neither the other formats' sessions the
+    events, nor the room its turn, nor leave somebody subscribed who was removed."""
+    try:
+        return b"".join(map(wire.encode, events))
+    except Exception:
+        log.exception("events could not be encoded", wire=type(wire).__name__)
+        return b""

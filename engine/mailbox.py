@@ -1,0 +1,143 @@
+"""A bounded mailbox with one reader, and the envelopes that travel in it.
+
+Everything here runs on the event loop's thread between two checkpoints, so there is no lock. The reader is parked by
+`trio.lowlevel` itself and not by an event object: waking it is the most frequent act of a busy engine.
+"""
+
+from collections import deque
+from typing import Generic, Protocol, TypeVar
+
+import trio
+
+from chinwag.engine.errors import ActorStopped, EngineError, Overloaded
+
+C = TypeVar("C")
+C_contra = TypeVar("C_contra", contravariant=True)
+
+
+class ReplyTo(Protocol):
+    """Where the outcome of a command goes. Exactly one of the two is called, once, and must not raise or wait."""
+
+    def answer(self, value: object) -> None: ...
+
+    def refuse(self, error: EngineError) -> None: ...
+
+
+class Ask:
+    """The reply slot of an `ask`. An asker that gives up just leaves it: a late answer lands here and is dropped."""
+
+    __slots__ = ("_done", "_error", "_value")
+
+    def __init__(self) -> None:
+        self._done = trio.Event()
+        self._value: object = None
+        self._error: EngineError | None = None
+
+    def answer(self, value: object) -> None:
+        self._value = value
+        self._done.set()
+
+    def refuse(self, error: EngineError) -> None:
+        self._error = error
+        self._done.set()
+
+    async def result(self) -> object:
+        """Wait for the outcome: the answer, or the refusal raised."""
+        await self._done.wait()
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
+class Envelope(Generic[C]):
+    """A command and where its outcome goes (None: nobody waits). Settling it twice keeps the first outcome."""
+
+    __slots__ = ("_reply", "command", "settled")
+
+    def __init__(self, command: C, reply: ReplyTo | None = None) -> None:
+        self.command = command
+        self._reply = reply
+        self.settled = False
+
+    def answer(self, value: object) -> None:
+        """Give the command its answer, unless it has an outcome already."""
+        if not self.settled:
+            self.settled = True
+            if self._reply is not None:
+                self._reply.answer(value)
+
+    def refuse(self, error: EngineError) -> None:
+        """Give the command a refusal, unless it has an outcome already."""
+        if not self.settled:
+            self.settled = True
+            if self._reply is not None:
+                self._reply.refuse(error)
+
+
+class Mailbox(Generic[C]):
+    """A bounded queue of envelopes with one reader, which takes everything queued at once."""
+
+    __slots__ = ("_closed", "_limit", "_queue", "_reader", "_waiting_for_space", "name")
+
+    def __init__(self, name: str, limit: int) -> None:
+        """`limit`: how many envelopes it holds before `put` refuses."""
+        self.name = name
+        self._limit = limit
+        self._queue: deque[Envelope[C]] = deque()
+        self._reader: trio.lowlevel.Task | None = None
+        self._waiting_for_space = trio.lowlevel.ParkingLot()
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def put(self, envelope: Envelope[C]) -> None:
+        """Queue without waiting. Raises `Overloaded` when full, `ActorStopped` when closed."""
+        if self._closed:
+            raise ActorStopped(f"{self.name} has stopped")
+        if len(self._queue) >= self._limit:
+            raise Overloaded(f"the mailbox of {self.name} is full")
+        self._queue.append(envelope)
+        if self._reader is not None:
+            trio.lowlevel.reschedule(self._reader)
+            self._reader = None
+
+    async def wait_space(self) -> None:
+        """Return when the mailbox has room or is closed. It may be full again when the caller comes to `put`."""
+        await trio.lowlevel.checkpoint()  # always: who loops over `put` and this must not hold up the event loop
+        while len(self._queue) >= self._limit and not self._closed:
+            await self._waiting_for_space.park()
+
+    async def take(self) -> list[Envelope[C]]:
+        """Wait for something, then take all of it, in order. An empty list means: closed, and nothing is left."""
+        if not self._queue and not self._closed:
+            self._reader = trio.lowlevel.current_task()
+
+            def give_up(_: object) -> trio.lowlevel.Abort:
+                self._reader = None
+                return trio.lowlevel.Abort.SUCCEEDED
+
+            await trio.lowlevel.wait_task_rescheduled(give_up)
+        batch = list(self._queue)
+        self._queue.clear()
+        if self._waiting_for_space:
+            self._waiting_for_space.unpark_all()
+        return batch
+
+    def close(self) -> None:
+        """Take nothing more. The reader still gets what is queued."""
+        self._closed = True
+        self._waiting_for_space.unpark_all()
+        if self._reader is not None:
+            trio.lowlevel.reschedule(self._reader)
+            self._reader = None
+
+    def refuse_all(self, error: EngineError) -> None:
+        """Close, and refuse everything that nobody will read any more."""
+        self.close()
+        while self._queue:
+            self._queue.popleft().refuse(error)

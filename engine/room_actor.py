@@ -1,0 +1,177 @@
+"""The room actor: owns a room's state, mailbox and timers, and decides nothing (the rules are in `room_state`)."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import trio
+
+from chinwag.engine.actor import Actor, CommandCrashed
+from chinwag.engine.commands import PostMessage, RoomCommand
+from chinwag.engine.errors import EngineError, NotFound, Overloaded, StoreUnavailable
+from chinwag.engine.events import Event, MessagePosted
+from chinwag.engine.ids import RoomId, UserId, now_us
+from chinwag.engine.mailbox import Envelope
+from chinwag.engine.room_state import RECENT_MESSAGES, Outcome, RoomState, Timer
+from chinwag.engine.store import DuplicateKey, Store, Write, WriteRejected
+
+
+class Publisher(Protocol):
+    """Where a room's events go. Never waits."""
+
+    def publish(self, room_id: RoomId, events: list[Event]) -> None: ...
+
+
+class RoomStats:
+    """Counters that all rooms of an engine share."""
+
+    __slots__ = ("commands", "messages", "turns")
+
+    def __init__(self) -> None:
+        self.turns = 0
+        self.commands = 0
+        self.messages = 0
+
+
+class RoomActor(Actor[RoomCommand]):
+    """One chat room. Only this actor's task touches the state, so a turn needs no lock."""
+
+    def __init__(
+        self,
+        room_id: RoomId,
+        *,
+        store: Store,
+        publisher: Publisher,
+        new_id: Callable[[], int],
+        spawn: Callable[..., None],
+        stats: RoomStats,
+    ) -> None:
+        """`spawn` starts a task beside the actor (for timers). `stats` is shared by all rooms of an engine."""
+        super().__init__(f"room {room_id}")
+        self.room_id = room_id
+        self.busy = False
+        self.last_turn = trio.current_time()
+        self._store = store
+        self._publisher = publisher
+        self._new_id = new_id
+        self._spawn = spawn
+        self._stats = stats
+        self._state: RoomState | None = None
+        self._typing: dict[UserId, int] = {}
+
+    def idle(self, seconds: float) -> bool:
+        """True when nothing is queued or going on, and the last turn is at least so long ago."""
+        return not self.busy and not self.queued and trio.current_time() - self.last_turn >= seconds
+
+    def reset(self) -> None:
+        """Throw the state away; the next turn loads it from the store."""
+        self._state = None
+
+    async def turn(self, batch: list[Envelope[RoomCommand]]) -> None:
+        """Apply everything queued, commit once, and only then tell anyone.
+
+        When the store blames one of the writes, the batch is taken again one command at a time, so that a bad command
+        fails alone.
+        """
+        self.busy = True
+        try:
+            await self._attempt(batch)
+        finally:
+            self.busy = False
+            self.last_turn = trio.current_time()
+
+    async def _attempt(self, batch: list[Envelope[RoomCommand]]) -> None:
+        try:
+            try:
+                await self._take(batch)
+            except (DuplicateKey, WriteRejected) as clash:
+                self.reset()
+                if len(batch) == 1:
+                    await self._retry_alone(batch[0], clash)
+                else:
+                    for envelope in batch:
+                        await self._attempt([envelope])
+        except StoreUnavailable as unavailable:
+            self.reset()
+            for envelope in batch:
+                envelope.refuse(unavailable)
+
+    async def _take(self, batch: list[Envelope[RoomCommand]]) -> None:
+        state = self._state or await self._load()
+        if state is None:
+            for envelope in batch:
+                envelope.refuse(NotFound("room"))
+            self.stop()
+            return
+        await self._recall(state, batch)
+        now = now_us()
+        settled: list[tuple[Envelope[RoomCommand], Outcome | EngineError]] = []
+        events: list[Event] = []
+        writes: list[Write] = []
+        for envelope in batch:
+            try:
+                outcome = state.handle(envelope.command, now)
+            except EngineError as refusal:
+                settled.append((envelope, refusal))
+            except Exception as bug:
+                raise CommandCrashed(envelope) from bug
+            else:
+                settled.append((envelope, outcome))
+                events.extend(outcome.events)
+                writes.extend(outcome.writes)
+
+        def release() -> None:
+            self._stats.turns += 1
+            self._stats.commands += len(settled)
+            if events:
+                self._stats.messages += sum(1 for event in events if type(event) is MessagePosted)
+                self._publisher.publish(self.room_id, events)
+            for envelope, outcome in settled:
+                if isinstance(outcome, Outcome):
+                    envelope.answer(outcome.answer)
+                    if outcome.timer is not None:
+                        self._spawn(self._tell_later, outcome.timer)
+                else:
+                    envelope.refuse(outcome)
+
+        if writes:
+            # The store runs `release` in commit order over all rooms, which this task alone could not promise.
+            await self._store.commit(writes, release)
+        else:
+            release()
+        state.forget_recalled()
+        if state.deleted:
+            self.stop()
+
+    async def _load(self) -> RoomState | None:
+        snapshot = await self._store.room_snapshot(self.room_id, recent=RECENT_MESSAGES)
+        if snapshot is None:
+            return None
+        self._state = RoomState(snapshot, new_id=self._new_id, typing=self._typing)
+        return self._state
+
+    async def _recall(self, state: RoomState, batch: list[Envelope[RoomCommand]]) -> None:
+        for envelope in batch:
+            wanted = state.unknown_message(envelope.command)
+            if wanted is not None:
+                state.recall(wanted, await self._store.message(self.room_id, wanted))
+
+    async def _retry_alone(self, envelope: Envelope[RoomCommand], clash: DuplicateKey | WriteRejected) -> None:
+        """A single command clashed with the store: a retry under a key that is no longer in memory, or a bug."""
+        command = envelope.command
+        if isinstance(clash, DuplicateKey) and isinstance(command, PostMessage) and command.key is not None:
+            first = await self._store.keyed_message(self.room_id, command.author, command.key)
+            state = await self._load()
+            if first is not None and state is not None:
+                state.recall_key(first)
+                await self._take([envelope])
+                return
+        raise CommandCrashed(envelope) from clash
+
+    async def _tell_later(self, timer: Timer) -> None:
+        await trio.sleep(timer.after_s)
+        while not self.stopped:
+            try:
+                self.tell(timer.command)
+                return
+            except Overloaded:
+                await trio.sleep(timer.after_s)

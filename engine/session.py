@@ -1,0 +1,370 @@
+"""Sessions: one per connection, whatever it speaks.
+
+A session owns its user, its outbox and its transport. Nobody ever waits for it: what cannot be written at once goes
+into an outbox that is bounded in bytes, and a session that exceeds the bound, or stays blocked, is a slow consumer and
+is closed. A connection has one task, its reader (see `Session.run`), and only while it is blocked a second one, its
+writer: that is what keeps an idle connection small. Time is watched from outside, by `Session.check`, for all sessions
+at once.
+"""
+
+import enum
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import structlog
+import trio
+
+from chinwag.engine.events import Event, MessagePosted, MessageReplayed, Resumed
+from chinwag.engine.fanout import Fanout, WireFormat
+from chinwag.engine.ids import FamilyId, RoomId, UserId
+from chinwag.engine.model import Record
+from chinwag.engine.transport import LOST, CloseReason, Transport
+
+log = structlog.get_logger("chinwag.engine")
+
+
+class SessionLimits(Record):
+    """How much a connection may cost."""
+
+    outbox_bytes: int = 4 * 1024 * 1024
+    """Unsent bytes beyond which a session is a slow consumer: some seconds of a very busy room."""
+    held_events: int = 20_000
+    """Live events that may wait for a replay to end."""
+    blocked_s: float = 20.0
+    """How long a client may take none of what waits for it."""
+    ping_interval_s: float = 20.0
+    """A ping goes out so often. A peer from whom no byte at all came for two intervals is gone."""
+    unclaimed_s: float = 30.0
+    """How long an admitted session may wait to be run: its client may vanish in the middle of the handshake."""
+    closing_s: float = 3.0
+    """How long a closing session may take to write its last bytes and hear the peer's goodbye."""
+
+
+class Phase(enum.Enum):
+    """A session's life: subscribed with its events held back, live, saying goodbye, over. It only moves forward."""
+
+    HELD = enum.auto()
+    LIVE = enum.auto()
+    CLOSING = enum.auto()
+    CLOSED = enum.auto()
+
+
+class SessionStats:
+    """Counters that all sessions of an engine share."""
+
+    __slots__ = ("closed_by_reason", "slow_consumers")
+
+    def __init__(self) -> None:
+        self.slow_consumers = 0
+        self.closed_by_reason: dict[CloseReason, int] = {}
+
+
+class Replay(Record):
+    """What a session missed, ready to be told before anything live."""
+
+    messages: tuple[MessageReplayed, ...] = ()
+    """Rising by id, over all rooms: a connection that breaks in the middle can go on from the last one it got."""
+    results: tuple[Resumed, ...] = ()
+    known_seq: dict[RoomId, int] = msgspec.field(default_factory=dict)
+    """Up to which sequence the replay, or the reload it asks for, covers each room."""
+
+
+Spawn = Callable[..., None]
+"""Starts `fn(*args)` as a task beside its caller; what it raises is logged and ends that task alone."""
+
+REPLAY_CHUNK = 100
+"""Messages encoded at a time, so that a long replay does not hold up the event loop."""
+
+
+class Session:
+    """One connection of one user. Made by `Engine.connect`, driven by `run`."""
+
+    __slots__ = (
+        "_blocked_since",
+        "_close_deadline",
+        "_drained",
+        "_fanout",
+        "_held",
+        "_last_ping",
+        "_limits",
+        "_outbox",
+        "_outbox_bytes",
+        "_partial",
+        "_spawn",
+        "_stats",
+        "_transport",
+        "_writing",
+        "close_reason",
+        "expires_at",
+        "family_id",
+        "phase",
+        "user_id",
+        "username",
+        "wire",
+    )
+
+    def __init__(
+        self,
+        *,
+        user_id: UserId,
+        username: str,
+        family_id: FamilyId | None,
+        expires_at: float,
+        wire: WireFormat,
+        fanout: Fanout["Session"],
+        limits: SessionLimits,
+        stats: SessionStats,
+        spawn: Spawn,
+    ) -> None:
+        """`expires_at`: when its token ends, in `trio.current_time()` seconds. `spawn` starts its writer."""
+        self.user_id = user_id
+        self.username = username
+        self.family_id = family_id
+        self.expires_at = expires_at
+        self.wire = wire
+        self.phase = Phase.HELD
+        self.close_reason: CloseReason | None = None
+        self._fanout = fanout
+        self._limits = limits
+        self._stats = stats
+        self._spawn = spawn
+        self._transport: Transport | None = None
+        self._held: list[Event] = []
+        self._outbox: deque[bytes] = deque()
+        self._outbox_bytes = 0
+        self._partial = False
+        self._blocked_since = float("inf")
+        self._close_deadline = float("inf")
+        self._last_ping = trio.current_time()
+        self._drained: trio.Event | None = None
+        self._writing = False
+
+    # --- out ---
+
+    @property
+    def outbox_bytes(self) -> int:
+        """Bytes that wait for the client."""
+        return self._outbox_bytes
+
+    def deliver(self, data: bytes, events: list[Event]) -> None:
+        """Fan-out's entrance: write now, or keep the events while the replay goes on. Never waits."""
+        if self.phase is Phase.LIVE:
+            self.send(data)
+        elif self.phase is Phase.HELD:
+            self._held.extend(events)
+            if len(self._held) > self._limits.held_events:
+                self.close(CloseReason.SLOW_CONSUMER)
+
+    def send(self, data: bytes) -> None:
+        """Write encoded bytes in order, without waiting. Does nothing once the session is closing."""
+        if self.phase is Phase.LIVE or self.phase is Phase.HELD:
+            self._write(data)
+
+    def send_event(self, event: Event) -> None:
+        """Tell this session alone."""
+        data = self.wire.encode(event)
+        if data:
+            self.send(data)
+
+    async def drained(self) -> None:
+        """Return when the outbox is empty or the session over: backpressure for who produces more on demand."""
+        while self._outbox and self.phase is not Phase.CLOSED:
+            if self._drained is None:
+                self._drained = trio.Event()
+            await self._drained.wait()
+
+    def close(self, reason: CloseReason) -> None:
+        """Stop delivering at once, tell the client why, and end within the closing time. Never waits."""
+        if self.phase in (Phase.CLOSING, Phase.CLOSED):
+            return
+        self.phase = Phase.CLOSING
+        self.close_reason = reason
+        self._stats.closed_by_reason[reason] = self._stats.closed_by_reason.get(reason, 0) + 1
+        if reason is CloseReason.SLOW_CONSUMER:
+            self._stats.slow_consumers += 1
+            log.warning("slow consumer closed", user=self.user_id, outbox_bytes=self._outbox_bytes)
+        self._close_deadline = trio.current_time() + self._limits.closing_s
+        self._held.clear()
+        if self._transport is None:
+            return
+        if reason is not CloseReason.GOING_AWAY:
+            self._forget_unsent()
+        self._write(self._transport.goodbye(reason))
+
+    def finish(self, last: bytes) -> None:
+        """End as the protocol wants it: write `last` (an answer to the peer's own goodbye) and deliver nothing more."""
+        if self.phase in (Phase.CLOSING, Phase.CLOSED):
+            return
+        self._write(last)
+        self.phase = Phase.CLOSING
+        self._close_deadline = trio.current_time() + self._limits.closing_s
+        self._held.clear()
+
+    @property
+    def open(self) -> bool:
+        """True until the session is closed from either side: what it says still counts."""
+        return self.phase is Phase.LIVE or self.phase is Phase.HELD
+
+    # --- life ---
+
+    async def run(self, transport: Transport, pump: Callable[[], Awaitable[None]], replay: Replay) -> None:
+        """Serve the connection until it ends: tell what was missed, go live, read.
+
+        `pump` reads from the connection and acts on it; it returns when the peer has left, and one of `LOST` from it
+        is an ordinary end. On return the session hears of nothing any more and the transport is gone.
+        """
+        if self.phase is Phase.CLOSED:  # abandoned before its transport came: at shutdown, or as unclaimed
+            transport.abort()
+            return
+        self._transport = transport
+        self._last_ping = trio.current_time()
+        try:
+            if self.phase is Phase.CLOSING:
+                self._write(transport.goodbye(self.close_reason or CloseReason.GOING_AWAY))
+            elif replay.messages:
+                self._spawn(self._replay, replay)
+            else:
+                self._go_live(replay)
+            await pump()
+        except LOST:
+            log.debug("connection lost", user=self.user_id)
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Forget the session at once and drop its transport. Twice is fine."""
+        self.phase = Phase.CLOSED
+        self._fanout.discard(self)
+        self._outbox.clear()
+        self._outbox_bytes = 0
+        self._held.clear()
+        if self._drained is not None:
+            self._drained.set()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def check(self, now: float) -> None:
+        """Apply all rules about time. Called about once a second for every session."""
+        transport = self._transport
+        limits = self._limits
+        if transport is None:
+            if now - self._last_ping >= limits.unclaimed_s:
+                self.abandon()
+        elif self.phase is Phase.CLOSED:
+            return
+        elif self.phase is Phase.CLOSING:
+            if now >= self._close_deadline:
+                transport.abort()
+        elif now >= self.expires_at:
+            self.close(CloseReason.TOKEN_INVALID)
+        elif now - self._blocked_since >= limits.blocked_s:
+            self.close(CloseReason.SLOW_CONSUMER)
+        elif now - self._last_ping >= limits.ping_interval_s:
+            if now - transport.last_received >= 2 * limits.ping_interval_s:
+                self.close(CloseReason.PING_TIMEOUT)
+                return
+            self._last_ping = now
+            ping = transport.ping()
+            if ping:
+                self.send(ping)
+
+    # --- pieces ---
+
+    async def _replay(self, replay: Replay) -> None:
+        """Write what was missed in portions, at the client's pace, while live events are held back."""
+        messages = replay.messages
+        try:
+            for start in range(0, len(messages), REPLAY_CHUNK):
+                # Who is removed while the replay goes on gets no more of it either.
+                mine = [each for each in messages[start : start + REPLAY_CHUNK] if self._hears_of(each.room_id)]
+                self.send(b"".join(map(self.wire.encode, mine)))
+                await trio.lowlevel.checkpoint()
+                await self.drained()
+            if self.phase is Phase.HELD:
+                self._go_live(replay)
+        finally:
+            if self.phase is Phase.HELD:  # a bug ended the replay: without it the session would be held for ever
+                self.close(CloseReason.INTERNAL_ERROR)
+
+    def _go_live(self, replay: Replay) -> None:
+        """Say how each room was resumed, then what has happened since, then deliver as things happen."""
+        fresh: list[Event] = [each for each in replay.results if self._hears_of(each.room_id)]
+        fresh.extend(event for event in self._held if self._is_news(event, replay))
+        data = b"".join(map(self.wire.encode, fresh))
+        self._held = []
+        self.phase = Phase.LIVE
+        self.send(data)
+
+    def _is_news(self, event: Event, replay: Replay) -> bool:
+        if isinstance(event, MessagePosted) and event.message.seq <= replay.known_seq.get(event.room_id, -1):
+            return False  # it was committed before the replay was read, and published after: the replay has it
+        # Held events of a room that turned out not to be the user's, or that they left meanwhile, are not theirs.
+        return event.audience.reaches_anywhere or self._hears_of(event.room_id)
+
+    def _hears_of(self, room_id: RoomId) -> bool:
+        return self._fanout.is_subscribed(self, room_id)
+
+    def _write(self, data: bytes) -> None:
+        transport = self._transport
+        if transport is None or not data:
+            return
+        if not self._outbox:
+            try:
+                taken = transport.try_send(data)
+            except LOST:
+                transport.abort()  # the reader notices, and ends the session
+                return
+            if taken == len(data):
+                return
+            self._partial = taken > 0
+            self._outbox.append(data[taken:])
+            self._outbox_bytes = len(data) - taken
+            self._blocked_since = trio.current_time()
+            if not self._writing:  # it still is after `_forget_unsent` took everything away from it
+                self._writing = True
+                self._spawn(self._flush)
+            return
+        self._outbox.append(data)
+        self._outbox_bytes += len(data)
+        if self._outbox_bytes > self._limits.outbox_bytes:
+            self.close(CloseReason.SLOW_CONSUMER)
+
+    async def _flush(self) -> None:
+        """The writer: lives while the outbox is not empty."""
+        transport = self._transport
+        assert transport is not None
+        try:
+            while self._outbox:
+                await transport.wait_writable()
+                while self._outbox:
+                    chunk = self._outbox[0]
+                    taken = transport.try_send(chunk)
+                    if taken:
+                        self._blocked_since = trio.current_time()
+                        self._outbox_bytes -= taken
+                    if taken < len(chunk):
+                        self._partial = self._partial or taken > 0
+                        self._outbox[0] = chunk[taken:]
+                        break
+                    self._outbox.popleft()
+                    self._partial = False
+        except LOST:
+            transport.abort()
+            self._outbox.clear()
+            self._outbox_bytes = 0
+        finally:
+            self._writing = False
+            self._blocked_since = float("inf")
+            if self._drained is not None:
+                self._drained.set()
+                self._drained = None
+
+    def _forget_unsent(self) -> None:
+        """Drop what waits, but for the rest of what the peer already has the beginning of: half a frame is no frame."""
+        if self._outbox:
+            head = self._outbox[0]
+            self._outbox.clear()
+            if self._partial:
+                self._outbox.append(head)
+            self._outbox_bytes = sum(map(len, self._outbox))

@@ -1,0 +1,63 @@
+"""The lower half of a connection, as a session sees it: bytes out without waiting, and ways to end it."""
+
+import enum
+from typing import Protocol
+
+import trio
+
+
+class CloseReason(enum.Enum):
+    """Why the server ends a connection: WebSocket close code, what the client should do, words for its log."""
+
+    GOING_AWAY = (1001, True, "server is shutting down")
+    PROTOCOL_ERROR = (1002, False, "protocol error")
+    INVALID_TEXT = (1007, False, "text is not valid UTF-8")
+    TOO_BIG = (1009, False, "message too big")
+    INTERNAL_ERROR = (1011, True, "internal error")
+    TOKEN_INVALID = (4401, False, "token expired or revoked")
+    FORBIDDEN = (4403, False, "no longer allowed")
+    SLOW_CONSUMER = (4408, True, "slow consumer")
+    PING_TIMEOUT = (4410, True, "no answer to pings")
+
+    def __init__(self, code: int, reconnect: bool, text: str) -> None:
+        self.code = code
+        self.reconnect = reconnect
+        self.text = text
+
+
+class ConnectionLost(Exception):
+    """The peer is gone: nothing can be written any more."""
+
+
+LOST = (ConnectionLost, OSError, trio.ClosedResourceError, trio.BrokenResourceError)
+"""What a transport may raise when the peer is gone; a session treats them alike."""
+
+
+class Transport(Protocol):
+    """One connection. No call but `wait_writable` ever waits, so that no actor is held up by a client."""
+
+    last_received: float
+    """When the peer was last heard of, in `trio.current_time()` seconds; infinity where silence means nothing."""
+
+    def try_send(self, data: bytes) -> int:
+        """Hand over as much of `data` (encoded by the session's wire format) as goes without waiting.
+
+        Returns how many bytes were taken, 0 when none can be now. Raises one of `LOST` when the peer is gone.
+        """
+        ...
+
+    async def wait_writable(self) -> None:
+        """Return when `try_send` may take more. Raises one of `LOST` when the peer is gone."""
+        ...
+
+    def ping(self) -> bytes:
+        """The bytes that ask the peer for a sign of life; b"" when the protocol has none."""
+        ...
+
+    def goodbye(self, reason: CloseReason) -> bytes:
+        """The bytes that tell the peer why the connection ends; b"" when the protocol has none."""
+        ...
+
+    def abort(self) -> None:
+        """Drop the connection at once. Whoever waits on it gets `ConnectionLost`. Calling it again does nothing."""
+        ...

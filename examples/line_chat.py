@@ -1,0 +1,99 @@
+"""A chat over plain TCP lines, on Chinwag's engine, with a transport of its own.
+
+`python examples/line_chat.py [DATA_FOLDER] [PORT]`, then `nc 127.0.0.1 7000`, twice. Say `NAME PASSWORD ROOM` first: a
+new name registers, a new room is made. Then type; `/add NAME` lets somebody else in. It opens the data folder of
+`chinwag serve` (stop that first): users, rooms and messages are the same.
+"""
+
+import contextlib
+import math
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import trio
+
+from chinwag.engine import CloseReason, Engine, EngineError, open_engine
+from chinwag.engine.events import Event, MessagePosted
+from chinwag.engine.model import Role
+from chinwag.persistence import open_sqlite_store
+
+
+class Lines:  # the wire format: what this chat shows of each event
+    def encode(self, event: Event) -> bytes:
+        match event:
+            case MessagePosted(message=message):
+                return f"{message.author_name}: {message.text}\n".encode()
+        return b""
+
+
+class LineTransport:  # a TCP connection as a session sees it; only `wait_writable` waits
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.socket, self.last_received = stream.socket, math.inf  # nc answers no pings
+
+    def try_send(self, data: bytes) -> int:
+        try:
+            return os.write(self.socket.fileno(), data)
+        except BlockingIOError:
+            return 0
+
+    async def wait_writable(self) -> None:
+        await trio.lowlevel.wait_writable(self.socket)
+
+    def ping(self) -> bytes:
+        return b""
+
+    def goodbye(self, reason: CloseReason) -> bytes:
+        return f"* {reason.text}\n".encode()
+
+    def abort(self) -> None:
+        self.socket.close()
+
+
+async def read_lines(stream: trio.SocketStream) -> AsyncIterator[str]:
+    buffer = b""
+    while len(buffer) < 4096 and (data := await stream.receive_some()):
+        *whole, buffer = (buffer + data).split(b"\n")
+        for line in whole:
+            yield line.decode(errors="replace").replace("\0", "").strip()
+
+
+async def chat(engine: Engine, wire: Lines, stream: trio.SocketStream) -> None:
+    lines = read_lines(stream)
+    name, password, title = (*(await anext(lines, "")).split(), "", "", "")[:3]
+    with contextlib.suppress(EngineError):  # the name is taken: by the same person, if the password is right
+        await engine.accounts.register(username=name, email=None, password=password)
+    try:
+        me = await engine.accounts.log_in(name, password)
+        rooms = {each.name: each.id for each in await engine.rooms_of(me.user.id, name_contains=title, limit=99)}
+        room_id = rooms.get(title) or (await engine.create_room(me.user.id, name=title)).id
+        connected = await engine.connect(user_id=me.user.id, family_id=me.family_id, wire=wire, room_ids=[room_id])
+    except EngineError as error:
+        return await stream.send_all(f"* {error.message}\n".encode())
+
+    async def pump() -> None:
+        async for line in lines:
+            try:
+                if line.startswith("/add "):
+                    guest = await engine.accounts.find(line[5:])
+                    await engine.add_member(room_id, me.user.id, guest.id, Role.MEMBER)
+                elif line:
+                    await engine.post_message(room_id, me.user.id, text=line)
+            except EngineError as error:
+                connected.session.send(f"* {error.message}\n".encode())
+
+    return await engine.serve_session(connected, LineTransport(stream), pump)
+
+
+async def main(folder: Path, port: int, wire: Lines) -> None:
+    async def handle(stream: trio.SocketStream) -> None:
+        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the client just left
+            await chat(engine, wire, stream)
+
+    async with open_sqlite_store(folder / "chinwag.db") as store, open_engine(store) as engine:
+        await trio.serve_tcp(handle, port, host="127.0.0.1")
+
+
+if __name__ == "__main__":
+    trio.run(main, Path((sys.argv[1:] or ["chinwag-data"])[0]), int((sys.argv[2:] or ["7000"])[0]), Lines())

@@ -1,0 +1,131 @@
+"""The ASGI application: QuartTrio around `HttpService`, for hypercorn (TLS, HTTP/2) and anything else that speaks ASGI.
+
+Quart keeps what it is good at, the application's life cycle. Requests do not pass through its routing, contexts and
+second task: the fronts' tables are the routing, and a client that leaves must not cancel a commit under way.
+WebSockets are not served here; the listener takes them before an ASGI server sees them.
+"""
+
+from pathlib import Path
+
+import trio
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
+from msgspec.structs import replace
+from quart_trio import QuartTrio
+from quart_trio.asgi import TrioASGIHTTPConnection
+
+from chinwag.engine.errors import EngineError
+from chinwag.http.messages import HttpRequest, HttpResponse
+from chinwag.http.refusals import BodyTimeout, BodyTooLarge
+from chinwag.http.service import HttpService
+
+MAX_BODY_BYTES = 1024 * 1024
+BODY_TIMEOUT_S = 30.0
+DRAIN_S = 2.0
+"""How long a refused body is still read, so that the client gets to see the answer instead of a reset connection."""
+_CONNECTION_HEADERS = frozenset({"connection", "upgrade"})
+
+
+class Disconnected(Exception):
+    """The client left before its request was complete."""
+
+
+class ChinwagApp(QuartTrio):
+    """One `HttpService` as an ASGI application."""
+
+    def __init__(
+        self, service: HttpService, *, max_body_bytes: int = MAX_BODY_BYTES, body_timeout_s: float = BODY_TIMEOUT_S
+    ) -> None:
+        super().__init__(__name__, static_folder=None, root_path=str(Path(__file__).parent))
+        self.asgi_http_class = ServiceConnection
+        self.service = service
+        self.max_body_bytes = max_body_bytes
+        self.body_timeout_s = body_timeout_s
+
+
+class ServiceConnection(TrioASGIHTTPConnection):
+    """One request of one ASGI server."""
+
+    app: ChinwagApp
+    scope: HTTPScope
+
+    async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Read the request, have it answered, send the answer."""
+        request = to_request(self.scope)
+        try:
+            with trio.fail_after(self.app.body_timeout_s):
+                body = await read_body(request, receive, limit_bytes=self.app.max_body_bytes)
+        except Disconnected:
+            return
+        except trio.TooSlowError:
+            await self._refuse(request, BodyTimeout(), receive, send)
+        except BodyTooLarge as error:
+            await self._refuse(request, error, receive, send)
+        else:
+            response = await self.app.service.handle(replace(request, body=body) if body else request)
+            await self._send(response, send)
+            await _send_body(response.body, send)
+
+    async def _refuse(
+        self, request: HttpRequest, error: EngineError, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        response = self.app.service.refuse(request, error)
+        await self._send(response, send)
+        await _send_body(response.body, send, more=True)
+        with trio.move_on_after(DRAIN_S):
+            message = await receive()
+            while message["type"] == "http.request" and message.get("more_body", False):
+                message = await receive()
+        await _send_body(b"", send)
+
+    async def _send(self, response: HttpResponse, send: ASGISendCallable) -> None:
+        first = self.scope["http_version"].startswith("1")
+        headers = [
+            (name.encode("latin-1"), value.encode("latin-1"))
+            for name, value in response.headers
+            if first or name not in _CONNECTION_HEADERS  # which HTTP/2 forbids
+        ]
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+
+
+def to_request(scope: HTTPScope) -> HttpRequest:
+    """The request of an ASGI scope, without its body."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    path = scope["raw_path"].decode("latin-1")
+    if not path.startswith("/"):  # "http://host/path", which a server has to accept, or "*"
+        path = "/" + path.partition("://")[2].partition("/")[2]
+    client = scope["client"]
+    return HttpRequest(
+        method=scope["method"],
+        path=path,
+        query=scope["query_string"].decode("latin-1"),
+        headers=headers,
+        host=headers.get("host", headers.get(":authority", "")),
+        client="" if client is None else client[0],
+    )
+
+
+async def read_body(request: HttpRequest, receive: ASGIReceiveCallable, *, limit_bytes: int) -> bytes:
+    """The whole body. Raises BodyTooLarge as soon as that is known, Disconnected when the client leaves."""
+    declared = request.headers.get("content-length", "0")
+    if declared.isdecimal() and int(declared[:20]) > limit_bytes:
+        raise BodyTooLarge(limit_bytes)
+    chunks: list[bytes] = []
+    size_bytes = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise Disconnected
+        chunk = message.get("body", b"")
+        size_bytes += len(chunk)
+        if size_bytes > limit_bytes:
+            raise BodyTooLarge(limit_bytes)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def _send_body(body: bytes, send: ASGISendCallable, *, more: bool = False) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": more})

@@ -1,0 +1,100 @@
+"""What a handler gets and gives back. A handler is `async def handler(call) -> Reply`, and knows nothing else."""
+
+from collections.abc import Callable, Mapping
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from chinwag.engine.engine import Engine
+from chinwag.engine.errors import Invalid, NotFound
+from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
+from chinwag.http.messages import Header
+from chinwag.http.tokens import AccessTokens, Claims
+
+Body = TypeVar("Body")
+Query = TypeVar("Query")
+AnId = TypeVar("AnId", bound=int)
+
+_NOUNS: dict[object, str] = {RoomId: "room", UserId: "user", MessageId: "message"}
+
+
+class IdCodec(Protocol):
+    """Turns an id into a front's wire form and back. Pure and reversible."""
+
+    def encode(self, any_id: int) -> str:
+        """The wire form."""
+        ...
+
+    def decode(self, text: str) -> int | None:
+        """The id, or None when `text` is not the wire form of any."""
+        ...
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A handler's answer: a body that msgspec can encode as JSON, None for no body. The status is the route's."""
+
+    body: object | None = None
+    headers: tuple[Header, ...] = ()
+
+
+class Call(Generic[Body, Query]):
+    """One request to one endpoint, checked and decoded: `Call[PostMessage, None]` has a body and no query."""
+
+    __slots__ = ("_claims", "_path", "body", "engine", "headers", "ids", "query", "tokens")
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        tokens: AccessTokens,
+        ids: IdCodec,
+        claims: Claims | None,
+        path: Mapping[str, str],
+        body: Body,
+        query: Query,
+        headers: Mapping[str, str],
+    ) -> None:
+        """`claims` is None on a route that needs no token, `path` the values of the template's names."""
+        self.engine = engine
+        self.tokens = tokens
+        self.ids = ids
+        self.body = body
+        self.query = query
+        self.headers = headers
+        self._claims = claims
+        self._path = path
+
+    @property
+    def claims(self) -> Claims:
+        """Who asks. A handler of a route without `auth` must not read it."""
+        if self._claims is None:
+            raise AssertionError("this route needs no token, so nobody is known to be asking")
+        return self._claims
+
+    @property
+    def user(self) -> UserId:
+        """The user who asks."""
+        return self.claims.user_id
+
+    @property
+    def family(self) -> FamilyId:
+        """The log-in by which the user asks."""
+        return self.claims.family_id
+
+    def path_text(self, name: str) -> str:
+        """What stands in the path at `{name}`, decoded."""
+        return self._path[name]
+
+    def path_id(self, name: str, kind: Callable[[int], AnId]) -> AnId:
+        """The id at `{name}`: `path_id("room_id", RoomId)`. One that does not decode names nothing: `NotFound`."""
+        number = self.ids.decode(self._path[name])
+        if number is None:
+            raise NotFound(_NOUNS[kind])
+        return kind(number)
+
+    def body_id(self, field: str, text: str, kind: Callable[[int], AnId]) -> AnId:
+        """The id in the body or query field `field`. One that does not decode is the caller's mistake: `Invalid`."""
+        number = self.ids.decode(text)
+        if number is None:
+            raise Invalid(field, f"is not the id of a {_NOUNS[kind]}")
+        return kind(number)

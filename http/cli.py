@@ -1,0 +1,324 @@
+"""The command line: `chinwag serve` and `chinwag debug`.
+
+Options become `Settings`. What a user got wrong becomes one line on stderr and a non-zero exit; a traceback is a bug.
+"""
+
+import errno
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, get_args
+from urllib.parse import urlsplit
+
+import click
+import trio
+
+from chinwag.engine.errors import StoreUnavailable
+from chinwag.http.front import Front
+from chinwag.http.logs import configure_logging
+from chinwag.http.registry import FRONTS, fronts_named
+from chinwag.http.settings import DEFAULT_HOST, DEFAULT_PORT, LogFormat, LogLevel, RateLimits, Settings
+from chinwag.http.tokens import BadSecret
+from chinwag.persistence.errors import CannotOpen
+
+_LISTEN_ERRORS = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EAFNOSUPPORT}
+
+
+def _bind(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, int]:
+    """HOST:PORT, with brackets around an IPv6 address."""
+    host, colon, port = value.rpartition(":")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not colon or not host or not (port.isascii() and port.isdecimal()) or int(port[:6]) > 65535:
+        raise click.BadParameter(f"{value!r} is not HOST:PORT, such as 127.0.0.1:8000 or [::1]:8000")
+    return host, int(port)
+
+
+def _origins(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Web origins as browsers send them, or * for any."""
+    for value in values:
+        parts = urlsplit(value.rstrip("/"))
+        if value != "*" and (not parts.scheme or not parts.netloc or parts.path or parts.query):
+            raise click.BadParameter(f"{value!r} is not an origin, such as https://chat.example.org")
+    return values
+
+
+def _version() -> str:
+    try:
+        return version("chinwag")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+class OneLineErrors(click.Group):
+    """Tells of a user's mistake in one line, without the usage: that line is all a service's log will show."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """See `click.Command.main`; always ends the process."""
+        try:
+            outcome = super().main(*args, **{**kwargs, "standalone_mode": False})
+        except click.ClickException as error:
+            hint = ""
+            if isinstance(error, click.UsageError) and error.ctx is not None:
+                hint = f" (see {error.ctx.command_path} --help)"
+            click.echo(f"Error: {error.format_message()}{hint}", err=True)
+            sys.exit(error.exit_code)
+        except click.Abort:
+            click.echo("Aborted!", err=True)
+            sys.exit(1)
+        sys.exit(outcome if isinstance(outcome, int) else 0)
+
+
+@click.group(cls=OneLineErrors, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(_version(), prog_name="chinwag")
+@click.pass_context
+def main(context: click.Context) -> None:
+    """A real-time chat engine with documented chat APIs over it.
+
+    \b
+    Start here:
+      chinwag serve           then open http://127.0.0.1:8000 in a browser
+      chinwag serve --help    every option, with examples
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@main.command()
+@click.option(
+    "--front",
+    "fronts",
+    multiple=True,
+    type=click.Choice([front.name for front in FRONTS]),
+    envvar="CHINWAG_FRONT",
+    show_envvar=True,
+    help="Serve this API; repeat for several. One alone is at the paths of its own documentation. "
+    "Without this option all are served.",
+)
+@click.option(
+    "--bind",
+    callback=_bind,
+    metavar="HOST:PORT",
+    default=f"{DEFAULT_HOST}:{DEFAULT_PORT}",
+    envvar="CHINWAG_BIND",
+    show_envvar=True,
+    show_default=True,
+    help="Where to listen. 0.0.0.0:8000 is every interface; port 0 takes any that is free.",
+)
+@click.option(
+    "--data",
+    "data_dir",
+    type=click.Path(path_type=Path),
+    default=Path("chinwag-data"),
+    envvar="CHINWAG_DATA",
+    show_envvar=True,
+    show_default=True,
+    help="Folder for the database and the token secret; made if it is not there. One server at a time.",
+)
+@click.option(
+    "--rate-limits",
+    type=click.Choice(get_args(RateLimits)),
+    default="documented",
+    envvar="CHINWAG_RATE_LIMITS",
+    show_envvar=True,
+    show_default=True,
+    help="Enforce the limits that an API documents, or none: for load tests.",
+)
+@click.option(
+    "--admin-token",
+    metavar="TOKEN",
+    envvar="CHINWAG_ADMIN_TOKEN",
+    show_envvar=True,
+    help="Opens the admin endpoints of the APIs that have them. Better given by the environment, where no process "
+    "list shows it.",
+)
+@click.option(
+    "--cors-origin",
+    "cors_origins",
+    multiple=True,
+    callback=_origins,
+    metavar="ORIGIN",
+    envvar="CHINWAG_CORS_ORIGIN",
+    show_envvar=True,
+    help="Let only pages of this origin read answers; repeat for several. Without this option any may.",
+)
+@click.option(
+    "--access-token-minutes",
+    type=click.FloatRange(min=0, max=525_600, min_open=True),
+    metavar="MINUTES",
+    default=30.0,
+    envvar="CHINWAG_ACCESS_TOKEN_MINUTES",
+    show_envvar=True,
+    show_default=True,
+    help="How long an access token is good.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(get_args(LogFormat)),
+    default="text",
+    envvar="CHINWAG_LOG_FORMAT",
+    show_envvar=True,
+    show_default=True,
+    help="Logs go to stderr: text for people, json for machines.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(get_args(LogLevel), case_sensitive=False),
+    default="info",
+    envvar="CHINWAG_LOG_LEVEL",
+    show_envvar=True,
+    show_default=True,
+    help="The least that is logged.",
+)
+def serve(
+    *,
+    fronts: tuple[str, ...],
+    bind: tuple[str, int],
+    data_dir: Path,
+    rate_limits: RateLimits,
+    admin_token: str | None,
+    cors_origins: tuple[str, ...],
+    access_token_minutes: float,
+    log_format: LogFormat,
+    log_level: LogLevel,
+) -> None:
+    """Serve chat over HTTP and WebSockets until Ctrl-C or SIGTERM.
+
+    \b
+    Examples:
+      chinwag serve
+          everything at its defaults: http://127.0.0.1:8000, data in ./chinwag-data
+      chinwag serve --front chatterstack --bind 0.0.0.0:80 --data /var/lib/chinwag
+          one API at its own paths, for everybody who can reach this machine
+      chinwag serve --cors-origin https://chat.example.org --log-format json
+          only that site's pages may use the API from a browser
+      CHINWAG_BIND=127.0.0.1:9000 chinwag serve
+          every option can also come from the environment
+
+    An option given on the command line wins over the environment. Options that may be repeated take several values
+    from the environment, with spaces between them. CHINWAG_SECRET (at least 32 characters) is the secret that signs
+    access tokens; without it one is made and kept in the data folder.
+    """
+    settings = Settings(
+        fronts=tuple(dict.fromkeys(fronts)),
+        host=bind[0],
+        port=bind[1],
+        data_dir=data_dir,
+        rate_limits=rate_limits,
+        admin_token=admin_token,
+        cors_origins=cors_origins,
+        access_token_minutes=access_token_minutes,
+        log_format=log_format,
+        log_level=log_level,
+    )
+    configure_logging(settings.log_format, settings.log_level)
+    _run(partial(_serve, settings), listening_on=bind)
+
+
+@main.group(invoke_without_command=True)
+@click.pass_context
+def debug(context: click.Context) -> None:
+    """Tools for working on Chinwag itself."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@debug.command("ws-echo")
+@click.option(
+    "--bind",
+    callback=_bind,
+    metavar="HOST:PORT",
+    default="127.0.0.1:9001",
+    envvar="CHINWAG_BIND",
+    show_envvar=True,
+    show_default=True,
+    help="Where to listen.",
+)
+def ws_echo(*, bind: tuple[str, int]) -> None:
+    """Echo WebSocket messages by the bare gateway: for protocol conformance suites.
+
+    \b
+    Example:
+      chinwag debug ws-echo --bind 127.0.0.1:9001
+          then run the Autobahn fuzzing client against ws://127.0.0.1:9001
+    """
+    configure_logging("text", "info")
+    _run(partial(_echo, *bind), listening_on=bind)
+
+
+async def _serve(settings: Settings) -> None:
+    from chinwag.http.server import serve as serve_settings  # what --help need not load
+
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    async with trio.open_nursery() as nursery:
+        port = await nursery.start(serve_settings, settings)
+        for line in banner(settings, fronts_named(settings.fronts), port):
+            click.echo(line)
+
+
+async def _echo(host: str, port: int) -> None:
+    from chinwag.http.echo import serve_echo
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(serve_echo, host, port)
+        click.echo(f"echoing at ws://{_address(host, listeners[0].socket.getsockname()[1])}")
+
+
+def banner(settings: Settings, fronts: Sequence[Front], port: int) -> Iterator[str]:
+    """The lines that tell where everything is. `port` is the one that is listened on."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    address = _address(host, port)
+    yield f"chinwag {_version()} is listening on http://{address}"
+    for front in fronts:
+        places = [address] if len(fronts) == 1 else [f"{front.name}.localhost:{port}", f"{address}/{front.name}"]
+        yield f"  {front.title}"
+        yield f"    API        {'  or  '.join(f'http://{place}{front.base}' for place in places)}"
+        if front.socket_path is not None:
+            yield f"    WebSocket  {'  or  '.join(f'ws://{place}{front.socket_path}' for place in places)}"
+        yield f"    try it     http://{places[-1]}/docs"
+    yield f"  data in {settings.data_dir.resolve()}, stop with Ctrl-C"
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _run(main_task: Callable[[], Awaitable[None]], *, listening_on: tuple[str, int]) -> None:
+    """Run a server to its end. What its user can mend becomes a ClickException; anything else is raised as it is."""
+    try:
+        trio.run(main_task)
+    except (Exception, BaseExceptionGroup) as error:
+        leaves = list(_leaves(error))
+        if all(isinstance(each, KeyboardInterrupt) for each in leaves):
+            raise click.Abort from None
+        words = [explain(each, listening_on=listening_on) for each in leaves]
+        if not words or None in words:
+            raise
+        raise click.ClickException("; ".join(dict.fromkeys(filter(None, words)))) from None
+
+
+def explain(error: BaseException, *, listening_on: tuple[str, int]) -> str | None:
+    """One line about what the user can mend, None for a bug."""
+    match error:
+        case CannotOpen(message=message) | StoreUnavailable(message=message):
+            return message
+        case BadSecret():
+            return str(error)
+        case socket.gaierror():
+            return f"cannot listen on {_address(*listening_on)}: unknown host"
+        case OSError(filename=None, errno=number) if number in _LISTEN_ERRORS:
+            return f"cannot listen on {_address(*listening_on)}: {error.strerror or error}"
+        case OSError(filename=filename) if filename is not None:
+            return f"{filename}: {error.strerror}"
+        case _:
+            return None
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error

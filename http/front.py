@@ -1,0 +1,74 @@
+"""A front: one documented chat API over the engine, as data. The service serves any number of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from chinwag.engine.engine import Connected, Engine
+from chinwag.engine.errors import EngineError
+from chinwag.engine.ids import FamilyId, UserId
+from chinwag.engine.session import Session
+from chinwag.http.calls import IdCodec
+from chinwag.http.routing import Route
+
+
+class SocketRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request for a WebSocket, after its token was verified. `expires_at` is on Trio's clock, `query` undecoded."""
+
+    user_id: UserId
+    family_id: FamilyId
+    expires_at: float
+    query: str
+
+
+class SocketEndpoint(Protocol):
+    """A front's side of a WebSocket: pure decoding and encoding around calls to the engine."""
+
+    async def admit(self, engine: Engine, request: SocketRequest) -> Connected:
+        """Decide who may connect to what. Raises `EngineError`s, which are answered over HTTP."""
+        ...
+
+    def greeting(self, connected: Connected) -> bytes:
+        """Frames to write before anything else, b"" for none."""
+        ...
+
+    async def receive(self, engine: Engine, session: Session, message: str | bytes) -> None:
+        """Act on one message of the client. Whatever it holds, the session stays open and is told what is wrong."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketEvent:
+    """One event of a front's socket, for the documentation. "in" comes from the client, "out" from the server."""
+
+    name: str
+    direction: Literal["in", "out"]
+    description: str
+    payload: type
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Front:
+    """One API. `base` comes before the path of every route: "" or "/v1".
+
+    `encode_error` gives the status and body for an error; every error the engine or HTTP can raise has one.
+    `error_status` is the same for a class, and `error_type` the type of the bodies: both for the documentation.
+    `socket_path` is where WebSockets are upgraded (not below `base`), `socket_token_parameters` the query parameters
+    in which a socket's token may come, `socket` what serves it (None: only documented).
+    """
+
+    name: str
+    title: str
+    description: str
+    base: str
+    routes: tuple[Route, ...]
+    ids: IdCodec
+    encode_error: Callable[[EngineError], tuple[int, object]]
+    error_status: Callable[[type[EngineError]], int]
+    error_type: Any
+    socket_path: str | None = None
+    socket_token_parameters: tuple[str, ...] = ()
+    socket_events: tuple[SocketEvent, ...] = ()
+    socket: SocketEndpoint | None = None

@@ -1,0 +1,43 @@
+"""Errors on the ChatterStack wire: `{"error": "..."}` and the spec's statuses."""
+
+import msgspec
+
+from chinwag.engine.errors import (
+    Conflict,
+    EngineError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    TryLater,
+    Unauthenticated,
+)
+from chinwag.http.refusals import HttpRefusal
+
+_STATUSES: dict[type[EngineError], int] = {
+    Invalid: 400,
+    Unauthenticated: 401,
+    Forbidden: 403,
+    NotFound: 404,
+    Conflict: 409,
+    TryLater: 503,
+    EngineError: 500,
+}
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """What went wrong, in words for the caller's developer."""
+
+    error: str
+
+
+def error_status(kind: type[EngineError]) -> int:
+    """The status of a class of errors: that of its nearest ancestor in the table."""
+    if issubclass(kind, HttpRefusal):
+        return kind.status
+    return next(_STATUSES[ancestor] for ancestor in kind.__mro__ if ancestor in _STATUSES)
+
+
+def encode_error(error: EngineError) -> tuple[int, ErrorBody]:
+    """Status and body. What a server error was about is in the log, and not for strangers."""
+    status = error_status(type(error))
+    return status, ErrorBody("internal error" if status == 500 else error.message)

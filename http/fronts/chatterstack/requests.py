@@ -1,0 +1,191 @@
+"""What ChatterStack's clients send. Texts come out trimmed; whatever is here has passed every rule on its form."""
+
+import re
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from email_validator import EmailNotValidError, validate_email
+from msgspec import Meta
+from msgspec.structs import force_setattr
+
+from chinwag.engine.ids import MAX_ID
+from chinwag.http.requests import FieldError
+
+MAX_TEXT = 4000
+MAX_ATTACHMENTS = 10
+MAX_URL = 2048
+MAX_IDEMPOTENCY_KEY = 200
+MAX_MEMBERS_AT_ONCE = 1000
+MAX_PAGE = MAX_ID // 1000
+"""Keeps page times limit below 2^53, so that an offset never overflows anywhere."""
+
+_MIME_TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+_MIME_TYPE = re.compile(rf"{_MIME_TOKEN}/{_MIME_TOKEN}(\s*;[\x20-\x7e]*)?")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_UNSAFE_IN_URL = re.compile(r"[\x00-\x20\x7f-\x9f\s]")
+
+# Lengths count after trimming, so msgspec is only told of them for the documentation.
+Name = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": 100})]
+Username = Annotated[str, Meta(extra_json_schema={"minLength": 3, "maxLength": 50})]
+Text = Annotated[str, Meta(extra_json_schema={"maxLength": MAX_TEXT})]
+Id = Annotated[str, Meta(description="an id: decimal digits")]
+RoleName = Literal["ADMIN", "MEMBER"]
+PresenceName = Literal["ONLINE", "OFFLINE"]
+
+
+def normal_email(text: str) -> str:
+    """The form in which an address is stored: trimmed, its domain in lower case. What is no address stays as it is."""
+    try:
+        return validate_email(text.strip(), check_deliverability=False).normalized
+    except EmailNotValidError:
+        return text.strip()
+
+
+def trimmed(field: str, text: str, *, least: int, most: int) -> str:
+    """The text without white space around it. Raises FieldError when its length is not within the bounds."""
+    text = text.strip()
+    if not text and least:
+        raise FieldError(field, "is empty")
+    if len(text) < least:
+        raise FieldError(field, f"must have at least {least} characters")
+    if len(text) > most:
+        raise FieldError(field, f"must have at most {most} characters")
+    return text
+
+
+def _one_line(field: str, text: str) -> str:
+    if _CONTROL.search(text):
+        raise FieldError(field, "must not contain control characters")
+    return text
+
+
+# --- users --------------------------------------------------------------------------------------------------------
+
+
+class Register(msgspec.Struct, frozen=True, kw_only=True):
+    username: Username
+    email: Annotated[str, Meta(extra_json_schema={"format": "email"})]
+    password: Annotated[str, Meta(min_length=6, max_length=128)]
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "username", _one_line("username", trimmed("username", self.username, least=3, most=50)))
+        try:
+            address = validate_email(self.email.strip(), check_deliverability=False)
+        except EmailNotValidError as error:
+            raise FieldError("email", f"is not a valid address: {error}") from None
+        force_setattr(self, "email", address.normalized)
+
+
+class LogIn(msgspec.Struct, frozen=True, kw_only=True):
+    email: str
+    password: str
+
+
+class Refresh(msgspec.Struct, frozen=True, kw_only=True):
+    refresh_token: str
+
+
+class LogOut(msgspec.Struct, frozen=True, kw_only=True):
+    user_id: Id
+
+
+class UserQuery(msgspec.Struct, frozen=True, kw_only=True):
+    email: Annotated[str, Meta(min_length=1)]
+
+
+class SetStatus(msgspec.Struct, frozen=True, kw_only=True):
+    status: PresenceName
+
+
+# --- rooms --------------------------------------------------------------------------------------------------------
+
+
+class CreateRoom(msgspec.Struct, frozen=True, kw_only=True):
+    """A group has a name; of a direct room (`is_group` false) name and description are not used."""
+
+    name: Name = ""
+    is_group: bool = True
+    member_ids: Annotated[tuple[Id, ...], Meta(max_length=MAX_MEMBERS_AT_ONCE)] = ()
+    creator_id: Id | None = None
+    description: Annotated[str, Meta(extra_json_schema={"maxLength": 1000})] = ""
+
+    def __post_init__(self) -> None:
+        if self.is_group:
+            force_setattr(self, "name", _one_line("name", trimmed("name", self.name, least=1, most=100)))
+        force_setattr(self, "description", trimmed("description", self.description, least=0, most=1000))
+
+
+class CreateDirectRoom(msgspec.Struct, frozen=True, kw_only=True):
+    peer_user_id: Id
+
+
+class RoomsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    q: Annotated[str, Meta(description="part of the name; upper and lower case are the same")] = ""
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+
+
+class AddMember(msgspec.Struct, frozen=True, kw_only=True):
+    user_id: Id
+    role: RoleName = "MEMBER"
+
+
+# --- messages -----------------------------------------------------------------------------------------------------
+
+
+class AttachmentIn(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that the message points to; the server never fetches it."""
+
+    url: Annotated[str, Meta(max_length=MAX_URL, extra_json_schema={"format": "uri"})]
+    mime_type: Annotated[str, Meta(max_length=255)]
+    size_bytes: Annotated[int, Meta(ge=0, le=MAX_ID)]
+
+    def __post_init__(self) -> None:
+        if not _is_web_address(self.url):
+            raise FieldError("url", "must be an absolute http or https URL")
+        if _MIME_TYPE.fullmatch(self.mime_type) is None:
+            raise FieldError("mime_type", "must have the form type/subtype")
+
+
+Attachments = Annotated[tuple[AttachmentIn, ...], Meta(max_length=MAX_ATTACHMENTS)]
+
+
+class SendMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """Text, or attachments, or both."""
+
+    content: Text = ""
+    attachments: Attachments = ()
+
+    def __post_init__(self) -> None:
+        least = 0 if self.attachments else 1
+        force_setattr(self, "content", trimmed("content", self.content, least=least, most=MAX_TEXT))
+
+
+class EditMessage(msgspec.Struct, frozen=True, kw_only=True):
+    content: Text
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "content", trimmed("content", self.content, least=1, most=MAX_TEXT))
+
+
+class MessagesQuery(msgspec.Struct, frozen=True, kw_only=True):
+    page: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="1 holds the newest")] = 1
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 50
+    around_message_id: Annotated[Id | None, Meta(description="the window around this message, oldest first")] = None
+
+
+class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
+    q: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
+    room_id: Id | None = None
+    limit: Annotated[int, Meta(ge=1, le=100)] = 50
+
+
+def _is_web_address(url: str) -> bool:
+    if _UNSAFE_IN_URL.search(url):
+        return False
+    try:
+        parts = urlsplit(url)
+        _port_is_a_number = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)

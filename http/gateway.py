@@ -1,0 +1,167 @@
+"""The WebSocket gateway: from an upgrade request to a session, and back and forth between socket and session.
+
+Who may connect is decided before the handshake is answered, so a refusal is an HTTP status with the front's own words.
+After it, one task per connection reads: it answers pings and close frames and hands messages to the front's dialect.
+Writing is the session's business.
+"""
+
+import time
+from typing import Final, Protocol
+
+import structlog
+import trio
+
+from chinwag.engine.engine import Connected, Engine
+from chinwag.engine.errors import EngineError, InternalError
+from chinwag.engine.session import Session
+from chinwag.http.front import Front, SocketRequest
+from chinwag.http.head import RequestHead
+from chinwag.http.messages import HttpRequest, HttpResponse
+from chinwag.http.service import HttpService
+from chinwag.http.socket_transport import SocketTransport
+from chinwag.http.streams import discard, refuse
+from chinwag.http.websocket import (
+    Close,
+    HandshakeRefused,
+    Incoming,
+    Opcode,
+    Ping,
+    Pong,
+    ProtocolFailure,
+    accept_upgrade,
+    close_frame,
+    frame,
+)
+
+log = structlog.get_logger("chinwag.http")
+
+FINISH_S: Final = 1.0
+"""How long a connection that said goodbye may take to close its side."""
+LINGER_BYTES: Final = 64 * 1024
+
+
+class Upgrader(Protocol):
+    """What the listener hands WebSocket requests to."""
+
+    async def __call__(self, head: RequestHead, stream: trio.SocketStream, leftover: bytes) -> None: ...
+
+
+class Gateway:
+    """Takes over connections that ask for a WebSocket."""
+
+    def __init__(self, engine: Engine, service: HttpService) -> None:
+        self._engine = engine
+        self._service = service
+
+    async def upgrade(self, head: RequestHead, stream: trio.SocketStream, leftover: bytes) -> None:
+        """Answer an upgrade request, and when it is granted serve the connection until it ends."""
+        request = _as_http(head, stream)
+        front = self._service.socket_front(request)
+        if front is None or front.socket is None:
+            response = await self._service.handle(request)
+            await _answer(stream, response)
+            return
+        try:
+            handshake = accept_upgrade(head)
+        except HandshakeRefused as refused:
+            await refuse(stream, refused.status, refused.message, refused.headers)
+            return
+        try:
+            connected = await self._admit(request, front)
+        except EngineError as error:
+            await _answer(stream, self._service.refuse(request, error))
+            return
+        except Exception:
+            log.exception("upgrade failed", front=front.name)
+            await _answer(stream, self._service.refuse(request, InternalError()))
+            return
+        try:
+            await stream.send_all(handshake)
+        except BaseException:
+            connected.session.abandon()
+            raise
+        await self._serve(front, connected, SocketTransport(stream, leftover=leftover))
+
+    async def _admit(self, request: HttpRequest, front: Front) -> Connected:
+        assert front.socket is not None
+        _user, claims = await self._service.authenticate(self._service.socket_token(request, front))
+        return await front.socket.admit(
+            self._engine,
+            SocketRequest(
+                user_id=claims.user_id,
+                family_id=claims.family_id,
+                expires_at=trio.current_time() + claims.expires_at - time.time(),
+                query=request.query,
+            ),
+        )
+
+    async def _serve(self, front: Front, connected: Connected, transport: SocketTransport) -> None:
+        session = connected.session
+        assert front.socket is not None
+        greeting = front.socket.greeting(connected)
+
+        async def pump() -> None:
+            if greeting:
+                session.send(greeting)
+            while True:
+                try:
+                    for item in await transport.receive():
+                        if not await self._take(front, session, item):
+                            break
+                    else:
+                        continue
+                    break
+                except ProtocolFailure as failure:
+                    for item in failure.before:
+                        await self._take(front, session, item)
+                    session.finish(close_frame(failure.code, failure.reason))
+                    break
+            with trio.move_on_after(FINISH_S):
+                await session.drained()
+            await transport.finish(FINISH_S)
+
+        await self._engine.serve_session(connected, transport, pump)
+
+    async def _take(self, front: Front, session: Session, item: Incoming) -> bool:
+        """Act on one message or control frame; False when it was the last."""
+        match item:
+            case str() | bytes():
+                if session.open:
+                    assert front.socket is not None
+                    await front.socket.receive(self._engine, session, item)
+            case Ping(payload):
+                session.send(frame(Opcode.PONG, payload))
+            case Pong():
+                log.debug("pong", user=session.user_id)
+            case Close():
+                session.finish(item.answer())
+                return False
+        return True
+
+
+def _as_http(head: RequestHead, stream: trio.SocketStream) -> HttpRequest:
+    """The upgrade request in the form that the route tables know. Its path stays as it was on the wire."""
+    path = head.target.partition("?")[0] if head.target.startswith("/") else head.path
+    names = dict.fromkeys(name for name, _ in head.headers)
+    return HttpRequest(
+        method=head.method,
+        path=path,
+        query=head.query,
+        headers={name: head.header(name) or "" for name in names},
+        host=head.header("host") or "",
+        client=str(stream.socket.getpeername()[0]),
+    )
+
+
+async def _answer(stream: trio.SocketStream, response: HttpResponse) -> None:
+    """Write a whole HTTP response and close, reading on for a moment so that no reset overtakes it."""
+    head = [f"HTTP/1.1 {response.status} ", "connection: close"]
+    head += [f"{name}: {value}" for name, value in response.headers]
+    with trio.move_on_after(FINISH_S):
+        try:
+            await stream.send_all("\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + response.body)
+            await stream.send_eof()
+            await discard(stream, LINGER_BYTES)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            log.debug("client left before its refusal")
+    await trio.aclose_forcefully(stream)

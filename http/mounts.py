@@ -1,0 +1,68 @@
+"""Where the fronts are: which of them answers a host name and a path.
+
+A front alone is at its own paths. Of several, each is at its own paths under any host named `NAME.*`. Every front is
+also below the prefix `/NAME`, on any host; where that clashes with a front's own paths, its own win.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from chinwag.http.front import Front
+from chinwag.http.routing import Found, Router
+
+
+class Mount:
+    """A front at one place. `prefix` is "" at its own paths, else "/NAME"."""
+
+    __slots__ = ("front", "prefix", "router")
+
+    def __init__(self, front: Front, prefix: str, router: Router) -> None:
+        self.front = front
+        self.prefix = prefix
+        self.router = router
+
+
+class Location(NamedTuple):
+    """What a path leads to. `mount` is None outside all fronts; `path` is what remains below the mount."""
+
+    mount: Mount | None
+    path: str
+    found: Found | None
+
+
+class Mounts:
+    """All fronts of one server. Names are unique."""
+
+    def __init__(self, fronts: Sequence[Front]) -> None:
+        self._own: dict[str, Mount] = {}
+        self._prefixed: dict[str, Mount] = {}
+        for front in fronts:
+            if front.name in self._own:
+                raise ValueError(f"two fronts are named {front.name}")
+            router = Router(front.routes, base=front.base)
+            self._own[front.name] = Mount(front, "", router)
+            self._prefixed[front.name] = Mount(front, f"/{front.name}", router)
+        self._alone = next(iter(self._own.values())) if len(fronts) == 1 else None
+        self.fronts = tuple(fronts)
+
+    @property
+    def alone(self) -> Mount | None:
+        """The only front there is, None when there are several."""
+        return self._alone
+
+    def locate(self, host: str, path: str) -> Location:
+        """The mount and resource for a request. Never fails: what is nowhere has no mount, or nothing found."""
+        own = self._alone or self._by_host(host)
+        if own is not None:
+            found = own.router.find(path)
+            if found is not None:
+                return Location(own, path, found)
+        prefixed = self._prefixed.get(path[1:].partition("/")[0])
+        if prefixed is not None:
+            below = path[len(prefixed.prefix) :] or "/"
+            return Location(prefixed, below, prefixed.router.find(below))
+        return Location(own, path, None)
+
+    def _by_host(self, host: str) -> Mount | None:
+        name, dot, _ = host.partition(".")
+        return self._own.get(name.lower()) if dot else None

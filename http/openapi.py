@@ -1,0 +1,152 @@
+"""A front's OpenAPI 3.1 document, out of its route table. Pure: the same table always gives the same document.
+
+The socket has no place in OpenAPI: it stands under `x-websocket`, with its events' schemas among the components.
+"""
+
+import inspect
+from collections.abc import Iterable
+from http import HTTPStatus
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import msgspec
+
+from chinwag.engine.errors import EngineError, TryLater, Unauthenticated
+from chinwag.http.front import Front
+from chinwag.http.routing import Route, path_names
+
+Json = dict[str, Any]
+
+_REF = "#/components/schemas/{name}"
+_TEXT: Json = {"type": "string"}
+
+
+def openapi_document(front: Front, *, prefix: str = "") -> bytes:
+    """The document as JSON. `prefix` is where the front is mounted."""
+    return msgspec.json.format(msgspec.json.encode(describe(front, prefix=prefix)), indent=2)
+
+
+def describe(front: Front, *, prefix: str = "") -> Json:
+    """The document as plain values, for whoever renders it."""
+    kinds = list(dict.fromkeys([front.error_type, *_body_types(front)]))
+    schemas, components = msgspec.json.schema_components(kinds, ref_template=_REF)
+    schema_of = dict(zip(kinds, schemas, strict=True))
+    paths: dict[str, Json] = {}
+    for route in front.routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(front, route, schema_of)
+    document: Json = {
+        "openapi": "3.1.0",
+        "info": {"title": front.title, "description": front.description, "version": _version()},
+        "servers": [{"url": f"{prefix}{front.base}" or "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "header": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
+            },
+        },
+    }
+    if front.socket_path is not None:
+        document["x-websocket"] = {
+            "path": f"{prefix}{front.socket_path}",
+            "tokenParameters": list(front.socket_token_parameters),
+            "events": [
+                {
+                    "name": event.name,
+                    "direction": event.direction,
+                    "description": event.description,
+                    "schema": schema_of[event.payload],
+                }
+                for event in front.socket_events
+            ],
+        }
+    return document
+
+
+def _body_types(front: Front) -> Iterable[Any]:
+    for route in front.routes:
+        if route.body is not None:
+            yield route.body
+        if route.response is not None:
+            yield route.response
+    for event in front.socket_events:
+        yield event.payload
+
+
+def _operation(front: Front, route: Route, schema_of: dict[Any, Json]) -> Json:
+    operation: Json = {
+        "operationId": getattr(route.handler, "__name__", route.path),
+        "tags": [route.path.split("/")[1] or "root"],
+        "summary": route.summary,
+    }
+    if text := _paragraphs(route):
+        operation["description"] = text
+    if parameters := _parameters(route):
+        operation["parameters"] = parameters
+    if route.body is not None:
+        operation["requestBody"] = {"required": True, "content": _json(schema_of[route.body])}
+    operation["responses"] = _responses(front, route, schema_of)
+    if route.auth:
+        operation["security"] = [{"bearer": []}, {"header": []}]
+    return operation
+
+
+def _paragraphs(route: Route) -> str:
+    """The route's own description, else its handler's first paragraph."""
+    return route.description or (inspect.getdoc(route.handler) or "").partition("\n\n")[0]
+
+
+def _parameters(route: Route) -> list[Json]:
+    parameters: list[Json] = [
+        {"name": name, "in": "path", "required": True, "schema": _TEXT} for name in path_names(route.path)
+    ]
+    if route.query is not None:
+        schema = msgspec.json.schema(route.query)
+        struct = schema["$defs"][schema["$ref"].rpartition("/")[2]]
+        required = struct.get("required", [])
+        for name, each in struct["properties"].items():
+            description = each.pop("description", None)
+            parameter: Json = {"name": name, "in": "query", "required": name in required, "schema": _not_null(each)}
+            if description:
+                parameter["description"] = description
+            parameters.append(parameter)
+    parameters += [
+        {"name": each.name, "in": "header", "required": False, "description": each.description, "schema": _TEXT}
+        for each in route.headers
+    ]
+    return parameters
+
+
+def _not_null(schema: Json) -> Json:
+    """A parameter that is not given is absent, never null."""
+    choices = [each for each in schema.get("anyOf", []) if each != {"type": "null"}]
+    if not choices:
+        return schema
+    rest = {key: value for key, value in schema.items() if key != "anyOf" and (key, value) != ("default", None)}
+    return {**rest, **choices[0]} if len(choices) == 1 else {**rest, "anyOf": choices}
+
+
+def _responses(front: Front, route: Route, schema_of: dict[Any, Json]) -> Json:
+    success: Json = {"description": HTTPStatus(route.status).phrase}
+    if route.response is not None:
+        success["content"] = _json(schema_of[route.response])
+    responses: Json = {str(route.status): success}
+    errors: list[type[EngineError]] = [*route.errors, *([Unauthenticated] if route.auth else []), TryLater]
+    for status in sorted({front.error_status(error) for error in errors}):
+        response: Json = {"description": HTTPStatus(status).phrase, "content": _json(schema_of[front.error_type])}
+        if status == front.error_status(TryLater):
+            response["headers"] = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
+        responses[str(status)] = response
+    return responses
+
+
+def _json(schema: Json) -> Json:
+    return {"application/json": {"schema": schema}}
+
+
+def _version() -> str:
+    try:
+        return version("chinwag")
+    except PackageNotFoundError:
+        return "0"

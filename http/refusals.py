@@ -1,0 +1,67 @@
+"""What HTTP itself refuses, before a handler is asked. Each has a status of its own, the same on every front.
+
+These are `EngineError`s so that a front puts them into its own error shape like any other.
+"""
+
+from typing import ClassVar
+
+from chinwag.engine.errors import NotFound, Refused
+from chinwag.http.messages import Header
+
+
+class HttpRefusal(Refused):
+    """A request that HTTP's own rules refuse. `status` and `headers` go out as they are."""
+
+    code = "http"
+    status: ClassVar[int] = 400
+
+    def __init__(self, message: str, headers: tuple[Header, ...] = ()) -> None:
+        super().__init__(message)
+        self.headers = headers
+
+
+class NoSuchEndpoint(NotFound):
+    """No route has this path."""
+
+    def __init__(self) -> None:
+        super().__init__("endpoint")
+
+
+class MethodNotAllowed(HttpRefusal):
+    """The path exists, the method does not. `allow` is the Allow header's value."""
+
+    code = "method_not_allowed"
+    status = 405
+
+    def __init__(self, allow: str) -> None:
+        super().__init__(f"method not allowed; allowed: {allow}", (("allow", allow),))
+
+
+class BodyTimeout(HttpRefusal):
+    """The body did not arrive in time. Nothing was done."""
+
+    code = "request_timeout"
+    status = 408
+
+    def __init__(self) -> None:
+        super().__init__("the request's body did not arrive in time")
+
+
+class BodyTooLarge(HttpRefusal):
+    """The body is longer than `limit_bytes`. Nothing was done."""
+
+    code = "payload_too_large"
+    status = 413
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"the request's body is larger than {limit_bytes} bytes")
+
+
+class UpgradeRequired(HttpRefusal):
+    """The path is a WebSocket's, and the request was a plain one."""
+
+    code = "upgrade_required"
+    status = 426
+
+    def __init__(self) -> None:
+        super().__init__("this is a WebSocket endpoint", (("upgrade", "websocket"), ("connection", "upgrade")))

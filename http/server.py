@@ -1,0 +1,91 @@
+"""Everything put together: store, engine, fronts, listener. Imported by nothing but the command line.
+
+They are opened in the order in which they need each other, and on SIGTERM or SIGINT closed the other way round: no more
+connections, sessions told to go away, requests finished, rooms drained, the last commit done.
+"""
+
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+import structlog
+import trio
+
+from chinwag.engine.engine import Engine, EngineConfig, open_engine
+from chinwag.http.app import ChinwagApp
+from chinwag.http.cors import Cors
+from chinwag.http.gateway import Gateway
+from chinwag.http.listener import ListenerConfig
+from chinwag.http.listener import serve as serve_listeners
+from chinwag.http.registry import fronts_named
+from chinwag.http.service import HttpService
+from chinwag.http.settings import Settings
+from chinwag.http.stats import CommitTimes, EngineStats
+from chinwag.http.tokens import AccessTokens, load_secret
+from chinwag.persistence.sqlite import open_sqlite_store
+
+log = structlog.get_logger("chinwag.http")
+
+DATABASE_NAME = "chinwag.db"
+BACKLOG = 4096
+"""Connections that may wait to be accepted: a reconnect of everybody at once is the worst moment to refuse some."""
+
+
+async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
+    """Serve until SIGTERM or SIGINT, then return once everything acknowledged is on disk and everyone was told.
+
+    Reports the port as `started`. Raises `CannotOpen`, `BadSecret` and `OSError` for what the operator has to mend.
+    """
+    async with AsyncExitStack() as stack:
+        listeners = await trio.open_tcp_listeners(settings.port, host=settings.host, backlog=BACKLOG)
+        for listener in listeners:
+            await stack.enter_async_context(listener)
+        commit_times = CommitTimes()
+        store = await stack.enter_async_context(open_sqlite_store(settings.data_dir / DATABASE_NAME, observe=commit_times.observe))
+        tokens = AccessTokens(load_secret(settings.data_dir), lifetime_s=settings.access_token_minutes * 60)
+        engine = await stack.enter_async_context(open_engine(store, config=EngineConfig()))
+        service = HttpService(
+            engine,
+            tokens,
+            fronts_named(settings.fronts),
+            cors=Cors(settings.cors_origins),
+            stats=[EngineStats(engine), commit_times],
+        )
+        async with listening(engine, service, listeners) as shutdown:
+            task_status.started(listeners[0].socket.getsockname()[1])
+            await termination()
+            log.info("shutting down", connections=len(engine.fanout))
+            shutdown.set()
+            await engine.close_sessions()
+    log.info("shut down")
+
+
+@asynccontextmanager
+async def listening(
+    engine: Engine, service: HttpService, listeners: Sequence[trio.SocketListener], config: ListenerConfig | None = None
+) -> AsyncIterator[trio.Event]:
+    """Serve on listeners within the block. Set the event to stop; leaving the block waits for the end."""
+    shutdown = trio.Event()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(
+            partial(
+                serve_listeners,
+                listeners,
+                app=ChinwagApp(service),
+                on_upgrade=Gateway(engine, service).upgrade,
+                shutdown=shutdown,
+                config=config,
+            )
+        )
+        try:
+            yield shutdown
+        finally:
+            shutdown.set()
+
+
+async def termination() -> None:
+    """Return at the first SIGTERM or SIGINT. A second one then acts as it would on any process."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            return

@@ -1,0 +1,173 @@
+"""From a request to its answer, on any front. No server, no sockets: `handle` takes a value and returns one.
+
+What every answer goes through, in order: find the front and the route; check the token; decode; call the handler; put
+an error into the front's shape; add CORS headers; count. `handle` never raises but for cancellation.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+import structlog
+
+from chinwag.engine.engine import Engine
+from chinwag.engine.errors import EngineError, InternalError, TryLater, Unauthenticated
+from chinwag.engine.model import User
+from chinwag.http.calls import Call
+from chinwag.http.cors import METHODS, Cors
+from chinwag.http.front import Front
+from chinwag.http.messages import Header, HttpRequest, HttpResponse
+from chinwag.http.metrics import RequestCounts, StatsSource
+from chinwag.http.mounts import Location, Mounts
+from chinwag.http.refusals import HttpRefusal, MethodNotAllowed, NoSuchEndpoint, UpgradeRequired
+from chinwag.http.requests import query_pairs
+from chinwag.http.routing import Found
+from chinwag.http.system import SystemRoutes
+from chinwag.http.tokens import AccessTokens, Claims, find_token
+
+JSON = ("content-type", "application/json")
+NO_STORE = ("cache-control", "no-store")
+RETRY_AFTER_S = 1
+"""What a client that was told "not now" should wait at least: mailboxes drain, and actors restart, within it."""
+
+_encode = msgspec.json.Encoder().encode
+log = structlog.get_logger("chinwag.http")
+
+
+class HttpService:
+    """The HTTP side of a server: its fronts, and the routes that belong to none (health, metrics, documentation)."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        tokens: AccessTokens,
+        fronts: Sequence[Front],
+        *,
+        cors: Cors | None = None,
+        stats: Sequence[StatsSource] = (),
+    ) -> None:
+        """One front is at its own paths, several at host names and prefixes. `stats`: what `/metrics` shows as well."""
+        self._engine = engine
+        self._tokens = tokens
+        self._mounts = Mounts(fronts)
+        self._cors = cors or Cors()
+        self._counts = RequestCounts()
+        self._system = SystemRoutes(engine, self._mounts, [self._counts, *stats])
+
+    async def handle(self, request: HttpRequest) -> HttpResponse:
+        """The answer to a request, whatever it is."""
+        where = self._mounts.locate(request.host, request.path)
+        if request.method == "OPTIONS":
+            response = self._options(request, where)
+        else:
+            try:
+                response = await self._answer(request, where)
+            except EngineError as error:
+                response = self._refusal(where, error)
+            except Exception:
+                # A bug in a handler. It costs its own request and nobody else's.
+                log.exception("request failed", front=_name(where), method=request.method, path=request.path)
+                response = self._refusal(where, InternalError())
+        return self._finished(request, where, response)
+
+    def refuse(self, request: HttpRequest, error: EngineError) -> HttpResponse:
+        """The answer to a request that the server itself refuses (body too large, too slow), in the front's shape."""
+        where = self._mounts.locate(request.host, request.path)
+        return self._finished(request, where, self._refusal(where, error))
+
+    async def authenticate(self, token: str | None) -> tuple[User, Claims]:
+        """Who holds this token. Raises Unauthenticated, and TokenExpired for one that was good."""
+        claims, user = await self._authenticate(token)
+        return user, claims
+
+    def socket_front(self, request: HttpRequest) -> Front | None:
+        """The front whose WebSocket this request asks for, None when its path is no socket's."""
+        where = self._mounts.locate(request.host, request.path)
+        if where.mount is None or where.found is not None or where.path != where.mount.front.socket_path:
+            return None
+        return where.mount.front
+
+    def socket_token(self, request: HttpRequest, front: Front) -> str | None:
+        """The access token of a request for a WebSocket: browsers can set no header, so it may come in the query.
+
+        Raises Invalid when the query cannot be read.
+        """
+        token = find_token(request.headers)
+        if token is None and front.socket_token_parameters:
+            given = dict(reversed(query_pairs(request.query)))
+            token = next((given[name] for name in front.socket_token_parameters if given.get(name)), None)
+        return token
+
+    async def _answer(self, request: HttpRequest, where: Location) -> HttpResponse:
+        if where.found is not None and where.mount is not None:
+            return await self._dispatch(request, where.mount.front, where.found)
+        response = await self._system.answer(request, where)
+        if response is not None:
+            return response
+        if where.mount is not None and where.path == where.mount.front.socket_path:
+            raise UpgradeRequired
+        raise NoSuchEndpoint
+
+    async def _dispatch(self, request: HttpRequest, front: Front, found: Found) -> HttpResponse:
+        endpoint = found.resource.methods.get(request.method)
+        if endpoint is None:
+            raise MethodNotAllowed(found.resource.allow)
+        route = endpoint.route
+        claims: Claims | None = None
+        if route.auth:
+            claims, _user = await self._authenticate(find_token(request.headers))
+        call = Call(
+            engine=self._engine,
+            tokens=self._tokens,
+            ids=front.ids,
+            claims=claims,
+            path=dict(zip(endpoint.names, found.values, strict=True)),
+            body=None if endpoint.read_body is None else endpoint.read_body(request.body),
+            query=None if endpoint.read_query is None else endpoint.read_query(request.query),
+            headers=request.headers,
+        )
+        reply = await route.handler(call)
+        if reply.body is None:
+            return HttpResponse(status=route.status, headers=[NO_STORE, *reply.headers])
+        return HttpResponse(status=route.status, headers=[JSON, NO_STORE, *reply.headers], body=_encode(reply.body))
+
+    async def _authenticate(self, token: str | None) -> tuple[Claims, User]:
+        if token is None:
+            raise Unauthenticated("an access token is needed")
+        claims = self._tokens.verify(token)
+        return claims, await self._engine.accounts.authenticate(claims.family_id, claims.user_id)
+
+    def _refusal(self, where: Location, error: EngineError) -> HttpResponse:
+        status, body = (500, {"error": error.message}) if where.mount is None else where.mount.front.encode_error(error)
+        headers: list[Header] = [JSON, NO_STORE]
+        if isinstance(error, HttpRefusal):
+            status = error.status
+            headers += error.headers
+        elif isinstance(error, NoSuchEndpoint):
+            status = 404
+        elif isinstance(error, Unauthenticated):
+            headers.append(("www-authenticate", "Bearer"))
+        elif isinstance(error, TryLater):
+            headers.append(("retry-after", str(RETRY_AFTER_S)))
+        return HttpResponse(status=status, headers=headers, body=_encode(body))
+
+    def _options(self, request: HttpRequest, where: Location) -> HttpResponse:
+        """What may be done here. A preflight for a path that does not exist is let through: the answer to the request
+        itself then says so, in words that the page can read."""
+        methods = METHODS if where.found is None else where.found.resource.allow
+        headers: list[Header] = [("allow", methods)]
+        if "origin" in request.headers and "access-control-request-method" in request.headers:
+            headers += self._cors.preflight(request.headers, methods)
+        return HttpResponse(status=204, headers=headers)
+
+    def _finished(self, request: HttpRequest, where: Location, response: HttpResponse) -> HttpResponse:
+        self._counts.count(_name(where), request.method, response.status)
+        response.headers.extend(self._cors.headers(request.headers.get("origin")))
+        if response.status != 204:
+            response.headers.append(("content-length", str(len(response.body))))
+        if request.method == "HEAD":
+            return HttpResponse(status=response.status, headers=response.headers)
+        return response
+
+
+def _name(where: Location) -> str:
+    return "" if where.mount is None else where.mount.front.name

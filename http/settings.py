@@ -1,0 +1,32 @@
+"""What a server is told before it starts. Every field is an option of `chinwag serve`."""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+RateLimits = Literal["documented", "off"]
+LogFormat = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8000
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """One server's settings. `fronts` are names, none for all; `port` 0 lets the system choose one.
+
+    `rate_limits` "documented" enforces the limits that the fronts' specs state. `admin_token` opens the fronts' admin
+    endpoints, None closes them. `cors_origins` are the web origins whose pages may read answers, none for any.
+    """
+
+    fronts: tuple[str, ...] = ()
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+    data_dir: Path = Path("chinwag-data")
+    rate_limits: RateLimits = "documented"
+    admin_token: str | None = None
+    cors_origins: tuple[str, ...] = ()
+    access_token_minutes: float = 30.0
+    log_format: LogFormat = "text"
+    log_level: LogLevel = "info"

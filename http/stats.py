@@ -1,0 +1,92 @@
+"""What the engine and the store have to show at `/metrics`, read from their own plain counters."""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+
+from chinwag.engine.engine import Engine
+from chinwag.http.metrics import Distribution, Reading
+
+COMMIT_WRITES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+COMMIT_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+DEPTHS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 4096)
+
+
+class Histogram:
+    """Counts values by upper bound. Costs a binary search per value."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def add(self, value: float) -> None:
+        """One more value."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def reading(self, name: str, text: str) -> Distribution:
+        """As it stands."""
+        return Distribution(name=name, help=text, bounds=self.bounds, counts=tuple(self.counts), total=self.total)
+
+
+class CommitTimes:
+    """Size and duration of every commit. A `StatsSource`."""
+
+    def __init__(self) -> None:
+        self._writes = Histogram(COMMIT_WRITES)
+        self._seconds = Histogram(COMMIT_SECONDS)
+
+    def observe(self, writes: int, seconds: float) -> None:
+        """The store's hook."""
+        self._writes.add(writes)
+        self._seconds.add(seconds)
+
+    def readings(self) -> Iterator[Distribution]:
+        """See `StatsSource`."""
+        yield self._writes.reading("commit_writes", "Rows written per commit")
+        yield self._seconds.reading("commit_seconds", "Time from the start of a commit until it was durable")
+
+
+class EngineStats:
+    """Connections, messages, mailboxes, fan-out. A `StatsSource`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def readings(self) -> Iterator[Reading | Distribution]:
+        """See `StatsSource`."""
+        engine = self._engine
+        yield _gauge("connections", "Open sessions", len(engine.fanout))
+        yield _counter("messages", "Messages stored and sent", engine.room_stats.messages)
+        yield _counter("room_commands", "Commands handled by rooms", engine.room_stats.commands)
+        yield _counter("room_turns", "Turns taken by rooms", engine.room_stats.turns)
+        yield _gauge("rooms_active", "Room actors in memory", engine.rooms_active())
+        yield _counter("room_restarts", "Restarts of room actors after a crash", engine.room_restarts())
+        depths = Histogram(DEPTHS)
+        for depth in engine.mailbox_depths():
+            depths.add(depth)
+        yield depths.reading("mailbox_depth", "Commands queued, over the active rooms at this moment")
+        yield _counter("fanout_events", "Events published", engine.fanout.events)
+        yield _counter("fanout_deliveries", "Writes to sessions, one per session and turn", engine.fanout.deliveries)
+        yield _gauge(
+            "outbox_bytes", "Bytes that wait for slow clients", sum(each.outbox_bytes for each in engine.fanout)
+        )
+        yield _counter("slow_consumers_closed", "Sessions closed as slow", engine.session_stats.slow_consumers)
+        for reason, count in engine.session_stats.closed_by_reason.items():
+            yield Reading(
+                name="sessions_closed",
+                help="Sessions that the server closed, by reason",
+                kind="counter",
+                value=count,
+                labels={"reason": reason.name.lower()},
+            )
+
+
+def _gauge(name: str, text: str, value: float) -> Reading:
+    return Reading(name=name, help=text, kind="gauge", value=value)
+
+
+def _counter(name: str, text: str, value: float) -> Reading:
+    return Reading(name=name, help=text, kind="counter", value=value)

@@ -1,0 +1,15 @@
+"""Times on the wire: RFC 3339, UTC, microseconds. On the path of every message, so the date part is kept per second."""
+
+import time
+from functools import lru_cache
+
+
+@lru_cache(maxsize=4096)
+def _second(unix_s: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(unix_s))
+
+
+def rfc3339(us: int) -> str:
+    """Microseconds since 1970 as `2025-01-01T00:00:00.000000Z`."""
+    seconds, fraction = divmod(us, 1_000_000)
+    return f"{_second(seconds)}.{fraction:06d}Z"

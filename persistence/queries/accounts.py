@@ -1,0 +1,61 @@
+"""Users, log-ins and refresh tokens."""
+
+_USER = "id, username, email, created_us, declared"
+
+# Index: primary key
+USER = f"SELECT {_USER} FROM users WHERE id = $1"
+
+# Index: users_by_email
+USER_BY_EMAIL = f"SELECT {_USER} FROM users WHERE email_fold = $1"
+
+# Index: users_by_email
+CREDENTIALS_BY_EMAIL = f"SELECT {_USER}, password_hash FROM users WHERE email_fold = $1"
+
+# Index: users_by_username
+CREDENTIALS_BY_USERNAME = f"SELECT {_USER}, password_hash FROM users WHERE username_fold = $1"
+
+# Index: primary key
+FAMILY = "SELECT id, user_id, created_us, revoked_us FROM families WHERE id = $1"
+
+# Index: primary key
+REFRESH_TOKEN = "SELECT digest, family_id, user_id, expires_us, spent_us FROM refresh_tokens WHERE digest = $1"
+
+# The end of each table's index of ids is one step away.
+# Index: primary key, messages_by_id
+# Scan: each part reads one entry, the last of its index; the outer one walks these five values
+HIGHEST_ID = """
+SELECT coalesce(max(highest), 0) FROM (
+    SELECT max(id) AS highest FROM users
+    UNION ALL SELECT max(id) FROM families
+    UNION ALL SELECT max(id) FROM rooms
+    UNION ALL SELECT max(id) FROM messages
+    UNION ALL SELECT value FROM remains WHERE name = 'highest_id'
+) AS tables
+"""
+
+# Index: none
+INSERT_USER = """
+INSERT INTO users (id, username, username_fold, email, email_fold, password_hash, declared, created_us)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+
+# Index: primary key
+SET_DECLARED = "UPDATE users SET declared = $2 WHERE id = $1"
+
+# Index: none
+INSERT_FAMILY = "INSERT INTO families (id, user_id, created_us, revoked_us) VALUES ($1, $2, $3, $4)"
+
+# Index: none
+INSERT_REFRESH_TOKEN = """
+INSERT INTO refresh_tokens (digest, family_id, user_id, expires_us, spent_us) VALUES ($1, $2, $3, $4, $5)
+"""
+
+# Index: primary key
+SPEND_REFRESH_TOKEN = "UPDATE refresh_tokens SET spent_us = $2 WHERE digest = $1 AND spent_us IS NULL"
+
+# The first time counts.
+# Index: primary key
+REVOKE_FAMILY = "UPDATE families SET revoked_us = coalesce(revoked_us, $2) WHERE id = $1"
+
+# Index: families_good
+REVOKE_FAMILIES = "UPDATE families SET revoked_us = $2 WHERE user_id = $1 AND revoked_us IS NULL"

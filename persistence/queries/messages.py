@@ -1,0 +1,71 @@
+"""Messages of a room."""
+
+MESSAGE_COLUMNS = """
+m.id, m.room_id, m.seq, m.author_id, u.username, m.text, m.created_us, m.attachments, m.key, m.edited_us, m.deleted_us
+""".strip()
+MESSAGES = f"SELECT {MESSAGE_COLUMNS} FROM messages AS m LEFT JOIN users AS u ON u.id = m.author_id"
+_KEYED = f"SELECT {MESSAGE_COLUMNS}, m.digest FROM messages AS m LEFT JOIN users AS u ON u.id = m.author_id"
+
+# Index: messages_by_id
+MESSAGE = f"{MESSAGES} WHERE m.id = $2 AND m.room_id = $1"
+
+# Index: messages_by_key
+KEYED_MESSAGE = f"{_KEYED} WHERE m.room_id = $1 AND m.author_id = $2 AND m.key = $3"
+
+# Index: messages_by_seq
+LAST_SEQ = "SELECT seq FROM messages WHERE room_id = $1 ORDER BY seq DESC LIMIT 1"
+
+# The newest, tombstones too: what a room actor starts from.
+# Index: messages_by_seq
+RECENT = f"{_KEYED} WHERE m.room_id = $1 ORDER BY m.seq DESC LIMIT $2"
+
+# A number to skip is what the fronts are asked for; it costs a walk over what is skipped.
+# Index: messages_by_seq
+HISTORY = f"{MESSAGES} WHERE m.room_id = $1 AND m.deleted_us IS NULL ORDER BY m.seq DESC LIMIT $2 OFFSET $3"
+
+# Index: messages_by_id
+SEQ_OF_LIVING = "SELECT seq FROM messages WHERE id = $2 AND room_id = $1 AND deleted_us IS NULL"
+
+# Index: messages_by_seq
+BEFORE = f"{MESSAGES} WHERE m.room_id = $1 AND m.seq < $2 AND m.deleted_us IS NULL ORDER BY m.seq DESC LIMIT $3"
+
+# Index: messages_by_seq
+FROM = f"{MESSAGES} WHERE m.room_id = $1 AND m.seq >= $2 AND m.deleted_us IS NULL ORDER BY m.seq LIMIT $3"
+
+# Where a position ($1, a message's id) is, in the order of commit; only for one who is in that room ($2).
+# Index: messages_by_id, members_by_room
+POSITION = """
+SELECT m.row
+FROM messages AS m
+JOIN members AS mm ON mm.room_id = m.room_id AND mm.user_id = $2
+WHERE m.id = $1
+"""
+
+# The last of a room's messages that was committed no later than a position: a walk backwards over what came after, in
+# the index alone, since its entries end in the row.
+# Index: messages_by_seq
+SEQ_AT = "SELECT seq FROM messages WHERE room_id = $1 AND row <= $2 ORDER BY seq DESC LIMIT 1"
+
+# Index: none
+INSERT_MESSAGE = """
+INSERT INTO messages (
+    row, id, room_id, seq, author_id, key, digest, text, folded, attachments, created_us, edited_us, deleted_us
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+"""
+
+# Index: messages_by_id
+UPDATE_TEXT = """
+UPDATE messages SET text = $3, folded = $4, edited_us = $5 WHERE id = $2 AND room_id = $1 AND deleted_us IS NULL
+"""
+
+# Index: messages_by_id
+DELETE_MESSAGE = """
+UPDATE messages SET text = '', folded = NULL, attachments = NULL, deleted_us = $3
+WHERE id = $2 AND room_id = $1 AND deleted_us IS NULL
+"""
+
+# The end of the primary key is one step away.
+# Index: primary key
+# Scan: reads one entry
+LAST_ROW = "SELECT coalesce(max(row), 0) FROM messages"

@@ -1,0 +1,307 @@
+"""The store on SQLite: one connection that writes, several that read, in threads of their own.
+
+`open_sqlite_store` opens and migrates the database, runs the persistence actor and the search indexer as long as its
+block runs, and at its end commits all that was queued before it closes the file.
+
+Durability: write-ahead log with `synchronous=FULL`, so a commit that was answered survives a power cut. A lock on a
+file beside the database keeps a second server out; the database's own locks would let it in, to two actors for one
+room.
+"""
+
+import errno
+import fcntl
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+import apsw
+import trio
+
+from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
+from chinwag.engine.model import Family, Message, RefreshToken, Room, User
+from chinwag.engine.store import (
+    Access,
+    Credentials,
+    FoundMessage,
+    KeyedMessage,
+    MessagePage,
+    Missed,
+    RoomMembers,
+    RoomSnapshot,
+    Write,
+)
+from chinwag.persistence import migrations
+from chinwag.persistence.actor import PersistenceActor, PersistenceStatistics
+from chinwag.persistence.errors import CannotOpen
+from chinwag.persistence.rows import RowReader
+from chinwag.persistence.search import Indexer
+from chinwag.persistence.sqlite_errors import engine_error, write_transaction
+from chinwag.persistence.sqlite_reads import Snapshot
+from chinwag.persistence.sqlite_writes import apply_units
+from chinwag.persistence.threads import ConnectionThreads
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+OLDEST_SQLITE = (3, 51, 3)
+"""Before it, a database in WAL mode with several connections could be corrupted (the WAL-reset bug)."""
+READERS = 4
+"""Reading connections. Reads mostly hold Python's lock or wait for the disk, so more do not make them faster."""
+BUSY_MS = 1_000
+"""How long SQLite waits for another process's lock (a shell, a backup) before the commit fails."""
+WRITER_CACHE_KIB = 65_536
+READER_CACHE_KIB = 16_384
+CHECKPOINT_PAGES = 8_000
+"""The log is moved into the database after this many pages, 32 MB: a commit then takes two more syncs of the disk."""
+STATEMENTS = 200
+"""Prepared statements kept per connection; there are fewer than this."""
+
+
+class SqliteDriver:
+    """Applies batches of writes through the writing connection's thread."""
+
+    def __init__(self, writer: ConnectionThreads) -> None:
+        self._writer = writer
+        self.indexer: Indexer | None = None
+
+    async def apply(self, units: Sequence[Sequence[Write]]) -> None:
+        """See `Driver.apply`."""
+        assert self.indexer is not None
+        new_rows, stale_rows = await self._writer.run(apply_units, units, self.indexer.last_row)
+        self.indexer.committed(new_rows, stale_rows)
+
+
+class SqliteStore:
+    """See `Store`. Made by `open_sqlite_store`."""
+
+    def __init__(self, actor: PersistenceActor, readers: ConnectionThreads, indexer: Indexer) -> None:
+        self._actor = actor
+        self._readers = readers
+        self._rows = RowReader()
+        self.indexer = indexer
+
+    def statistics(self) -> PersistenceStatistics:
+        """The persistence actor's counters."""
+        return self._actor.statistics()
+
+    @property
+    def search_backlog(self) -> int:
+        """How many messages the search index is behind."""
+        return self.indexer.backlog
+
+    async def commit(self, writes: Sequence[Write], then: Callable[[], None] | None = None) -> None:
+        await self._actor.commit(writes, then)
+
+    async def check(self) -> None:
+        await self._read(Snapshot.highest_id)
+
+    async def highest_id(self) -> int:
+        return await self._read(Snapshot.highest_id)
+
+    async def user(self, user_id: UserId) -> User | None:
+        return await self._read(Snapshot.user, user_id)
+
+    async def user_by_email(self, email: str) -> User | None:
+        return await self._read(Snapshot.user_by_email, email)
+
+    async def credentials(self, identifier: str) -> Credentials | None:
+        return await self._read(Snapshot.credentials, identifier)
+
+    async def users(self, user_ids: Sequence[UserId]) -> list[User]:
+        return await self._read(Snapshot.users, user_ids)
+
+    async def family(self, family_id: FamilyId) -> Family | None:
+        return await self._read(Snapshot.family, family_id)
+
+    async def refresh_token(self, digest: bytes) -> RefreshToken | None:
+        return await self._read(Snapshot.refresh_token, digest)
+
+    async def access(self, room_id: RoomId, viewer: UserId) -> Access:
+        return await self._read(Snapshot.access, room_id, viewer)
+
+    async def direct_room(self, direct_key: str) -> Room | None:
+        return await self._read(Snapshot.direct_room, direct_key)
+
+    async def rooms_of(self, viewer: UserId, *, name_contains: str, limit: int) -> list[Room]:
+        return await self._read(Snapshot.rooms_of, viewer, name_contains, limit)
+
+    async def members(self, room_id: RoomId, viewer: UserId) -> RoomMembers:
+        return await self._read(Snapshot.members, room_id, viewer)
+
+    async def room_snapshot(self, room_id: RoomId, *, recent: int) -> RoomSnapshot | None:
+        return await self._read(Snapshot.room_snapshot, room_id, recent)
+
+    async def message(self, room_id: RoomId, message_id: MessageId) -> Message | None:
+        return await self._read(Snapshot.message, room_id, message_id)
+
+    async def keyed_message(self, room_id: RoomId, author_id: UserId, key: str) -> KeyedMessage | None:
+        return await self._read(Snapshot.keyed_message, room_id, author_id, key)
+
+    async def history(self, room_id: RoomId, viewer: UserId, *, skip: int, limit: int) -> MessagePage:
+        return await self._read(Snapshot.history, room_id, viewer, skip, limit)
+
+    async def window(self, room_id: RoomId, viewer: UserId, *, around: MessageId, limit: int) -> MessagePage:
+        return await self._read(Snapshot.window, room_id, viewer, around, limit)
+
+    async def missed(
+        self, room_ids: Sequence[RoomId], viewer: UserId, *, since: MessageId | None, limit: int
+    ) -> dict[RoomId, Missed]:
+        return await self._read(Snapshot.missed, room_ids, viewer, since, limit)
+
+    async def search(
+        self, viewer: UserId, *, text: str, room_id: RoomId | None, limit: int
+    ) -> tuple[Access | None, list[FoundMessage]]:
+        await self.indexer.catch_up()
+        return await self._read(Snapshot.search, viewer, text, room_id, limit)
+
+    async def _read(self, read: Callable[Concatenate[Snapshot, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run one of the snapshot's reads in a reader's thread, in a transaction of its own."""
+
+        def in_snapshot(connection: apsw.Connection) -> T:
+            connection.execute("BEGIN")
+            try:
+                return read(Snapshot(connection, self._rows), *args, **kwargs)
+            finally:
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
+
+        try:
+            return await self._readers.run(in_snapshot)
+        except apsw.Error as error:
+            refined = engine_error(error)
+            if refined is error:
+                raise
+            raise refined from error
+
+
+@asynccontextmanager
+async def open_sqlite_store(
+    path: Path,
+    *,
+    observe: Callable[[int, float], None] | None = None,
+    prepare_writer: Callable[[apsw.Connection], None] | None = None,
+) -> AsyncIterator[SqliteStore]:
+    """Open the database at `path`, with its folder if need be, and serve it until the block ends.
+
+    Raises `CannotOpen`. At the end, also when the block is cancelled, what is queued is committed first. `observe` is
+    called with the writes and the seconds of every commit. `prepare_writer` is handed the writing connection before its
+    first commit: tests limit its size there.
+    """
+    with _locked(path):
+        connections = await trio.to_thread.run_sync(_open, path)
+        if prepare_writer is not None:
+            prepare_writer(connections[0])
+        writer = ConnectionThreads(connections[:1], name="chinwag-writer")
+        readers = ConnectionThreads(connections[1:], name="chinwag-reader")
+        driver = SqliteDriver(writer)
+        actor = PersistenceActor(driver, observe=observe)
+        indexer = driver.indexer = Indexer(connections[0], writer, actor)
+        raised: BaseException | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(actor.run)
+                nursery.start_soon(indexer.run)
+                try:
+                    yield SqliteStore(actor, readers, indexer)
+                except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001
+                    raised = error  # the block's own: raised below, where no exception group is made of it
+                finally:
+                    actor.close()
+                    nursery.cancel_scope.cancel()  # ends the indexer; the actor first commits what is queued
+        finally:
+            with trio.CancelScope(shield=True):
+                await readers.close()
+                await writer.close()  # the last one: moves the log into the database
+        if raised is not None:
+            raise raised
+
+
+def _open(path: Path) -> list[apsw.Connection]:
+    """The writing connection, to a database of the newest schema, and the reading ones."""
+    version = apsw.sqlite_lib_version()
+    if tuple(map(int, version.split("."))) < OLDEST_SQLITE:
+        raise CannotOpen(
+            f"SQLite {version} is too old: before {'.'.join(map(str, OLDEST_SQLITE))} it may corrupt a database; "
+            "install a newer apsw"
+        )
+    connections: list[apsw.Connection] = []
+    try:
+        writer = apsw.Connection(str(path), statementcachesize=STATEMENTS)
+        connections.append(writer)
+        writer.set_busy_timeout(BUSY_MS)
+        mode = writer.execute("PRAGMA journal_mode = WAL").get
+        if mode != "wal":
+            raise CannotOpen(f"{path}: SQLite cannot keep a write-ahead log there (journal mode {mode})")
+        writer.execute(f"""
+            PRAGMA synchronous = FULL;
+            PRAGMA foreign_keys = ON;
+            PRAGMA temp_store = MEMORY;
+            PRAGMA cache_size = {-WRITER_CACHE_KIB};
+            PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
+            PRAGMA journal_size_limit = {2 * CHECKPOINT_PAGES * 4096};
+        """)
+        migrate(writer, path)
+        for _ in range(READERS):
+            reader = apsw.Connection(str(path), statementcachesize=STATEMENTS)
+            connections.append(reader)
+            reader.set_busy_timeout(BUSY_MS)
+            reader.execute(f"PRAGMA query_only = ON; PRAGMA cache_size = {-READER_CACHE_KIB}")
+    except BaseException as error:
+        for connection in connections:
+            connection.close()
+        if isinstance(error, apsw.Error):
+            raise CannotOpen(f"{path} cannot be opened: {error}") from error
+        raise
+    return connections
+
+
+def migrate(connection: apsw.Connection, path: Path) -> None:
+    """Bring the database to the newest schema, each step in a transaction of its own."""
+    connection.execute("""
+        CREATE TABLE IF NOT EXISTS schema_versions (
+            version INTEGER PRIMARY KEY NOT NULL,   -- number of a migration that was applied
+            name TEXT NOT NULL
+        )
+    """)
+    present = connection.execute("SELECT coalesce(max(version), 0) FROM schema_versions").get
+    steps = migrations.for_sqlite()
+    newest = steps[-1].number
+    if present > newest:
+        raise CannotOpen(
+            f"{path} was written by a newer version of chinwag (its schema is {present}, this one's {newest})"
+        )
+    for step in steps:
+        if step.number > present:
+            with write_transaction(connection):
+                connection.execute(step.script)
+                connection.execute(
+                    "INSERT INTO schema_versions (version, name) VALUES (?1, ?2)", (step.number, step.name)
+                )
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock that belongs to a database, and make its folder. It ends with the process, however that ends."""
+    lock = path.with_name(path.name + ".lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise CannotOpen(f"{lock} cannot be written: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise CannotOpen(f"{lock} cannot be locked: {error.strerror}") from error
+            with suppress(OSError):
+                holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
+            raise CannotOpen(f"{path} is served by another process ({holder or 'unknown'})") from error
+        with suppress(OSError):  # its number is a help for whoever meets the lock, no more
+            os.truncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,205 @@
+"""What the engine reads, from one SQLite snapshot. Runs in a reader's thread."""
+
+from collections.abc import Sequence
+
+import apsw
+
+from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
+from chinwag.engine.model import Family, Message, ReceiptFloor, Receipts, RefreshToken, Room, User, receipt_floor
+from chinwag.engine.store import (
+    Access,
+    Credentials,
+    FoundMessage,
+    KeyedMessage,
+    MessagePage,
+    Missed,
+    RoomMembers,
+    RoomSnapshot,
+)
+from chinwag.persistence.queries import accounts, messages, rooms, sqlite_text
+from chinwag.persistence.rows import Row, RowReader
+from chinwag.persistence.search import find
+
+MAX_INTEGER = (1 << 63) - 1
+"""SQLite's largest. Whoever asks to skip more skips everything."""
+_ROOM_WIDTH = rooms.ROOM_COLUMNS.count(",") + 1
+
+
+class Snapshot:
+    """The reads of `Store`, over one connection that is in a transaction: so all that a call reads is one moment."""
+
+    def __init__(self, connection: apsw.Connection, reader: RowReader) -> None:
+        self._connection = connection
+        self._reader = reader
+
+    def _all(self, query: str, values: tuple[object, ...]) -> list[Row]:
+        """All rows but those with text that is no UTF-8."""
+        cursor = self._connection.execute(sqlite_text(query), values)
+        rows: list[Row] = []
+        while True:
+            try:
+                rows += cursor  # goes on behind the damaged row
+            except UnicodeDecodeError as error:
+                self._reader.report("text", error.object[:20], f"{error}, in the answer to {query}")
+            else:
+                return rows
+
+    def _one(self, query: str, *values: object) -> Row | None:
+        found = self._all(query, values)
+        return found[0] if found else None
+
+    # - accounts
+
+    def highest_id(self) -> int:
+        row = self._one(accounts.HIGHEST_ID)
+        assert row is not None
+        return int(row[0])
+
+    def user(self, user_id: UserId) -> User | None:
+        row = self._one(accounts.USER, user_id)
+        return self._reader.user(row) if row else None
+
+    def user_by_email(self, email: str) -> User | None:
+        row = self._one(accounts.USER_BY_EMAIL, email.casefold())
+        return self._reader.user(row) if row else None
+
+    def credentials(self, identifier: str) -> Credentials | None:
+        folded = identifier.casefold()
+        row = self._one(accounts.CREDENTIALS_BY_EMAIL, folded) or self._one(accounts.CREDENTIALS_BY_USERNAME, folded)
+        return Credentials(user=self._reader.user(row[:-1]), password_hash=row[-1]) if row else None
+
+    def users(self, user_ids: Sequence[UserId]) -> list[User]:
+        found = (self._one(accounts.USER, user_id) for user_id in dict.fromkeys(user_ids))
+        return [self._reader.user(row) for row in found if row]
+
+    def family(self, family_id: FamilyId) -> Family | None:
+        row = self._one(accounts.FAMILY, family_id)
+        return self._reader.family(row) if row else None
+
+    def refresh_token(self, digest: bytes) -> RefreshToken | None:
+        row = self._one(accounts.REFRESH_TOKEN, digest)
+        return self._reader.refresh_token(row) if row else None
+
+    # - rooms
+
+    def access(self, room_id: RoomId, viewer: UserId) -> Access:
+        row = self._one(rooms.ACCESS, room_id, viewer)
+        if row is None:
+            return Access(room=None, member=None)
+        member = row[_ROOM_WIDTH:]
+        return Access(
+            room=self._reader.room(row[:_ROOM_WIDTH]),
+            member=self._reader.member(member) if member[0] is not None else None,
+        )
+
+    def direct_room(self, direct_key: str) -> Room | None:
+        row = self._one(rooms.ROOM_BY_DIRECT_KEY, direct_key)
+        return self._reader.room(row) if row else None
+
+    def rooms_of(self, viewer: UserId, name_contains: str, limit: int) -> list[Room]:
+        needle = name_contains.casefold()
+        found = map(self._reader.room, self._all(rooms.ROOMS_OF, (viewer,)))
+        return [room for room in found if needle in room.name.casefold()][:limit]
+
+    def members(self, room_id: RoomId, viewer: UserId) -> RoomMembers:
+        access = self.access(room_id, viewer)
+        if access.member is None:
+            return RoomMembers(access=access)
+        members = tuple(map(self._reader.member, self._all(rooms.MEMBERS, (room_id,))))
+        return RoomMembers(access=access, members=members)
+
+    def room_snapshot(self, room_id: RoomId, recent: int) -> RoomSnapshot | None:
+        row = self._one(rooms.ROOM, room_id)
+        if row is None:
+            return None
+        newest_first = self._all(messages.RECENT, (room_id, recent))
+        return RoomSnapshot(
+            room=self._reader.room(row),
+            members=tuple(map(self._reader.member, self._all(rooms.MEMBERS, (room_id,)))),
+            last_seq=self._last_seq(room_id),
+            recent=tuple(map(self._keyed, reversed(newest_first))),
+        )
+
+    def receipts(self, room_id: RoomId) -> Receipts:
+        return Receipts(
+            delivered=self._floor(rooms.DELIVERED_FLOOR, room_id), read=self._floor(rooms.READ_FLOOR, room_id)
+        )
+
+    def _floor(self, query: str, room_id: RoomId) -> ReceiptFloor:
+        return receipt_floor([(seq, UserId(user_id)) for seq, user_id in self._all(query, (room_id,))])
+
+    # - messages
+
+    def _last_seq(self, room_id: RoomId) -> int:
+        row = self._one(messages.LAST_SEQ, room_id)
+        return row[0] if row else 0
+
+    def _keyed(self, row: Row) -> KeyedMessage:
+        return KeyedMessage(message=self._reader.message(row[:-1]), digest=row[-1])
+
+    def _messages(self, query: str, *values: object) -> list[Message]:
+        return list(map(self._reader.message, self._all(query, values)))
+
+    def message(self, room_id: RoomId, message_id: MessageId) -> Message | None:
+        row = self._one(messages.MESSAGE, room_id, message_id)
+        return self._reader.message(row) if row else None
+
+    def keyed_message(self, room_id: RoomId, author_id: UserId, key: str) -> KeyedMessage | None:
+        row = self._one(messages.KEYED_MESSAGE, room_id, author_id, key)
+        return self._keyed(row) if row else None
+
+    def history(self, room_id: RoomId, viewer: UserId, skip: int, limit: int) -> MessagePage:
+        access = self.access(room_id, viewer)
+        if access.member is None:
+            return MessagePage(access=access)
+        page = self._messages(messages.HISTORY, room_id, min(limit, MAX_INTEGER), min(skip, MAX_INTEGER))
+        return MessagePage(access=access, receipts=self.receipts(room_id), messages=tuple(page))
+
+    def window(self, room_id: RoomId, viewer: UserId, around: MessageId, limit: int) -> MessagePage:
+        access = self.access(room_id, viewer)
+        if access.member is None:
+            return MessagePage(access=access)
+        chosen: list[Message] = []
+        middle = self._one(messages.SEQ_OF_LIVING, room_id, around)
+        if middle is not None:
+            before = self._messages(messages.BEFORE, room_id, middle[0], limit // 2)
+            chosen = before[::-1] + self._messages(messages.FROM, room_id, middle[0], limit - len(before))
+        return MessagePage(access=access, receipts=self.receipts(room_id), messages=tuple(chosen))
+
+    def missed(
+        self, room_ids: Sequence[RoomId], viewer: UserId, since: MessageId | None, limit: int
+    ) -> dict[RoomId, Missed]:
+        position = self._one(messages.POSITION, since, viewer) if since is not None else None
+        answer: dict[RoomId, Missed] = {}
+        for room_id in room_ids:
+            access = self.access(room_id, viewer)
+            if access.member is None:
+                answer[room_id] = Missed(access=access)
+                continue
+            last_seq = self._last_seq(room_id)
+            after: tuple[Message, ...] | None = None
+            if position is not None:
+                after = self._after(room_id, position[0], last_seq, limit)
+            answer[room_id] = Missed(access=access, last_seq=last_seq, receipts=self.receipts(room_id), messages=after)
+        return answer
+
+    def _after(self, room_id: RoomId, row: int, last_seq: int, limit: int) -> tuple[Message, ...] | None:
+        """The living messages of a room that were committed after `row`, None when there are more than `limit`."""
+        known = self._one(messages.SEQ_AT, room_id, row)
+        seq = known[0] if known else 0
+        if seq == last_seq:
+            return ()
+        found = self._messages(messages.FROM, room_id, seq + 1, limit + 1)
+        return tuple(found) if len(found) <= limit else None
+
+    # - search
+
+    def search(
+        self, viewer: UserId, text: str, room_id: RoomId | None, limit: int
+    ) -> tuple[Access | None, list[FoundMessage]]:
+        access = self.access(room_id, viewer) if room_id is not None else None
+        if access is not None and access.member is None:
+            return access, []
+        found = [self._reader.message(row) for row in find(self._all, viewer, text, room_id, limit)]
+        receipts = {room: self.receipts(room) for room in {message.room_id for message in found}}
+        return access, [FoundMessage(message=message, receipts=receipts[message.room_id]) for message in found]
