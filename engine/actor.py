@@ -36,6 +36,8 @@ class CommandCrashed(Exception):
 class Actor(abc.ABC, Generic[C]):
     """Base of the engine's actors. A subclass supplies `turn` and `reset`; everything else is the same for all."""
 
+    turn_limit: ClassVar[int] = 1024
+    """Commands that one turn takes: what is released together is held in memory together."""
     mailbox_limit: ClassVar[int] = 4096
     """Commands that may wait. Far above a turn's usual size; reaching it means that the store is not keeping up."""
 
@@ -98,7 +100,7 @@ class Actor(abc.ABC, Generic[C]):
     async def run(self) -> None:
         """Take turns until stopped and drained. On the way out nothing that is still queued is left without outcome."""
         try:
-            while batch := await self._mailbox.take():
+            while batch := await self._mailbox.take(self.turn_limit):
                 await self._supervised(batch)
         finally:
             self._mailbox.refuse_all(ActorStopped(f"{self.name} has stopped"))

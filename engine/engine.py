@@ -96,7 +96,7 @@ class Engine:
         self, store: Store, *, nursery: trio.Nursery, ids: IdSource, passwords: Passwords, config: EngineConfig
     ) -> None:
         self.config = config
-        self.fanout: Fanout[Session] = Fanout()
+        self.fanout: Fanout[Session] = Fanout(published=ids.last)
         self.session_stats = SessionStats()
         self.room_stats = RoomStats()
         self.accounts = Accounts(
@@ -321,8 +321,10 @@ class Engine:
         except BaseException:
             session.abandon()
             raise
-        replay = _replay({each: missed[each] for each in wanted if each not in refused}) if resume else Replay()
-        return Connected(session=session, replay=replay, refused=refused)
+        if not resume:
+            return Connected(session=session, replay=Replay(), refused=refused)
+        mine = {each: missed[each] for each in wanted if each not in refused}
+        return Connected(session=session, replay=_replay(mine, published=self.fanout.published), refused=refused)
 
     async def serve_session(
         self, connected: Connected, transport: Transport, pump: Callable[[], Awaitable[None]]
@@ -542,17 +544,23 @@ def _viewed(answer: object) -> ViewedMessage:
     return ViewedMessage(message=answer.message, status=answer.receipts.status_of(answer.message))
 
 
-def _replay(missed: dict[RoomId, Missed]) -> Replay:
-    """Everything missed in all rooms, rising by id, and how each room was resumed. Nothing partial of any room."""
+def _replay(missed: dict[RoomId, Missed], *, published: int) -> Replay:
+    """Everything missed in all rooms, rising by id, and how each room was resumed. Nothing partial of any room.
+
+    A message above `published` is durable and not yet released: it is left to the live events, which will bring it to
+    this session, perhaps when the replay is long over.
+    """
     messages: list[MessageReplayed] = []
     results: list[Resumed] = []
+    known_seq: dict[RoomId, int] = {}
     for room_id, room in missed.items():
         complete = room.messages is not None and len(messages) + len(room.messages) <= RESUME_TOTAL
-        replayed: tuple[Message, ...] = (room.messages or ()) if complete else ()
+        found: tuple[Message, ...] = (room.messages or ()) if complete else ()
+        replayed = [each for each in found if each.id <= published]
+        known_seq[room_id] = found[len(replayed)].seq - 1 if len(replayed) < len(found) else room.last_seq
         for each in replayed:
             status = room.receipts.status_of(each) if room.receipts is not None else Status.SENT
             messages.append(MessageReplayed(room_id=room_id, message=each, status=status))
         results.append(Resumed(room_id=room_id, recovered=complete, replayed=len(replayed)))
     messages.sort(key=lambda each: each.message.id)
-    known_seq = {room_id: room.last_seq for room_id, room in missed.items()}
     return Replay(messages=tuple(messages), results=tuple(results), known_seq=known_seq)

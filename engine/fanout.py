@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 
 import structlog
 
-from chinwag.engine.events import Audience, Event, MemberRemoved, RoomDeleted
+from chinwag.engine.events import Audience, Event, MemberRemoved, MessagePosted, RoomDeleted
 from chinwag.engine.ids import RoomId, UserId
 
 log = structlog.get_logger("chinwag.engine")
@@ -41,7 +41,11 @@ S = TypeVar("S", bound=Subscriber)
 class Fanout(Generic[S]):
     """Sessions by room and wire format, and by user."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, published: int = 0) -> None:
+        """`published`: the highest id that was in the store at the start."""
+        self.published = published
+        """The newest message's id that was published. Ids rise: what is above it has still to be delivered, also when
+        a reader of the store sees it already."""
         self._by_room: dict[RoomId, dict[WireFormat, dict[S, None]]] = {}
         self._by_user: dict[UserId, dict[S, None]] = {}
         self._rooms_of: dict[S, set[RoomId]] = {}
@@ -102,7 +106,9 @@ class Fanout(Generic[S]):
         for event in events:
             if event.audience is Audience.ROOM:
                 run.append(event)
-                if isinstance(event, MemberRemoved | RoomDeleted):
+                if isinstance(event, MessagePosted):
+                    self.published = event.message.id
+                elif isinstance(event, MemberRemoved | RoomDeleted):
                     # What follows in this turn is not for who has just left.
                     self._to_room(room_id, run)
                     run = []

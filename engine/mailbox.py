@@ -75,7 +75,7 @@ class Envelope(Generic[C]):
 
 
 class Mailbox(Generic[C]):
-    """A bounded queue of envelopes with one reader, which takes everything queued at once."""
+    """A bounded queue of envelopes with one reader, which takes many at once."""
 
     __slots__ = ("_closed", "_limit", "_queue", "_reader", "_waiting_for_space", "name")
 
@@ -112,8 +112,8 @@ class Mailbox(Generic[C]):
         while len(self._queue) >= self._limit and not self._closed:
             await self._waiting_for_space.park()
 
-    async def take(self) -> list[Envelope[C]]:
-        """Wait for something, then take all of it, in order. An empty list means: closed, and nothing is left."""
+    async def take(self, most: int) -> list[Envelope[C]]:
+        """Wait for something, then take it in order, `most` at most. Empty: closed, and nothing is left."""
         if not self._queue and not self._closed:
             self._reader = trio.lowlevel.current_task()
 
@@ -122,8 +122,12 @@ class Mailbox(Generic[C]):
                 return trio.lowlevel.Abort.SUCCEEDED
 
             await trio.lowlevel.wait_task_rescheduled(give_up)
-        batch = list(self._queue)
-        self._queue.clear()
+        queue = self._queue
+        if len(queue) <= most:
+            batch = list(queue)
+            queue.clear()
+        else:
+            batch = [queue.popleft() for _ in range(most)]
         if self._waiting_for_space:
             self._waiting_for_space.unpark_all()
         return batch

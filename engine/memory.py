@@ -45,7 +45,7 @@ class MemoryTransport:
         self._gone = False
         self._changed = trio.Event()
 
-    def try_send(self, data: bytes) -> int:
+    def try_send(self, data: bytes | memoryview) -> int:
         """See `Transport`."""
         if self._gone:
             raise ConnectionLost

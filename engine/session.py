@@ -28,7 +28,8 @@ class SessionLimits(Record):
     """How much a connection may cost."""
 
     outbox_bytes: int = 4 * 1024 * 1024
-    """Unsent bytes beyond which a session is a slow consumer: some seconds of a very busy room."""
+    """A session with more than this unsent when the next bytes come is a slow consumer. So its outbox is bounded by
+    this and one turn's frames, which all subscribers of a room share."""
     held_events: int = 20_000
     """Live events that may wait for a replay to end."""
     blocked_s: float = 20.0
@@ -73,7 +74,7 @@ class Replay(Record):
 Spawn = Callable[..., None]
 """Starts `fn(*args)` as a task beside its caller; what it raises is logged and ends that task alone."""
 
-REPLAY_CHUNK = 100
+REPLAY_CHUNK = 50
 """Messages encoded at a time, so that a long replay does not hold up the event loop."""
 
 
@@ -131,7 +132,7 @@ class Session:
         self._spawn = spawn
         self._transport: Transport | None = None
         self._held: list[Event] = []
-        self._outbox: deque[bytes] = deque()
+        self._outbox: deque[memoryview] = deque()
         self._outbox_bytes = 0
         self._partial = False
         self._blocked_since = float("inf")
@@ -318,17 +319,18 @@ class Session:
             if taken == len(data):
                 return
             self._partial = taken > 0
-            self._outbox.append(data[taken:])
+            self._outbox.append(memoryview(data)[taken:])  # a view: the others' outboxes share the bytes
             self._outbox_bytes = len(data) - taken
             self._blocked_since = trio.current_time()
             if not self._writing:  # it still is after `_forget_unsent` took everything away from it
                 self._writing = True
                 self._spawn(self._flush)
             return
-        self._outbox.append(data)
-        self._outbox_bytes += len(data)
-        if self._outbox_bytes > self._limits.outbox_bytes:
+        if self._outbox_bytes > self._limits.outbox_bytes and self.open:
             self.close(CloseReason.SLOW_CONSUMER)
+            return
+        self._outbox.append(memoryview(data))
+        self._outbox_bytes += len(data)
 
     async def _flush(self) -> None:
         """The writer: lives while the outbox is not empty."""

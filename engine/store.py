@@ -31,7 +31,7 @@ from chinwag.engine.model import (
 class DuplicateKey(EngineError):
     """A write clashed with a unique key; nothing of its commit was applied. `key` names which:
 
-    "username", "email", "direct_key", "member", "idempotency_key", "id".
+    "username", "email", "direct_key", "member", "idempotency_key", "seq", "id".
     """
 
     code = "duplicate_key"

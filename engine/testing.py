@@ -13,7 +13,19 @@ from msgspec.structs import replace
 
 from chinwag.engine.errors import EngineError, StoreUnavailable
 from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
-from chinwag.engine.model import Family, Member, Message, Receipts, RefreshToken, Room, User, receipt_floor
+from chinwag.engine.model import (
+    Attachment,
+    Family,
+    Member,
+    Message,
+    Receipts,
+    RefreshToken,
+    Role,
+    Room,
+    RoomKind,
+    User,
+    receipt_floor,
+)
 from chinwag.engine.store import (
     Access,
     Credentials,
@@ -44,10 +56,60 @@ from chinwag.engine.store import (
     WriteRejected,
 )
 
-__all__ = ["MemoryStore"]
+__all__ = ["MemoryStore", "make_member", "make_message", "make_room", "make_user"]
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+
+# --- values -------------------------------------------------------------------------------------------------------
+
+
+def make_user(user_id: int, username: str = "", *, email: str | None = None) -> User:
+    """A user, made at the microsecond of its id; without a name it is called "user-ID"."""
+    return User(id=UserId(user_id), username=username or f"user-{user_id}", email=email, created_us=user_id)
+
+
+def make_room(room_id: int, created_by: int, *, name: str = "", direct_key: str | None = None) -> Room:
+    """A group named "room-ID", or a direct room when it has a key."""
+    return Room(
+        id=RoomId(room_id),
+        kind=RoomKind.GROUP if direct_key is None else RoomKind.DIRECT,
+        name=name or f"room-{room_id}",
+        description="",
+        created_by=UserId(created_by),
+        created_us=room_id,
+        direct_key=direct_key,
+    )
+
+
+def make_member(user_id: int, *, role: Role = Role.MEMBER, joined_us: int = 1) -> Member:
+    """A member at the start of a room. (The store fills in the name.)"""
+    return Member(user_id=UserId(user_id), username="", role=role, joined_us=joined_us)
+
+
+def make_message(
+    message_id: int,
+    room_id: int,
+    seq: int,
+    author_id: int,
+    text: str = "hello",
+    *,
+    key: str | None = None,
+    attachments: tuple[Attachment, ...] = (),
+) -> Message:
+    """A message, made at the microsecond of its id. (The store fills in the author's name.)"""
+    return Message(
+        id=MessageId(message_id),
+        room_id=RoomId(room_id),
+        seq=seq,
+        author_id=UserId(author_id),
+        author_name="",
+        text=text,
+        created_us=message_id,
+        key=key,
+        attachments=attachments,
+    )
+
 
 # --- the store ----------------------------------------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ class Transport(Protocol):
     last_received: float
     """When the peer was last heard of, in `trio.current_time()` seconds; infinity where silence means nothing."""
 
-    def try_send(self, data: bytes) -> int:
+    def try_send(self, data: bytes | memoryview) -> int:
         """Hand over as much of `data` (encoded by the session's wire format) as goes without waiting.
 
         Returns how many bytes were taken, 0 when none can be now. Raises one of `LOST` when the peer is gone.

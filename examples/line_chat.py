@@ -32,7 +32,7 @@ class LineTransport:  # a TCP connection as a session sees it; only `wait_writab
     def __init__(self, stream: trio.SocketStream) -> None:
         self.socket, self.last_received = stream.socket, math.inf  # nc answers no pings
 
-    def try_send(self, data: bytes) -> int:
+    def try_send(self, data: bytes | memoryview) -> int:
         try:
             return os.write(self.socket.fileno(), data)
         except BlockingIOError:

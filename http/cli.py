@@ -310,6 +310,8 @@ def explain(error: BaseException, *, listening_on: tuple[str, int]) -> str | Non
             return f"cannot listen on {_address(*listening_on)}: unknown host"
         case OSError(filename=None, errno=number) if number in _LISTEN_ERRORS:
             return f"cannot listen on {_address(*listening_on)}: {error.strerror or error}"
+        case FileExistsError(filename=filename) | NotADirectoryError(filename=filename):
+            return f"{filename}: not a folder"
         case OSError(filename=filename) if filename is not None:
             return f"{filename}: {error.strerror}"
         case _:

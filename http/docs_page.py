@@ -29,7 +29,7 @@ h3 { margin: 1rem 0 .25rem; font-size: 1rem; } p { margin: .25rem 0 .75rem; } a 
 code, pre, textarea, input, .path { font: .875rem/1.5 ui-monospace, monospace; }
 pre, textarea { background: var(--box); border: 1px solid var(--line); border-radius: 6px; padding: .6rem .8rem;
   overflow: auto; max-width: 100%; margin: .25rem 0; white-space: pre; }
-details { border: 1px solid var(--line); border-radius: 8px; margin: .5rem 0; }
+details { border: 1px solid var(--line); border-radius: 8px; margin: .5rem 0; scroll-margin-top: 6rem; }
 summary { padding: .6rem .8rem; cursor: pointer; display: flex; flex-wrap: wrap; gap: .25rem .75rem;
   align-items: baseline; }
 summary:focus-visible, button:focus-visible, input:focus-visible, textarea:focus-visible, a:focus-visible {
@@ -59,6 +59,12 @@ function remember(value) {
   try { sessionStorage.setItem("chinwag-token", value); } catch { return; }
 }
 token.addEventListener("change", () => remember(token.value.trim()));
+function reveal() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (target instanceof HTMLDetailsElement) target.open = true;
+}
+addEventListener("hashchange", reveal);
+reveal();
 for (const form of document.querySelectorAll("form")) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -191,7 +197,7 @@ def _form(base: str, path: str, method: str, operation: Json, document: Json) ->
             f'data-in="{escape(parameter["in"])}" autocomplete="off"{required}></label>'
         )
     if "requestBody" in operation:
-        example = _example(_content(operation["requestBody"]), document)
+        example = _example(_content(operation["requestBody"]), document, brief=True)
         parts.append(f'<label>Body<textarea spellcheck="false">{escape(_pretty(example))}</textarea></label>')
     parts.append("<button>Send</button><output></output></form>")
     return "".join(parts)
@@ -203,12 +209,11 @@ def _socket(socket: Json) -> str:
     rows = []
     for event in socket["events"]:
         direction = "client → server" if event["direction"] == "in" else "server → client"
-        rows.append(
-            (f"<code>{escape(event['name'])}</code>", direction, escape(event["description"]), _type(event["schema"]))
-        )
+        name = f'<code>{escape(event["name"])}</code><br><span class="dim">{direction}</span>'
+        rows.append((name, f"{_type(event['schema'])}<br>{escape(event['description'])}"))
     return (
         f"<h2>Socket</h2><p>A WebSocket at <code>{escape(socket['path'])}</code>, with the access token in {where}.</p>"
-        + _table(("Event", "Direction", "", "Data"), rows)
+        + _table(("Event", "Data"), rows)
     )
 
 
@@ -291,16 +296,26 @@ def _notes(schema: Json) -> str:
     return escape("; ".join(notes))
 
 
-def _example(schema: Json, document: Json, depth: int = 0) -> Any:
-    """A value that the schema describes. Nesting ends where a schema would hold itself."""
+def _example(schema: Json, document: Json, depth: int = 0, *, brief: bool = False) -> Any:
+    """A value that the schema describes; `brief` leaves out what is optional and has no example of its own.
+
+    Nesting ends where a schema would hold itself.
+    """
     resolved = _resolve(schema, document)
+    if "examples" in resolved:
+        return resolved["examples"][0]
     if "anyOf" in resolved:
         return _example(resolved["anyOf"][0], document, depth + 1)
     if "enum" in resolved:
         return resolved["enum"][0]
     match resolved.get("type"):
         case "object" if depth < 6:
-            return {name: _example(each, document, depth + 1) for name, each in resolved.get("properties", {}).items()}
+            required = resolved.get("required", [])
+            return {
+                name: _example(each, document, depth + 1)
+                for name, each in resolved.get("properties", {}).items()
+                if not brief or name in required or "examples" in each
+            }
         case "array" if depth < 6:
             return [_example(resolved["items"], document, depth + 1)] if "items" in resolved else []
         case "integer" | "number":

@@ -77,6 +77,9 @@ class Gateway:
             return
         try:
             await stream.send_all(handshake)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            connected.session.abandon()  # the client left while it was being admitted
+            return
         except BaseException:
             connected.session.abandon()
             raise
@@ -149,8 +152,15 @@ def _as_http(head: RequestHead, stream: trio.SocketStream) -> HttpRequest:
         query=head.query,
         headers={name: head.header(name) or "" for name in names},
         host=head.header("host") or "",
-        client=str(stream.socket.getpeername()[0]),
+        client=_peer(stream),
     )
+
+
+def _peer(stream: trio.SocketStream) -> str:
+    try:
+        return str(stream.socket.getpeername()[0])
+    except OSError:
+        return ""  # it has left
 
 
 async def _answer(stream: trio.SocketStream, response: HttpResponse) -> None:

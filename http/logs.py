@@ -11,7 +11,10 @@ from chinwag.http.settings import LogFormat, LogLevel
 
 
 def configure_logging(log_format: LogFormat, level: LogLevel) -> None:
-    """Set up logging for the process. "text" is for people (in colour on a terminal), "json" has an object per line."""
+    """Set up logging for the process. "text" is for people (in colour on a terminal), "json" has an object per line.
+
+    Of other libraries only warnings are shown, unless `level` is "debug".
+    """
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -32,7 +35,7 @@ def configure_logging(log_format: LogFormat, level: LogLevel) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(max(number, logging.WARNING) if number > logging.DEBUG else number)
+    root.setLevel(number if number <= logging.DEBUG else max(number, logging.WARNING))
 
 
 def _json() -> Sequence[Processor]:

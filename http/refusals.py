@@ -65,3 +65,44 @@ class UpgradeRequired(HttpRefusal):
 
     def __init__(self) -> None:
         super().__init__("this is a WebSocket endpoint", (("upgrade", "websocket"), ("connection", "upgrade")))
+
+
+class MalformedRequest(HttpRefusal):
+    """The bytes are no HTTP/1.1 request, or two readers could take them for different ones."""
+
+    code = "malformed_request"
+    status = 400
+
+
+class HeadTimeout(HttpRefusal):
+    """The request line and header fields did not arrive in time."""
+
+    code = "request_timeout"
+    status = 408
+
+    def __init__(self) -> None:
+        super().__init__("the request's head did not arrive in time")
+
+
+class ExpectationFailed(HttpRefusal):
+    """The request expects something other than "100-continue"."""
+
+    code = "expectation_failed"
+    status = 417
+
+    def __init__(self) -> None:
+        super().__init__("the only expectation that is met is 100-continue")
+
+
+class HeadTooLarge(HttpRefusal):
+    """The request line and header fields are more than the server takes. `message` says which limit it was."""
+
+    code = "head_too_large"
+    status = 431
+
+
+class VersionNotSupported(HttpRefusal):
+    """The request is of another version of HTTP."""
+
+    code = "version_not_supported"
+    status = 505

@@ -23,7 +23,7 @@ from chinwag.http.service import HttpService
 from chinwag.http.settings import Settings
 from chinwag.http.stats import CommitTimes, EngineStats
 from chinwag.http.tokens import AccessTokens, load_secret
-from chinwag.persistence.sqlite import open_sqlite_store
+from chinwag.persistence import open_sqlite_store
 
 log = structlog.get_logger("chinwag.http")
 
@@ -42,7 +42,9 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
         for listener in listeners:
             await stack.enter_async_context(listener)
         commit_times = CommitTimes()
-        store = await stack.enter_async_context(open_sqlite_store(settings.data_dir / DATABASE_NAME, observe=commit_times.observe))
+        store = await stack.enter_async_context(
+            open_sqlite_store(settings.data_dir / DATABASE_NAME, observe=commit_times.observe)
+        )
         tokens = AccessTokens(load_secret(settings.data_dir), lifetime_s=settings.access_token_minutes * 60)
         engine = await stack.enter_async_context(open_engine(store, config=EngineConfig()))
         service = HttpService(

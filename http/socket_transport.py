@@ -41,7 +41,7 @@ class SocketTransport:
         self.last_received: float = trio.current_time()
         """When bytes last arrived, on Trio's clock."""
 
-    def try_send(self, data: bytes) -> int:
+    def try_send(self, data: bytes | memoryview) -> int:
         """Hand over as much of `data` (frames, whole or in part) as goes without waiting; see `Transport`."""
         try:
             taken = os.write(self._fileno(), data)

@@ -191,15 +191,15 @@ async def open_sqlite_store(
     """
     with _locked(path):
         connections = await trio.to_thread.run_sync(_open, path)
-        if prepare_writer is not None:
-            prepare_writer(connections[0])
         writer = ConnectionThreads(connections[:1], name="chinwag-writer")
         readers = ConnectionThreads(connections[1:], name="chinwag-reader")
-        driver = SqliteDriver(writer)
-        actor = PersistenceActor(driver, observe=observe)
-        indexer = driver.indexer = Indexer(connections[0], writer, actor)
         raised: BaseException | None = None
         try:
+            if prepare_writer is not None:
+                prepare_writer(connections[0])
+            driver = SqliteDriver(writer)
+            actor = PersistenceActor(driver, observe=observe)
+            indexer = driver.indexer = Indexer(connections[0], writer, actor)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(actor.run)
                 nursery.start_soon(indexer.run)
@@ -296,6 +296,7 @@ def _locked(path: Path) -> Iterator[None]:
         except OSError as error:
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise CannotOpen(f"{lock} cannot be locked: {error.strerror}") from error
+            holder = ""
             with suppress(OSError):
                 holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
             raise CannotOpen(f"{path} is served by another process ({holder or 'unknown'})") from error

@@ -1,5 +1,6 @@
 """What the engine reads, from one SQLite snapshot. Runs in a reader's thread."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import apsw
@@ -34,7 +35,10 @@ class Snapshot:
 
     def _all(self, query: str, values: tuple[object, ...]) -> list[Row]:
         """All rows but those with text that is no UTF-8."""
-        cursor = self._connection.execute(sqlite_text(query), values)
+        try:
+            cursor = self._connection.execute(sqlite_text(query), values)
+        except (UnicodeEncodeError, OverflowError):
+            return []  # a lone surrogate, or a number of more than 64 bits: what cannot be stored is not there
         rows: list[Row] = []
         while True:
             try:
@@ -185,12 +189,23 @@ class Snapshot:
 
     def _after(self, room_id: RoomId, row: int, last_seq: int, limit: int) -> tuple[Message, ...] | None:
         """The living messages of a room that were committed after `row`, None when there are more than `limit`."""
-        known = self._one(messages.SEQ_AT, room_id, row)
-        seq = known[0] if known else 0
+        seq = self._seq_at(room_id, row, last_seq)
         if seq == last_seq:
             return ()
         found = self._messages(messages.FROM, room_id, seq + 1, limit + 1)
         return tuple(found) if len(found) <= limit else None
+
+    def _seq_at(self, room_id: RoomId, row: int, last_seq: int) -> int:
+        """The sequence of a room's last message that was committed no later than `row`, 0 when there is none.
+
+        Rows rise with the sequence, so this bisects: however old a position is, it costs a few look-ups.
+        """
+
+        def row_of(seq: int) -> int:
+            found = self._one(messages.ROW_FROM_SEQ, room_id, seq)
+            return int(found[0]) if found else MAX_INTEGER
+
+        return bisect_right(range(1, last_seq + 1), row, key=row_of)
 
     # - search
 

@@ -13,6 +13,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 import apsw
 import trio
 
+from chinwag.engine.errors import StoreUnavailable
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -52,7 +54,7 @@ class ConnectionThreads:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
         self._connections = connections
-        self._closing = False
+        self._closed = False
         # Daemons, so that a process whose event loop died can still end.
         self._threads = [
             threading.Thread(target=self._work, args=(connection,), name=f"{name}-{number}", daemon=True)
@@ -62,7 +64,12 @@ class ConnectionThreads:
             thread.start()
 
     async def run(self, function: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call `function(connection, *args, **kwargs)` in one of the threads, with that thread's connection."""
+        """Call `function(connection, *args, **kwargs)` in one of the threads, with that thread's connection.
+
+        Raises `StoreUnavailable` after `close`.
+        """
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
         job = _Job(trio.lowlevel.current_task(), function, args, kwargs)
         self._jobs.put(job)
         await trio.lowlevel.wait_task_rescheduled(job.abandon)
@@ -72,6 +79,7 @@ class ConnectionThreads:
 
     async def close(self) -> None:
         """End the threads, interrupting reads that nobody waits for, and close the connections."""
+        self._closed = True
         for _ in self._threads:
             self._jobs.put(None)
         for connection in self._connections:

@@ -41,10 +41,10 @@ JOIN members AS mm ON mm.room_id = m.room_id AND mm.user_id = $2
 WHERE m.id = $1
 """
 
-# The last of a room's messages that was committed no later than a position: a walk backwards over what came after, in
-# the index alone, since its entries end in the row.
+# Where in the order of commit a room's message with a sequence is, or the next one after it. In the index alone, since
+# its entries end in the row.
 # Index: messages_by_seq
-SEQ_AT = "SELECT seq FROM messages WHERE room_id = $1 AND row <= $2 ORDER BY seq DESC LIMIT 1"
+ROW_FROM_SEQ = "SELECT row FROM messages WHERE room_id = $1 AND seq >= $2 ORDER BY seq LIMIT 1"
 
 # Index: none
 INSERT_MESSAGE = """
@@ -65,7 +65,6 @@ UPDATE messages SET text = '', folded = NULL, attachments = NULL, deleted_us = $
 WHERE id = $2 AND room_id = $1 AND deleted_us IS NULL
 """
 
-# The end of the primary key is one step away.
-# Index: primary key
-# Scan: reads one entry
+# The end of the table is one step away.
+# Index: none
 LAST_ROW = "SELECT coalesce(max(row), 0) FROM messages"

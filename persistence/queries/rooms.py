@@ -64,7 +64,7 @@ DELETE_MESSAGES = "DELETE FROM messages WHERE room_id = $1"
 DELETE_ROOM = "DELETE FROM rooms WHERE id = $1"
 
 # Keeps the highest id that goes with a room ($1), so that it is not given again.
-# Index: messages_by_seq, primary key
+# Index: messages_by_seq
 REMEMBER_HIGHEST_ID = """
 INSERT INTO remains (name, value)
 VALUES (

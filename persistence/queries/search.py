@@ -17,7 +17,7 @@ _MAY_SEE = "EXISTS (SELECT 1 FROM members AS mm WHERE mm.room_id = m.room_id AND
 INDEXED_ROW = "SELECT indexed_row FROM search_state"
 
 # Newest first, in the order of commit, which is the order of ids. $3 is a room, NULL for all.
-# Index: INDEX 0:M, primary key, members_by_room
+# Index: VIRTUAL TABLE INDEX, primary key, members_by_room
 INDEXED = f"""
 SELECT {MESSAGE_COLUMNS}
 FROM message_index AS f

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 import structlog
@@ -538,24 +539,22 @@ async def test_a_client_that_does_not_read_cannot_hold_up_the_shutdown(half_clos
 
 async def test_a_client_that_does_not_read_cannot_hold_up_a_cancellation() -> None:
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listener.socket.getsockname()[1]
+    start = partial(
+        serve,
+        [listener],
+        app=application(flood),
+        on_upgrade=refuse_upgrades,
+        shutdown=trio.Event(),
+        config=ListenerConfig(send_timeout_s=LONG_S),
+    )
+    # The client outlives the server: its leaving would free the blocked send.
     with trio.fail_after(LONG_S / 4):
-        async with trio.open_nursery() as nursery:
-
-            async def run(*, task_status: trio.TaskStatus[None]) -> None:
-                await serve(
-                    [listener],
-                    app=application(flood),
-                    on_upgrade=refuse_upgrades,
-                    shutdown=trio.Event(),
-                    config=ListenerConfig(send_timeout_s=LONG_S),
-                    task_status=task_status,
-                )
-
-            await nursery.start(run)
-            async with await trio.open_tcp_stream("127.0.0.1", listener.socket.getsockname()[1]) as client:
-                await client.send_all(GET)
-                await all_quiet()
-                nursery.cancel_scope.cancel()
+        async with await trio.open_tcp_stream("127.0.0.1", port) as client, trio.open_nursery() as nursery:
+            await nursery.start(start)
+            await client.send_all(GET)
+            await all_quiet()
+            nursery.cancel_scope.cancel()
 
 
 async def test_a_bug_while_being_cancelled_is_logged_and_does_not_end_the_server() -> None:

@@ -8,6 +8,7 @@ from chinwag.engine.errors import (
     Forbidden,
     Invalid,
     NotFound,
+    Refused,
     TryLater,
     Unauthenticated,
 )
@@ -19,6 +20,7 @@ _STATUSES: dict[type[EngineError], int] = {
     Forbidden: 403,
     NotFound: 404,
     Conflict: 409,
+    Refused: 400,
     TryLater: 503,
     EngineError: 500,
 }

@@ -14,7 +14,7 @@ SOCKET_EVENTS: tuple[SocketEvent, ...] = (
     SocketEvent(
         name="typing_start",
         direction="in",
-        description="The caller began to type. Ends with typing_stop, a message, or by itself after some seconds.",
+        description="The caller began to type. Ends with typing_stop, or by itself after six seconds.",
         payload=InRoom,
     ),
     SocketEvent(name="typing_stop", direction="in", description="The caller stopped typing.", payload=InRoom),

@@ -26,10 +26,11 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _UNSAFE_IN_URL = re.compile(r"[\x00-\x20\x7f-\x9f\s]")
 
 # Lengths count after trimming, so msgspec is only told of them for the documentation.
-Name = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": 100})]
-Username = Annotated[str, Meta(extra_json_schema={"minLength": 3, "maxLength": 50})]
-Text = Annotated[str, Meta(extra_json_schema={"maxLength": MAX_TEXT})]
+Name = Annotated[str, Meta(examples=["tea"], extra_json_schema={"minLength": 1, "maxLength": 100})]
+Username = Annotated[str, Meta(examples=["ann"], extra_json_schema={"minLength": 3, "maxLength": 50})]
+Text = Annotated[str, Meta(examples=["hello"], extra_json_schema={"maxLength": MAX_TEXT})]
 Id = Annotated[str, Meta(description="an id: decimal digits")]
+Password = Annotated[str, Meta(examples=["secret"])]
 RoleName = Literal["ADMIN", "MEMBER"]
 PresenceName = Literal["ONLINE", "OFFLINE"]
 
@@ -66,7 +67,7 @@ def _one_line(field: str, text: str) -> str:
 class Register(msgspec.Struct, frozen=True, kw_only=True):
     username: Username
     email: Annotated[str, Meta(extra_json_schema={"format": "email"})]
-    password: Annotated[str, Meta(min_length=6, max_length=128)]
+    password: Annotated[Password, Meta(min_length=6, max_length=128)]
 
     def __post_init__(self) -> None:
         force_setattr(self, "username", _one_line("username", trimmed("username", self.username, least=3, most=50)))
@@ -78,8 +79,8 @@ class Register(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogIn(msgspec.Struct, frozen=True, kw_only=True):
-    email: str
-    password: str
+    email: Annotated[str, Meta(examples=["ann@example.org"])]
+    password: Password
 
 
 class Refresh(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,7 +138,7 @@ class AttachmentIn(msgspec.Struct, frozen=True, kw_only=True):
     """A file that the message points to; the server never fetches it."""
 
     url: Annotated[str, Meta(max_length=MAX_URL, extra_json_schema={"format": "uri"})]
-    mime_type: Annotated[str, Meta(max_length=255)]
+    mime_type: Annotated[str, Meta(max_length=255, examples=["image/png"])]
     size_bytes: Annotated[int, Meta(ge=0, le=MAX_ID)]
 
     def __post_init__(self) -> None:

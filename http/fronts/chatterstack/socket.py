@@ -32,14 +32,12 @@ from chinwag.engine.session import Session
 from chinwag.http.front import SocketRequest
 from chinwag.http.fronts.chatterstack import wire
 from chinwag.http.fronts.chatterstack.ids import IDS
-from chinwag.http.fronts.chatterstack.requests import Id, SendMessage
+from chinwag.http.fronts.chatterstack.requests import MAX_IDEMPOTENCY_KEY, Id, SendMessage
 from chinwag.http.requests import BodyReader, QueryReader
 from chinwag.http.websocket import frame_text
 
 MAX_ROOMS = 1000
 """Rooms that one connection may ask for."""
-MAX_KEY = 200
-"""Characters of a client's idempotency key."""
 
 
 class SocketQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +51,7 @@ class SendMessageData(SendMessage, frozen=True, kw_only=True):
     """A message to a room. `client_id` makes a retry safe, as `Idempotency-Key` does over HTTP."""
 
     room_id: Id
-    client_id: Annotated[str, Meta(min_length=1, max_length=MAX_KEY)] | None = None
+    client_id: Annotated[str, Meta(min_length=1, max_length=MAX_IDEMPOTENCY_KEY)] | None = None
 
 
 class InRoom(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +73,7 @@ class TypingStopFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="even
 Frame = SendMessageFrame | TypingStartFrame | TypingStopFrame
 
 _read_query = QueryReader(SocketQuery)
-_read_frame = BodyReader(cast("type[Frame]", Frame))
+_read_frame = BodyReader(cast("type[Frame]", Frame), what="frame")
 
 
 class ChatterstackWire:

@@ -1,0 +1,127 @@
+"""Real processes for the end-to-end tests: `chinwag serve` in a folder of its own, and what can be asked of it."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import trio
+
+ROOT: Final = Path(__file__).parents[2]
+CHINWAG: Final = str(Path(sys.executable).with_name("chinwag"))
+LIMIT_S: Final = 30.0
+"""No single thing that a test waits for takes nearly as long, also on a busy machine."""
+EXIT_LIMIT_S: Final = 10.0
+"""What is promised about the time from SIGTERM to the end."""
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process's environment without settings of Chinwag's, and with those given."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("CHINWAG_")} | more
+
+
+class Server:
+    """One `chinwag serve` that is listening."""
+
+    def __init__(self, process: subprocess.Popen[str], banner: list[str], data: Path, log_path: Path) -> None:
+        self.process = process
+        self.banner = banner
+        self.data = data
+        self.port = int(banner[0].rpartition(":")[2])
+        self._log_path = log_path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        """What it wrote to stderr so far."""
+        return self._log_path.read_text()
+
+    @property
+    def rss_bytes(self) -> int:
+        """Its resident memory."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        [line] = [line for line in status.splitlines() if line.startswith("VmRSS:")]
+        return int(line.split()[1]) * 1024
+
+    async def ended(self, limit_s: float = EXIT_LIMIT_S) -> int:
+        """Wait for its end; the exit code. Raises `subprocess.TimeoutExpired`."""
+        return await trio.to_thread.run_sync(partial(self.process.wait, timeout=limit_s))
+
+    def terminate(self) -> None:
+        """What an operator does."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """What the kernel does when memory is short. Waits for the end."""
+        self.process.kill()
+        self.process.wait()
+
+
+@contextmanager
+def serving(
+    data: Path, *options: str, env: Mapping[str, str] | None = None, bind: str | None = "127.0.0.1:0"
+) -> Iterator[Server]:
+    """Serve a data folder within the block. The log must show no traceback, and the end must be orderly.
+
+    A test that ends the server itself does so within the block.
+    """
+    where = [] if bind is None else ["--bind", bind]
+    log_path = data.with_name(f"{data.name}.log")
+    with (
+        log_path.open("a") as log,
+        subprocess.Popen(
+            [CHINWAG, "serve", *where, "--data", str(data), *options],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=dict(env) if env is not None else environment(),
+        ) as process,
+    ):
+        try:
+            server = Server(process, _banner(process, log_path), data, log_path)
+            yield server
+            if process.poll() is None:
+                server.terminate()
+                assert process.wait(timeout=EXIT_LIMIT_S) == 0, server.log
+            assert "Traceback" not in server.log, server.log
+        finally:
+            process.kill()
+
+
+def _banner(process: subprocess.Popen[str], log_path: Path) -> list[str]:
+    assert process.stdout is not None
+    too_late = threading.Timer(LIMIT_S, process.kill)
+    too_late.start()
+    lines: list[str] = []
+    try:
+        while not (lines and lines[-1].startswith("  data in ")):
+            line = process.stdout.readline()
+            assert line, f"ended before it was listening: {log_path.read_text()}"
+            lines.append(line.rstrip("\n"))
+    finally:
+        too_late.cancel()
+        too_late.join()
+    return lines
+
+
+def run(command: Sequence[str], *, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end, which comes soon."""
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env=dict(env) if env is not None else environment(),
+        capture_output=True,
+        text=True,
+        timeout=2 * LIMIT_S,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )

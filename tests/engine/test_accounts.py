@@ -1,0 +1,322 @@
+"""Accounts: one refresh token at a time, and what is revoked is refused at once."""
+
+import contextlib
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from chinwag.engine import accounts as accounts_module
+from chinwag.engine.errors import Conflict, EngineError, NotFound, StoreUnavailable, Unauthenticated
+from chinwag.engine.harness import PASSWORD, EngineHarness, Person, open_harness
+from chinwag.engine.ids import FamilyId, UserId, now_us
+from chinwag.engine.model import Family, Presence
+from chinwag.engine.testing import MemoryStore
+from chinwag.engine.transport import CloseReason
+
+
+async def ended(h: EngineHarness, person: Person) -> bool:
+    """Whether this log-in is refused."""
+    try:
+        await h.engine.accounts.authenticate(person.family_id, person.id)
+    except Unauthenticated:
+        return True
+    return False
+
+
+# --- registration and log-in ---
+
+
+async def test_names_and_addresses_are_taken_in_any_case(h: EngineHarness, autojump_clock: MockClock) -> None:
+    register = h.engine.accounts.register
+    ann = await register(username="Ann", email="Ann@Example.org", password="secret")
+    for username, email, what in (("aNN", "new@example.org", "username"), ("new", "ann@example.ORG", "email")):
+        with pytest.raises(Conflict) as conflict:
+            await register(username=username, email=email, password="x")
+        assert conflict.value.what == what
+    assert (await h.engine.accounts.user(ann.id)).username == "Ann"
+    assert (await h.engine.accounts.user_by_email("ANN@example.org")).id == ann.id
+    assert (await h.engine.accounts.find("ANN")).id == ann.id
+
+
+async def test_of_two_who_want_the_same_name_at_once_one_gets_it(h: EngineHarness, autojump_clock: MockClock) -> None:
+    outcomes: list[object] = []
+
+    async def register(n: int) -> None:
+        try:
+            outcomes.append(await h.engine.accounts.register(username="ann", email=f"{n}@x.org", password="x"))
+        except Conflict as conflict:
+            outcomes.append(conflict.what)
+
+    async with trio.open_nursery() as nursery:
+        for n in range(5):
+            nursery.start_soon(register, n)
+    assert outcomes.count("username") == 4
+
+
+async def test_log_in_by_name_or_address(h: EngineHarness, autojump_clock: MockClock) -> None:
+    ann = await h.join("ann")
+    for identifier in ("ann", "ANN", "ann@example.org", "Ann@Example.ORG"):
+        assert (await h.engine.accounts.log_in(identifier, PASSWORD)).user.id == ann.id
+
+
+async def test_a_wrong_password_and_an_unknown_user_are_told_alike_and_cost_alike(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    await h.join("ann")
+    messages = []
+    for identifier in ("ann", "nobody"):
+        h.passwords.verified.clear()
+        with pytest.raises(Unauthenticated) as refused:
+            await h.engine.accounts.log_in(identifier, "wrong")
+        messages.append(refused.value.message)
+        assert len(h.passwords.verified) == 1  # a hash was compared in either case: the time gives nothing away
+    assert messages[0] == messages[1]
+
+
+async def test_nobody_logs_in_with_the_decoys_password(h: EngineHarness, autojump_clock: MockClock) -> None:
+    with pytest.raises(Unauthenticated):
+        await h.engine.accounts.log_in("nobody", h.engine.accounts._decoy.removeprefix("plain:"))
+
+
+async def test_unknown_users_are_not_found(h: EngineHarness, autojump_clock: MockClock) -> None:
+    accounts = h.engine.accounts
+    for attempt in (accounts.user(UserId(5)), accounts.user_by_email("no@x.org"), accounts.find("nobody")):
+        with pytest.raises(NotFound):
+            await attempt
+
+
+# --- refresh tokens ---
+
+
+async def test_a_refresh_token_is_traded_for_the_next_one_of_the_same_log_in(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann = await h.join("ann")
+    seen = {ann.refresh_token}
+    token = ann.refresh_token
+    for _ in range(5):
+        log_in = await h.engine.accounts.refresh(token)
+        assert (log_in.family_id, log_in.user) == (ann.family_id, ann.user)
+        token = log_in.refresh_token
+        assert token not in seen
+        seen.add(token)
+
+
+async def test_the_secret_itself_is_not_stored(h: EngineHarness, autojump_clock: MockClock) -> None:
+    ann = await h.join("ann")
+    assert ann.refresh_token not in str(h.store._tables.refresh_tokens)
+
+
+async def test_using_a_spent_token_again_ends_the_log_in_and_its_connections_and_no_other(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann = await h.join("ann")
+    phone = await h.log_in("ann")
+    on_laptop, on_phone = await h.connect(ann), await h.connect(phone)
+    newer = await h.engine.accounts.refresh(ann.refresh_token)
+    for token in (ann.refresh_token, newer.refresh_token, newer.refresh_token):
+        with pytest.raises(Unauthenticated):
+            await h.engine.accounts.refresh(token)
+    assert on_laptop.closed_with is CloseReason.TOKEN_INVALID
+    assert on_phone.closed_with is None
+    assert await ended(h, ann)
+    assert not await ended(h, phone)
+    await h.engine.accounts.refresh(phone.refresh_token)
+
+
+async def test_of_two_concurrent_uses_of_a_token_one_wins_and_the_log_in_ends(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann = await h.join("ann")
+    client = await h.connect(ann)
+    outcomes: list[str] = []
+
+    async def refresh() -> None:
+        try:
+            await h.engine.accounts.refresh(ann.refresh_token)
+            outcomes.append("won")
+        except Unauthenticated:
+            outcomes.append("lost")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(refresh)
+        nursery.start_soon(refresh)
+    assert sorted(outcomes) == ["lost", "won"]
+    assert await ended(h, ann)
+    assert client.closed_with is CloseReason.TOKEN_INVALID
+
+
+async def test_an_unknown_and_an_expired_token_are_refused_and_end_nothing(
+    h: EngineHarness, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = await h.join("ann")
+    with pytest.raises(Unauthenticated):
+        await h.engine.accounts.refresh("never issued")
+    late = now_us() + 8 * 86_400_000_000
+    monkeypatch.setattr(accounts_module, "now_us", lambda: late)
+    with pytest.raises(Unauthenticated):
+        await h.engine.accounts.refresh(ann.refresh_token)
+    assert not await ended(h, ann)
+
+
+async def test_a_store_in_trouble_spends_no_token(h: EngineHarness, autojump_clock: MockClock) -> None:
+    ann = await h.join("ann")
+    h.store.fail_next_commits(1, StoreUnavailable("full"))
+    with pytest.raises(StoreUnavailable):
+        await h.engine.accounts.refresh(ann.refresh_token)
+    await h.engine.accounts.refresh(ann.refresh_token)
+
+
+# --- log-out ---
+
+
+async def test_log_out_ends_one_log_in_its_tokens_and_its_connections(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann = await h.join("ann")
+    phone = await h.log_in("ann")
+    on_laptop, on_phone = await h.connect(ann), await h.connect(phone)
+    await h.engine.accounts.log_out(ann.id, ann.family_id)
+    assert on_laptop.closed_with is CloseReason.TOKEN_INVALID
+    assert on_phone.closed_with is None
+    assert await ended(h, ann)
+    assert not await ended(h, phone)
+    with pytest.raises(Unauthenticated):
+        await h.engine.accounts.refresh(ann.refresh_token)
+    with pytest.raises(Unauthenticated):
+        await h.connect(ann)
+
+
+async def test_log_out_everywhere_ends_all_of_a_users_log_ins_and_nobody_elses(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann, bob = await h.join("ann"), await h.join("bob")
+    phone = await h.log_in("ann")
+    clients = [await h.connect(each) for each in (ann, phone, bob)]
+    await h.engine.accounts.log_out_everywhere(ann.id)
+    closed = [client.closed_with for client in clients]
+    assert closed == [CloseReason.TOKEN_INVALID, CloseReason.TOKEN_INVALID, None]
+    assert await ended(h, ann)
+    assert await ended(h, phone)
+    assert not await ended(h, bob)
+    with pytest.raises(Unauthenticated):
+        await h.engine.accounts.refresh(phone.refresh_token)
+    await h.log_in("ann")
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+async def test_a_log_out_whose_caller_hangs_up_is_a_log_out_all_the_same(
+    h: EngineHarness, autojump_clock: MockClock, everywhere: bool
+) -> None:
+    ann = await h.join("ann")
+    client = await h.connect(ann)
+    assert not await ended(h, ann)  # it is cached now
+    h.store.delay_s = 5.0
+    accounts = h.engine.accounts
+    with trio.move_on_after(1):
+        await (accounts.log_out_everywhere(ann.id) if everywhere else accounts.log_out(ann.id, ann.family_id))
+    await trio.sleep(10)
+    assert await ended(h, ann)
+    assert client.closed_with is CloseReason.TOKEN_INVALID
+
+
+async def test_a_reuse_whose_caller_hangs_up_ends_the_log_in_all_the_same(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann = await h.join("ann")
+    await h.engine.accounts.refresh(ann.refresh_token)
+    assert not await ended(h, ann)
+    h.store.delay_s = 5.0
+    with trio.move_on_after(1):
+        await h.engine.accounts.refresh(ann.refresh_token)
+    await trio.sleep(10)
+    assert await ended(h, ann)
+
+
+# --- authentication and its cache ---
+
+
+async def test_a_log_in_belongs_to_its_user(h: EngineHarness, autojump_clock: MockClock) -> None:
+    ann, bob = await h.join("ann"), await h.join("bob")
+    for family_id, user_id in ((ann.family_id, bob.id), (FamilyId(1), ann.id), (ann.family_id, UserId(1))):
+        with pytest.raises(Unauthenticated):
+            await h.engine.accounts.authenticate(family_id, user_id)
+
+
+async def test_only_the_first_look_costs_the_store_anything(h: EngineHarness, autojump_clock: MockClock) -> None:
+    ann = await h.join("ann")
+    await h.engine.accounts.authenticate(ann.family_id, ann.id)
+    h.store.unavailable = True
+    assert (await h.engine.accounts.authenticate(ann.family_id, ann.id)).id == ann.id
+
+
+async def test_the_cache_keeps_up_with_a_declared_presence(h: EngineHarness, autojump_clock: MockClock) -> None:
+    ann = await h.join("ann")
+    await h.engine.accounts.authenticate(ann.family_id, ann.id)
+    await h.engine.accounts.set_presence(ann.id, Presence.OFFLINE)
+    assert (await h.engine.accounts.authenticate(ann.family_id, ann.id)).declared is Presence.OFFLINE
+
+
+async def test_the_cache_is_bounded_also_when_everybody_logs_out(
+    h: EngineHarness, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts_module, "CACHED_USERS", 5)
+    for n in range(30):
+        person = await h.join(f"user{n}")
+        await h.engine.accounts.authenticate(person.family_id, person.id)
+        if n % 2:
+            await h.engine.accounts.log_out(person.id, person.family_id)
+    assert len(h.engine.accounts._families) <= 5
+    assert len(h.engine.accounts._users) <= 5
+
+
+class SlowFamilies(MemoryStore):
+    """A look-up of a log-in sees the rows of its beginning and takes its time to say so."""
+
+    gate: trio.Event | None = None
+
+    async def family(self, family_id: FamilyId) -> Family | None:
+        found = await super().family(family_id)
+        if self.gate is not None:
+            await self.gate.wait()
+        return found
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+async def test_a_log_out_during_a_look_up_is_not_forgotten(autojump_clock: MockClock, everywhere: bool) -> None:
+    store = SlowFamilies()
+    async with open_harness(store) as h:
+        ann = await h.join("ann")
+        store.gate = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ended, h, ann)
+            await wait_all_tasks_blocked()
+            if everywhere:
+                await h.engine.accounts.log_out_everywhere(ann.id)
+            else:
+                await h.engine.accounts.log_out(ann.id, ann.family_id)
+            store.gate.set()
+        assert await ended(h, ann)
+
+
+@pytest.mark.parametrize("moment", range(8))
+async def test_a_log_out_at_any_moment_of_a_connect_leaves_no_open_connection(
+    autojump_clock: MockClock, moment: int
+) -> None:
+    for _ in range(40):
+        async with open_harness() as h:
+            ann = await h.join("ann")
+            room = await h.room("tea", ann)
+
+            async def come(h: EngineHarness = h, ann: Person = ann) -> None:
+                with contextlib.suppress(EngineError):
+                    await h.connect(ann, room)  # noqa: B023
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(come)
+                for _ in range(moment):
+                    await trio.lowlevel.checkpoint()
+                await h.engine.accounts.log_out(ann.id, ann.family_id)
+            await wait_all_tasks_blocked()
+            assert [session for session in h.engine.fanout if session.open] == []

@@ -1,0 +1,105 @@
+"""Presence: counted in sessions, with a grace period for reconnects, and what a user declares by hand."""
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from chinwag.engine.harness import EngineHarness
+from chinwag.engine.ids import UserId
+from chinwag.engine.memory import MemoryTransport
+from chinwag.engine.model import Presence, User
+from chinwag.engine.presence import GRACE_S, PresenceRegistry
+
+ANN = UserId(1)
+
+
+class Watched(PresenceRegistry):
+    """Keeps what it announces."""
+
+    def __init__(self) -> None:
+        self.announced: list[Presence] = []
+        super().__init__(on_change=lambda _, presence: self.announced.append(presence))
+
+
+def test_the_first_session_brings_a_user_online_and_the_last_takes_them_off_after_the_grace() -> None:
+    registry = Watched()
+    registry.arrive(ANN)
+    registry.arrive(ANN)
+    registry.depart(ANN, 100.0)
+    registry.sweep(1000.0)
+    assert registry.connected(ANN) is Presence.ONLINE
+    registry.depart(ANN, 1000.0)
+    registry.sweep(1000.0 + GRACE_S - 0.1)
+    assert registry.connected(ANN) is Presence.ONLINE
+    registry.sweep(1000.0 + GRACE_S)
+    assert registry.connected(ANN) is Presence.OFFLINE
+    assert registry.announced == [Presence.ONLINE, Presence.OFFLINE]
+
+
+def test_a_reconnect_within_the_grace_is_not_announced() -> None:
+    registry = Watched()
+    registry.arrive(ANN)
+    registry.depart(ANN, 0.0)
+    registry.arrive(ANN)
+    registry.sweep(1000.0)
+    assert registry.connected(ANN) is Presence.ONLINE
+    assert registry.announced == [Presence.ONLINE]
+
+
+def test_what_is_declared_wins() -> None:
+    registry = Watched()
+    registry.arrive(ANN)
+    user = User(id=ANN, username="ann", email=None, created_us=0, declared=Presence.OFFLINE)
+    assert registry.of(user) is Presence.OFFLINE
+    assert registry.connected(ANN) is Presence.ONLINE
+
+
+async def test_a_user_is_online_while_connected_and_offline_a_grace_later(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann = await h.join("ann")
+    assert h.engine.presence.of(ann.user) is Presence.OFFLINE
+    first, second = await h.connect(ann), await h.connect(ann)
+    await wait_all_tasks_blocked()
+    assert h.engine.presence.of(ann.user) is Presence.ONLINE
+    first.transport.abort()
+    await trio.sleep(GRACE_S + 2)
+    assert h.engine.presence.of(ann.user) is Presence.ONLINE
+    second.transport.abort()
+    await trio.sleep(GRACE_S - 1)
+    assert h.engine.presence.of(ann.user) is Presence.ONLINE
+    await trio.sleep(3)
+    assert h.engine.presence.of(ann.user) is Presence.OFFLINE
+
+
+async def test_what_was_declared_holds_until_the_user_next_comes_or_goes(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann = await h.join("ann")
+    accounts = h.engine.accounts
+    await accounts.set_presence(ann.id, Presence.ONLINE)
+    assert h.engine.presence.of(await accounts.user(ann.id)) is Presence.ONLINE
+    client = await h.connect(ann)
+    await wait_all_tasks_blocked()
+    assert (await accounts.user(ann.id)).declared is None
+    await accounts.set_presence(ann.id, Presence.OFFLINE)
+    assert h.engine.presence.of(await accounts.user(ann.id)) is Presence.OFFLINE
+    await trio.sleep(60)
+    assert h.engine.presence.of(await accounts.user(ann.id)) is Presence.OFFLINE
+    client.transport.abort()
+    await trio.sleep(GRACE_S + 2)
+    assert (await accounts.user(ann.id)).declared is None
+
+
+async def test_a_session_that_ends_with_a_bug_is_counted_out(h: EngineHarness, autojump_clock: MockClock) -> None:
+    ann = await h.join("ann")
+
+    async def pump() -> None:
+        await trio.lowlevel.checkpoint()
+        raise ZeroDivisionError
+
+    connected = await h.admit(ann)
+    with pytest.raises(ZeroDivisionError):
+        await h.engine.serve_session(connected, MemoryTransport(), pump)
+    await trio.sleep(GRACE_S + 2)
+    assert h.engine.presence.of(ann.user) is Presence.OFFLINE

@@ -1,0 +1,458 @@
+"""Resume: what was missed, then what happens, with no gap and no duplicate; or an honest no."""
+
+import random
+from collections.abc import Sequence
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from chinwag.engine.engine import RESUME_LIMIT, RESUME_TOTAL, EngineConfig, post_command
+from chinwag.engine.events import Event, MessagePosted, MessageReplayed, Resumed, RoomLeft
+from chinwag.engine.harness import EngineHarness, Person, open_harness, texts
+from chinwag.engine.ids import MessageId, RoomId, UserId
+from chinwag.engine.memory import MemoryClient
+from chinwag.engine.model import Message, Role, Room
+from chinwag.engine.session import SessionLimits
+from chinwag.engine.store import Missed
+from chinwag.engine.testing import MemoryStore
+from chinwag.engine.transport import CloseReason
+
+
+def last_id(events: list[Event]) -> MessageId:
+    """The position a client resumes from: the last message id it got, on any room."""
+    return [event.message.id for event in events if isinstance(event, MessagePosted | MessageReplayed)][-1]
+
+
+def resumed(events: list[Event]) -> list[tuple[RoomId, bool, int]]:
+    return [(event.room_id, event.recovered, event.replayed) for event in events if isinstance(event, Resumed)]
+
+
+async def all_of(client: MemoryClient) -> list[Event]:
+    await wait_all_tasks_blocked()
+    return client.received()
+
+
+async def post_many(h: EngineHarness, room: Room, author: Person, count: int) -> list[Message]:
+    return [await h.post(room, author, f"{n}") for n in range(count)]
+
+
+async def test_what_was_missed_comes_first_then_what_happens(h: EngineHarness, autojump_clock: MockClock) -> None:
+    ann, bob = await h.join("ann"), await h.join("bob")
+    room = await h.room("tea", ann, bob)
+    client = await h.connect(bob, room)
+    await h.post(room, ann, "seen")
+    position = last_id(await all_of(client))
+    client.transport.abort()
+    await wait_all_tasks_blocked()
+    await h.post(room, ann, "missed 1")
+    await h.post(room, ann, "missed 2")
+    client = await h.connect(bob, room, since=position)
+    await wait_all_tasks_blocked()
+    await h.post(room, ann, "live")
+    events = await all_of(client)
+    assert [type(event) for event in events] == [MessageReplayed, MessageReplayed, Resumed, MessagePosted]
+    assert texts(events) == ["missed 1", "missed 2", "live"]
+    assert resumed(events) == [(room.id, True, 2)]
+
+
+async def test_without_resume_there_is_no_replay_and_no_word_about_it(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann = await h.join("ann")
+    room = await h.room("tea", ann)
+    await h.post(room, ann, "old")
+    client = await h.connect(ann, room)
+    assert await all_of(client) == []
+
+
+async def test_nothing_new_since_is_recovered_with_nothing(h: EngineHarness, autojump_clock: MockClock) -> None:
+    ann = await h.join("ann")
+    room = await h.room("tea", ann)
+    [message] = await post_many(h, room, ann, 1)
+    client = await h.connect(ann, room, since=message.id)
+    assert await all_of(client) == [Resumed(room_id=room.id, recovered=True, replayed=0)]
+
+
+async def test_nothing_before_the_drop_leaves_no_position_and_is_not_recovered(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann = await h.join("ann")
+    room = await h.room("tea", ann)
+    await h.post(room, ann, "never seen")
+    client = await h.connect(ann, room, resume=True)
+    assert await all_of(client) == [Resumed(room_id=room.id, recovered=False, replayed=0)]
+    await h.post(room, ann, "live")
+    assert texts(await all_of(client)) == ["live"]
+
+
+async def test_ten_resumes_in_a_row_lose_and_double_nothing(h: EngineHarness, autojump_clock: MockClock) -> None:
+    ann, bob = await h.join("ann"), await h.join("bob")
+    room = await h.room("tea", ann, bob)
+    position = (await h.post(room, ann, "start")).id
+    heard: list[str] = []
+    for n in range(10):
+        await h.post(room, ann, f"missed {n}")
+        client = await h.connect(bob, room, since=position)
+        await wait_all_tasks_blocked()
+        await h.post(room, ann, f"live {n}")
+        events = await all_of(client)
+        assert resumed(events) == [(room.id, True, 1)]
+        heard += texts(events)
+        position = last_id(events)
+        client.transport.abort()
+        await wait_all_tasks_blocked()
+    assert heard == [f"{kind} {n}" for n in range(10) for kind in ("missed", "live")]
+
+
+@pytest.mark.parametrize("missed", [RESUME_LIMIT, RESUME_LIMIT + 1])
+async def test_a_position_that_is_too_old_gets_nothing_partial(
+    h: EngineHarness, autojump_clock: MockClock, missed: int
+) -> None:
+    ann = await h.join("ann")
+    room = await h.room("tea", ann)
+    position = (await h.post(room, ann, "start")).id
+    for slot in [h.engine._ask(room.id, post_command(ann.id, text=f"{n}")) for n in range(missed)]:
+        await slot
+    events = await all_of(await h.connect(ann, room, since=position))
+    if missed <= RESUME_LIMIT:
+        assert texts(events) == [f"{n}" for n in range(missed)]
+        assert resumed(events) == [(room.id, True, missed)]
+    else:
+        assert events == [Resumed(room_id=room.id, recovered=False, replayed=0)]
+
+
+async def test_one_room_too_far_behind_does_not_spoil_the_others(h: EngineHarness, autojump_clock: MockClock) -> None:
+    ann = await h.join("ann")
+    busy, quiet = await h.room("busy", ann), await h.room("quiet", ann)
+    position = (await h.post(quiet, ann, "start")).id
+    for _ in range(RESUME_LIMIT + 1):
+        await h.post(busy, ann, "much")
+    await h.post(quiet, ann, "little")
+    events = await all_of(await h.connect(ann, busy, quiet, since=position))
+    assert texts(events) == ["little"]
+    assert resumed(events) == [(busy.id, False, 0), (quiet.id, True, 1)]
+
+
+async def test_a_connection_with_too_much_over_all_its_rooms_gets_whole_rooms_only(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann = await h.join("ann")
+    rooms = [await h.room(f"{n}", ann) for n in range(RESUME_TOTAL // RESUME_LIMIT + 1)]
+    position = (await h.post(rooms[0], ann, "start")).id
+    async with trio.open_nursery() as nursery:
+        for room in rooms:
+            for n in range(RESUME_LIMIT):
+                nursery.start_soon(h.engine._ask, room.id, post_command(ann.id, text=f"{n}"))
+    events = await all_of(await h.connect(ann, *rooms, since=position))
+    results = resumed(events)
+    assert [recovered for _, recovered, _ in results] == [True] * (len(rooms) - 1) + [False]
+    assert len(texts(events)) == RESUME_TOTAL
+    assert rooms[-1].id not in {event.room_id for event in events if isinstance(event, MessageReplayed)}
+
+
+async def test_a_position_in_another_room_counts_when_the_user_is_in_it_and_only_then(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann, bob = await h.join("ann"), await h.join("bob")
+    tea, coffee, secret = await h.room("tea", ann, bob), await h.room("coffee", ann, bob), await h.room("s", ann)
+    await h.post(tea, ann, "before")
+    in_coffee = (await h.post(coffee, ann, "here")).id
+    in_secret = (await h.post(secret, ann, "hidden")).id
+    await h.post(tea, ann, "after")
+    events = await all_of(await h.connect(bob, tea, since=in_coffee))
+    assert texts(events) == ["after"]
+    assert resumed(events) == [(tea.id, True, 1)]
+    events = await all_of(await h.connect(bob, tea, since=in_secret))
+    assert events == [Resumed(room_id=tea.id, recovered=False, replayed=0)]
+
+
+async def test_an_unknown_position_and_one_in_the_future_are_not_recovered(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann = await h.join("ann")
+    room = await h.room("tea", ann)
+    message = await h.post(room, ann, "x")
+    for wrong in (message.id - 1, message.id + (1 << 40), 1, (1 << 53) - 1):
+        events = await all_of(await h.connect(ann, room, since=MessageId(wrong)))
+        assert events == [Resumed(room_id=room.id, recovered=False, replayed=0)]
+
+
+async def test_a_deleted_message_is_a_position_all_the_same_and_is_not_replayed(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann = await h.join("ann")
+    room = await h.room("tea", ann)
+    messages = await post_many(h, room, ann, 4)
+    for gone in (0, 2):
+        await h.engine.delete_message(room.id, ann.id, messages[gone].id)
+    events = await all_of(await h.connect(ann, room, since=messages[0].id))
+    assert texts(events) == ["1", "3"]
+    assert resumed(events) == [(room.id, True, 2)]
+
+
+async def test_rooms_that_are_refused_are_neither_replayed_nor_reported(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann, bob = await h.join("ann"), await h.join("bob")
+    tea, secret = await h.room("tea", ann, bob), await h.room("secret", ann)
+    position = (await h.post(tea, ann, "start")).id
+    await h.post(secret, ann, "hidden")
+    await h.post(tea, ann, "open")
+    client = await h.connect(bob, tea, secret, since=position)
+    await h.post(secret, ann, "hidden too")
+    events = await all_of(client)
+    assert client.refused == (secret.id,)
+    assert texts(events) == ["open"]
+    assert resumed(events) == [(tea.id, True, 1)]
+
+
+async def test_several_rooms_on_one_socket_resume_from_one_position(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann, bob = await h.join("ann"), await h.join("bob")
+    rooms = [await h.room(f"{n}", ann, bob) for n in range(4)]
+    dice = random.Random(7)
+    position = (await h.post(rooms[0], ann, "start")).id
+    sent: list[str] = []
+    heard: list[str] = []
+    for round_ in range(30):
+        client = await h.connect(bob, *rooms, since=position)
+        await wait_all_tasks_blocked()
+        drop_after = dice.randrange(5)
+        for n in range(10):
+            # Several rooms at once: their commits travel together, and arrive in the order of their ids.
+            sent.append(f"{round_}.{n}")
+            h.engine.tell_room(dice.choice(rooms).id, post_command(ann.id, text=sent[-1]))
+            if n == drop_after:
+                events = await all_of(client)
+                client.transport.abort()
+                await wait_all_tasks_blocked()
+                events += client.received()
+                heard += texts(events)
+                if texts(events):
+                    position = last_id(events)
+        await wait_all_tasks_blocked()
+    events = await all_of(await h.connect(bob, *rooms, since=position))
+    heard += texts(events)
+    assert sorted(heard) == sorted(sent)
+    assert len(heard) == len(set(heard))
+
+
+async def test_a_connection_that_breaks_in_the_middle_of_its_replay_goes_on_from_there(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann, bob = await h.join("ann"), await h.join("bob")
+    rooms = [await h.room(f"{n}", ann, bob) for n in range(3)]
+    position = (await h.post(rooms[0], ann, "start")).id
+    dice = random.Random(3)
+    sent = [f"{n}" for n in range(300)]
+    for text in sent:
+        await h.post(dice.choice(rooms), ann, text)
+    heard: list[str] = []
+    while len(heard) < len(sent):
+        client = await h.connect(bob, *rooms, since=position, take_bytes=dice.randrange(1_000, 20_000))
+        events = await all_of(client)
+        client.transport.abort()
+        await wait_all_tasks_blocked()
+        assert texts(events), "each connection gets a little further"
+        heard += texts(events)
+        position = last_id(events)
+    assert heard == sent
+
+
+async def test_live_events_wait_for_a_slow_replay_and_none_is_lost(h: EngineHarness, autojump_clock: MockClock) -> None:
+    ann = await h.join("ann")
+    room = await h.room("tea", ann)
+    position = (await h.post(room, ann, "start")).id
+    missed = [(await h.post(room, ann, f"missed {n}")).text for n in range(350)]
+    client = await h.connect(ann, room, since=position, take_bytes=5_000)
+    live = [(await h.post(room, ann, f"live {n}")).text for n in range(50)]
+    events: list[Event] = []
+    while client.session.outbox_bytes or client.session._held:
+        client.transport.unblock(5_000)
+        events += await all_of(client)
+    assert texts(events) == missed + live
+    assert resumed(events) == [(room.id, True, 350)]
+    assert [type(event) for event in events].index(Resumed) == 350
+
+
+async def test_too_much_that_is_held_back_makes_a_slow_consumer(autojump_clock: MockClock) -> None:
+    async with open_harness(config=EngineConfig(limits=SessionLimits(held_events=20))) as h:
+        ann = await h.join("ann")
+        room = await h.room("tea", ann)
+        position = (await h.post(room, ann, "start")).id
+        await post_many(h, room, ann, 5)
+        client = await h.connect(ann, room, since=position, take_bytes=10)
+        await wait_all_tasks_blocked()
+        await post_many(h, room, ann, 20)
+        assert client.session.open
+        await h.post(room, ann, "one more")
+        assert client.closed_with is CloseReason.SLOW_CONSUMER
+        assert client.session._held == []
+
+
+async def test_who_is_removed_during_the_replay_gets_no_more_of_that_room(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann, bob = await h.join("ann"), await h.join("bob")
+    room, other = await h.room("tea", ann, bob), await h.room("other", ann, bob)
+    position = (await h.post(room, ann, "start")).id
+    for n in range(400):
+        await h.post(room, ann, f"{n}")
+    await h.post(other, ann, "in the other room")
+    client = await h.connect(bob, room, other, since=position, take_bytes=5_000)
+    await wait_all_tasks_blocked()  # a part of the replay is on its way
+    await h.engine.remove_member(room.id, ann.id, bob.id)
+    await h.post(room, ann, "secret")
+    client.transport.unblock()
+    events = await all_of(client)
+    of_room = [text for text in texts(events) if text != "in the other room"]
+    assert of_room == [f"{n}" for n in range(len(of_room))]
+    assert len(of_room) < 400
+    assert texts(events)[-1] == "in the other room"
+    assert resumed(events) == [(other.id, True, 1)]
+    assert [event for event in events if isinstance(event, RoomLeft)] == [RoomLeft(room_id=room.id, user_id=bob.id)]
+
+
+# --- thousands of interleavings ---
+
+
+class ChaoticStore(MemoryStore):
+    """As a real store, where a commit is seen by readers before it is released, and a snapshot is old when it arrives.
+
+    How long each step takes is left to the dice, in checkpoints. The order of commits and releases is kept.
+    """
+
+    def __init__(self, dice: random.Random) -> None:
+        super().__init__()
+        self.dice = dice
+
+    async def dawdle(self) -> None:
+        for _ in range(self.dice.choice((0, 0, 1, 2, 5))):
+            await trio.lowlevel.checkpoint()
+
+    async def _run(self) -> None:
+        try:
+            while self._queue:
+                await self.dawdle()
+                batch = [self._queue.popleft() for _ in range(self.dice.randint(1, len(self._queue)))]
+                for unit in batch:
+                    self._tables.apply(unit.writes)
+                await self.dawdle()  # readers see it already; nobody has been told
+                for unit in batch:
+                    if unit.then is not None:
+                        unit.then()
+                    unit.released.set()
+                    if self.dice.random() < 0.3:
+                        await self.dawdle()
+        finally:
+            self._running = False
+
+    async def missed(
+        self, room_ids: Sequence[RoomId], viewer: UserId, *, since: MessageId | None, limit: int
+    ) -> dict[RoomId, Missed]:
+        await self.dawdle()
+        answer = await super().missed(room_ids, viewer, since=since, limit=limit)
+        await self.dawdle()
+        return answer
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_messages_posted_while_the_replay_is_read_come_once_and_in_order(
+    autojump_clock: MockClock, seed: int
+) -> None:
+    """Many short lives of one client, each broken off at a random moment and resumed from the last id it got."""
+    dice = random.Random(seed)
+    store = ChaoticStore(dice)
+    config = EngineConfig(room_idle_s=1e9)
+    async with open_harness(store, config=config) as h:
+        ann, bob = await h.join("ann"), await h.join("bob")
+        for _ in range(50):
+            rooms = [await h.room(f"{n}", ann, bob) for n in range(dice.randint(1, 3))]
+            await interleave(h, dice, ann, bob, rooms)
+
+
+async def interleave(h: EngineHarness, dice: random.Random, ann: Person, bob: Person, rooms: list[Room]) -> None:
+    position = (await h.post(rooms[0], ann, "start")).id
+    expected: dict[RoomId, list[int]] = {room.id: [] for room in rooms}
+    heard: dict[RoomId, list[int]] = {room.id: [] for room in rooms}
+    writing = True
+
+    async def write(room: Room) -> None:
+        for _ in range(40):
+            message = await h.post(room, ann, "x")
+            expected[room.id].append(message.seq)
+            for _ in range(dice.choice((0, 0, 1, 3))):
+                await trio.lowlevel.checkpoint()
+
+    def hear(events: list[Event]) -> None:
+        nonlocal position
+        recovered = {event.room_id: event.recovered for event in events if isinstance(event, Resumed)}
+        for event in events:
+            if isinstance(event, MessagePosted | MessageReplayed):
+                assert event.message.id > position, "ids rise on every connection"
+                position = event.message.id
+                heard[event.room_id].append(event.message.seq)
+        assert all(recovered.values()), "every position that a client has is good"
+
+    async def live_once() -> None:
+        client = await h.connect(bob, *rooms, since=position, take_bytes=dice.choice((1 << 40, 300, 2_000)))
+        for _ in range(dice.choice((0, 1, 3, 10, 30))):
+            if dice.random() < 0.3:
+                client.transport.unblock(dice.choice((100, 1_000)))
+            await trio.lowlevel.checkpoint()
+        client.transport.abort()
+        hear(client.received())
+
+    async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as writers:
+            for room in rooms:
+                writers.start_soon(write, room)
+
+            async def reconnect() -> None:
+                while writing:
+                    await live_once()
+
+            nursery.start_soon(reconnect)
+        writing = False
+    client = await h.connect(bob, *rooms, since=position)
+    hear(await all_of(client))
+    client.transport.abort()
+    first = expected[rooms[0].id][0]
+    assert first == 2
+    assert heard == expected
+
+
+async def test_removals_and_returns_during_a_resume_never_show_what_was_said_in_between(
+    autojump_clock: MockClock,
+) -> None:
+    dice = random.Random(11)
+    async with open_harness(ChaoticStore(dice)) as h:
+        ann, bob = await h.join("ann"), await h.join("bob")
+        for _ in range(150):
+            room, other = await h.room("tea", ann, bob), await h.room("other", ann, bob)
+            position = (await h.post(room, ann, "start")).id
+            for n in range(dice.randrange(4)):
+                await h.post(room, ann, f"{n}")
+            clients: list[MemoryClient] = []
+
+            async def come_back(room: Room = room, other: Room = other, position: MessageId = position) -> None:
+                clients.append(await h.connect(bob, room, other, since=position))  # noqa: B023
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(come_back)
+                for _ in range(dice.randrange(12)):
+                    await trio.lowlevel.checkpoint()
+                await h.engine.remove_member(room.id, ann.id, bob.id)
+                heard_before = clients[0].received() if clients else []
+                await h.post(room, ann, "secret")
+            [client] = clients
+            events = heard_before + await all_of(client)
+            assert "secret" not in texts(events)
+            left = [index for index, event in enumerate(events) if isinstance(event, RoomLeft)]
+            after = events[left[0] :] if left else []
+            assert not [event for event in after if isinstance(event, MessagePosted) and event.room_id == room.id]
+            await h.engine.add_member(room.id, ann.id, bob.id, Role.MEMBER)
+            client.transport.abort()
+            await wait_all_tasks_blocked()

@@ -1,0 +1,197 @@
+"""The command line: help that teaches, and mistakes told in one line."""
+
+import errno
+import socket
+from collections.abc import Iterable
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from chinwag.engine.errors import StoreUnavailable
+from chinwag.http import cli
+from chinwag.http.registry import FRONTS
+from chinwag.http.settings import Settings
+from chinwag.http.tokens import BadSecret
+from chinwag.persistence.errors import CannotOpen
+
+WHERE = ("127.0.0.1", 8000)
+
+
+def run(*arguments: str, env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(cli.main, arguments, env=env, prog_name="chinwag")
+
+
+def options(command: click.Command) -> Iterable[click.Option]:
+    return [each for each in command.params if isinstance(each, click.Option)]
+
+
+def test_without_a_command_it_tells_where_to_start() -> None:
+    for arguments in ((), ("--help",), ("-h",)):
+        told = run(*arguments)
+        assert told.exit_code == 0
+        assert "chinwag serve" in told.output
+        assert "http://127.0.0.1:8000" in told.output
+
+
+def test_every_option_is_explained_with_its_environment_variable() -> None:
+    told = " ".join(run("serve", "--help").output.split())
+    for option in options(cli.serve):
+        name = option.opts[-1]
+        assert name in told
+        assert option.help
+        assert option.envvar == "CHINWAG_" + name.removeprefix("--").upper().replace("-", "_")
+        assert f"env var: {option.envvar}" in told
+    assert "CHINWAG_SECRET" in told
+    assert "Examples:" in told
+
+
+def test_the_documented_options_are_there() -> None:
+    assert {option.opts[-1] for option in options(cli.serve)} == {
+        "--front",
+        "--bind",
+        "--data",
+        "--rate-limits",
+        "--admin-token",
+        "--cors-origin",
+        "--access-token-minutes",
+        "--log-format",
+        "--log-level",
+    }
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """The settings that a server would have been started with."""
+    seen: list[Settings] = []
+
+    def start(main_task: object, *, listening_on: tuple[str, int]) -> None:
+        settings = main_task.args[0]  # type: ignore[attr-defined]  # a functools.partial
+        assert (settings.host, settings.port) == listening_on
+        seen.append(settings)
+
+    monkeypatch.setattr(cli, "_run", start)
+    monkeypatch.setattr(cli, "configure_logging", lambda *_: None)
+    return seen
+
+
+def test_the_defaults_are_those_of_the_settings(started: list[Settings]) -> None:
+    assert run("serve").exit_code == 0
+    assert started == [Settings()]
+
+
+def test_options_become_settings(started: list[Settings]) -> None:
+    arguments = "--front chatterstack --front chatterstack --bind [::1]:0 --data d --rate-limits off --admin-token t"
+    arguments += " --cors-origin https://a.example --cors-origin * --access-token-minutes 0.5"
+    arguments += " --log-format json --log-level DEBUG"
+    assert run("serve", *arguments.split()).exit_code == 0
+    [settings] = started
+    assert settings.fronts == ("chatterstack",)
+    assert (settings.host, settings.port) == ("::1", 0)
+    assert (settings.data_dir.name, settings.rate_limits, settings.admin_token) == ("d", "off", "t")
+    assert settings.cors_origins == ("https://a.example", "*")
+    assert (settings.access_token_minutes, settings.log_format, settings.log_level) == (0.5, "json", "debug")
+
+
+def test_the_environment_gives_options_and_the_command_line_wins(started: list[Settings]) -> None:
+    env = {
+        "CHINWAG_BIND": "0.0.0.0:9000",
+        "CHINWAG_CORS_ORIGIN": "https://a.example https://b.example",
+        "CHINWAG_LOG_LEVEL": "error",
+        "CHINWAG_ADMIN_TOKEN": "",
+    }
+    assert run("serve", "--log-level", "warning", env=env).exit_code == 0
+    [settings] = started
+    assert (settings.host, settings.port) == ("0.0.0.0", 9000)
+    assert settings.cors_origins == ("https://a.example", "https://b.example")
+    assert settings.log_level == "warning"
+    assert settings.admin_token is None
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "serve --bind 8000",
+        "serve --bind :8000",
+        "serve --bind host:",
+        "serve --bind host:port",
+        "serve --bind host:65536",
+        "serve --bind host:-1",
+        "serve --bind host:" + "9" * 5000,
+        "serve --front nobody",
+        "serve --rate-limits some",
+        "serve --cors-origin example.org",
+        "serve --cors-origin https://example.org/path",
+        "serve --access-token-minutes 0",
+        "serve --access-token-minutes soon",
+        "serve --log-format xml",
+        "serve --log-level loud",
+        "serve --nonsense",
+        "serve extra",
+        "nonsense",
+        "debug nonsense",
+    ],
+)
+def test_a_mistake_is_told_in_one_line(started: list[Settings], arguments: str) -> None:
+    told = run(*arguments.split())
+    assert told.exit_code == 2
+    assert told.stdout == ""
+    [line] = told.stderr.splitlines()
+    assert line.startswith("Error: ")
+    assert "--help)" in line
+    assert not started
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (CannotOpen("the database is newer than this chinwag"), "the database is newer than this chinwag"),
+        (StoreUnavailable("disk full"), "disk full"),
+        (BadSecret("too short"), "too short"),
+        (
+            OSError(errno.EADDRINUSE, "Address already in use"),
+            "cannot listen on 127.0.0.1:8000: Address already in use",
+        ),
+        (OSError(errno.EACCES, "Permission denied"), "cannot listen on 127.0.0.1:8000: Permission denied"),
+        (PermissionError(errno.EACCES, "Permission denied", "/data"), "/data: Permission denied"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "f/d"), "f/d: not a folder"),
+        (FileExistsError(errno.EEXIST, "File exists", "file"), "file: not a folder"),
+        (socket.gaierror(-2, "Name or service not known"), "cannot listen on 127.0.0.1:8000: unknown host"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line(error: Exception, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    async def fail() -> None:
+        raise ExceptionGroup("from a nursery", [error])
+
+    with pytest.raises(click.ClickException) as told:
+        cli._run(fail, listening_on=WHERE)
+    assert told.value.message == line
+    assert told.value.exit_code == 1
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    async def fail() -> None:
+        raise ExceptionGroup("", [CannotOpen("one"), RuntimeError("a bug")])
+
+    with pytest.raises(ExceptionGroup):
+        cli._run(fail, listening_on=WHERE)
+
+
+def test_an_interrupt_ends_quietly() -> None:
+    async def fail() -> None:
+        raise BaseExceptionGroup("", [KeyboardInterrupt()])
+
+    with pytest.raises(click.Abort):
+        cli._run(fail, listening_on=WHERE)
+
+
+def test_the_first_lines_tell_the_addresses_to_try() -> None:
+    [front] = [front for front in FRONTS if front.name == "chatterstack"]
+    lines = "\n".join(cli.banner(Settings(host="0.0.0.0"), [front], 8000))
+    assert "http://127.0.0.1:8000/v1" in lines
+    assert "ws://127.0.0.1:8000/ws" in lines
+    assert "http://127.0.0.1:8000/docs" in lines
+    several = "\n".join(cli.banner(Settings(host="::"), [front, front], 81))
+    assert "http://chatterstack.localhost:81/v1" in several
+    assert "ws://[::1]:81/chatterstack/ws" in several
+    assert "http://[::1]:81/chatterstack/docs" in several

@@ -1,0 +1,130 @@
+"""The pages: complete, self-contained, and safe against what the texts hold."""
+
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from chinwag.http.docs_page import docs_page, start_page
+from chinwag.http.front import Front
+from chinwag.http.registry import FRONTS
+
+ALL = pytest.mark.parametrize("front", FRONTS, ids=lambda front: front.name)
+VOID = {"meta", "link", "input", "br"}
+
+
+class Page(HTMLParser):
+    """Reads a page, insists that every element is closed, and collects what the tests look at."""
+
+    def __init__(self, page: bytes) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.forms: list[dict[str, str | None]] = []
+        self.inputs: list[dict[str, str | None]] = []
+        self.tags: set[str] = set()
+        self.text = ""
+        self.feed(page.decode())
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        self.tags.add(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+        if attributes.get("id"):
+            self.ids.append(str(attributes["id"]))
+        for name in ("href", "src"):
+            if attributes.get(name):
+                self.links.append(str(attributes[name]))
+        if tag == "form":
+            self.forms.append(attributes)
+        if tag == "input":
+            self.inputs.append(attributes)
+        assert not [name for name in attributes if name.startswith("on")], "no inline handlers"
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.text += data + "\n"
+
+
+@ALL
+def test_every_endpoint_is_there_with_a_form_to_try_it(front: Front) -> None:
+    page = Page(docs_page(front))
+    tried = {(form["data-method"], form["data-path"]) for form in page.forms}
+    assert tried == {(route.method, route.path) for route in front.routes}
+    assert all(form["data-base"] == front.base for form in page.forms)
+    assert {form["data-path"] for form in page.forms if not form["data-auth"]} == {
+        route.path for route in front.routes if not route.auth
+    }
+    for route in front.routes:
+        assert route.summary in page.text
+        for header in route.headers:
+            assert {"name": header.name, "data-in": "header"}.items() <= max(
+                (each for each in page.inputs if each.get("name") == header.name), key=len
+            ).items()
+
+
+@ALL
+def test_every_socket_event_is_there(front: Front) -> None:
+    page = Page(docs_page(front))
+    for event in front.socket_events:
+        assert event.name in page.text
+        assert event.description in page.text
+
+
+@ALL
+def test_the_page_needs_nothing_from_elsewhere(front: Front) -> None:
+    page = Page(docs_page(front, prefix="/here"))
+    for link in page.links:
+        assert link.startswith(("#", "/here/", "data:"))
+        assert not link.startswith("#") or link[1:] in page.ids
+    assert not page.tags & {"img", "iframe", "object", "embed", "video", "audio", "base"}
+    assert len(page.ids) == len(set(page.ids))
+    assert b"@import" not in docs_page(front)
+    assert b"url(" not in docs_page(front)
+
+
+def test_texts_are_escaped() -> None:
+    name = '<b onclick="x">'  # a slash would end the name of a parameter
+    evil = '</title></script><script>alert("x")</script><img src=x onerror=y>&amp;'
+    [front] = [front for front in FRONTS if front.name == "chatterstack"]
+    routes = (replace(front.routes[0], summary=evil, description=evil, path=f"/{evil}/{{{name}}}"),)
+    events = (replace(front.socket_events[0], name=evil, description=evil),)
+    changed = replace(
+        front,
+        title=evil,
+        description=evil,
+        base=f"/{evil}",
+        name=evil,
+        routes=routes,
+        socket_events=events,
+        socket_path=f"/{evil}",
+        socket_token_parameters=(evil,),
+    )
+    plain = Page(docs_page(front))
+    page = Page(docs_page(changed, prefix=evil))
+    assert page.tags == plain.tags
+    assert evil in page.text
+    assert name in page.text
+    assert "script" not in Page(start_page([changed], alone=False)).tags
+
+
+def test_the_start_page_lists_the_fronts() -> None:
+    page = Page(start_page(FRONTS, alone=False))
+    for front in FRONTS:
+        assert front.title in page.text
+        assert {f"/{front.name}/docs", f"/{front.name}/openapi.json"} <= set(page.links)
+    alone = Page(start_page(FRONTS[:1], alone=True))
+    assert {"/docs", "/openapi.json", "/healthz", "/metrics"} <= set(alone.links)
+
+
+def test_pages_suit_phones_and_both_colour_schemes() -> None:
+    for page in (docs_page(FRONTS[0]), start_page(FRONTS, alone=True)):
+        assert b'name="viewport"' in page
+        assert b"prefers-color-scheme: dark" in page

@@ -1,0 +1,123 @@
+"""The OpenAPI document says what the route table does."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from chinwag.http.front import Front
+from chinwag.http.openapi import describe, openapi_document
+from chinwag.http.registry import FRONTS
+from chinwag.http.routing import path_names
+
+ALL = pytest.mark.parametrize("front", FRONTS, ids=lambda front: front.name)
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield path, method, operation
+
+
+def references(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, each in value.items():
+            if key == "$ref":
+                yield each
+            else:
+                yield from references(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from references(each)
+
+
+def encoded_names(struct: type) -> list[str]:
+    return [field.encode_name for field in msgspec.structs.fields(struct)]
+
+
+@ALL
+def test_it_is_an_openapi_31_document(front: Front) -> None:
+    document = msgspec.json.decode(openapi_document(front))
+    assert document["openapi"] == "3.1.0"
+    assert set(document["info"]) >= {"title", "version"}
+    assert document == msgspec.json.decode(msgspec.json.encode(describe(front)))
+
+
+@ALL
+def test_every_route_is_there_and_nothing_else(front: Front) -> None:
+    described = {(path, method) for path, method, _ in operations(describe(front))}
+    assert described == {(route.path, route.method.lower()) for route in front.routes}
+
+
+@ALL
+def test_every_reference_leads_somewhere(front: Front) -> None:
+    document = describe(front)
+    names = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    found = set(references(document))
+    assert found <= names
+    assert names <= found
+
+
+@ALL
+def test_operations_have_unique_names_and_a_summary(front: Front) -> None:
+    found = [operation for _, _, operation in operations(describe(front))]
+    assert len({operation["operationId"] for operation in found}) == len(found)
+    assert all(operation["summary"] and operation["description"] for operation in found)
+
+
+@ALL
+def test_every_route_says_what_it_takes_and_answers(front: Front) -> None:
+    document = describe(front)
+    for route in front.routes:
+        operation = document["paths"][route.path][route.method.lower()]
+        parameters = operation.get("parameters", [])
+        in_path = [each["name"] for each in parameters if each["in"] == "path"]
+        assert in_path == list(path_names(route.path))
+        assert all(each["required"] for each in parameters if each["in"] == "path")
+        in_query = {each["name"] for each in parameters if each["in"] == "query"}
+        assert in_query == set(() if route.query is None else encoded_names(route.query))
+        assert ("requestBody" in operation) is (route.body is not None)
+        assert ("security" in operation) is route.auth
+        success = operation["responses"][str(route.status)]
+        assert ("content" in success) is (route.response is not None)
+        statuses = {str(front.error_status(error)) for error in route.errors}
+        assert statuses <= set(operation["responses"])
+        assert ("401" in operation["responses"]) or not route.auth
+
+
+def test_limits_and_defaults_are_in_the_document() -> None:
+    [front] = [front for front in FRONTS if front.name == "chatterstack"]
+    document = describe(front)
+    parameters = {each["name"]: each for each in document["paths"]["/rooms"]["get"]["parameters"]}
+    assert parameters["limit"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}
+    assert not parameters["limit"]["required"]
+    [email] = document["paths"]["/users"]["get"]["parameters"]
+    assert email["required"]
+    register = document["components"]["schemas"]["Register"]
+    assert register["required"] == ["username", "email", "password"]
+    assert register["properties"]["username"] == {
+        "type": "string",
+        "minLength": 3,
+        "maxLength": 50,
+        "examples": ["ann"],
+    }
+    around = next(
+        each
+        for each in document["paths"]["/rooms/{room_id}/messages"]["get"]["parameters"]
+        if each["name"] == "around_message_id"
+    )
+    assert around["schema"]["type"] == "string"
+
+
+def test_the_socket_is_described_beside_the_paths() -> None:
+    [front] = [front for front in FRONTS if front.name == "chatterstack"]
+    socket = describe(front, prefix="/chatterstack")["x-websocket"]
+    assert socket["path"] == "/chatterstack/ws"
+    assert ("receive_message", "out") in {(event["name"], event["direction"]) for event in socket["events"]}
+    assert ("send_message", "in") in {(event["name"], event["direction"]) for event in socket["events"]}
+
+
+def test_the_server_is_where_the_front_is_mounted() -> None:
+    assert describe(FRONTS[0])["servers"] == [{"url": FRONTS[0].base or "/"}]
+    assert describe(FRONTS[0], prefix="/x")["servers"] == [{"url": f"/x{FRONTS[0].base}"}]

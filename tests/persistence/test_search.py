@@ -1,0 +1,266 @@
+"""Search finds exactly the texts that contain what is looked for, however far the index is behind."""
+
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import apsw
+import pytest
+import trio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chinwag.engine.errors import StoreUnavailable
+from chinwag.engine.ids import MessageId, RoomId, UserId
+from chinwag.engine.store import (
+    DeleteMember,
+    DeleteMessage,
+    DeleteRoom,
+    InsertMember,
+    InsertMessage,
+    InsertRoom,
+    InsertUser,
+    UpdateMessageText,
+    Write,
+)
+from chinwag.engine.testing import MemoryStore, make_member, make_message, make_room, make_user
+from chinwag.persistence import search as search_module
+from chinwag.persistence.search import case_folded
+from chinwag.persistence.sqlite import SqliteStore, open_sqlite_store
+
+ANN, BOB = UserId(1), UserId(2)
+ROOMS = (RoomId(10), RoomId(11), RoomId(12))
+
+
+def world() -> list[Write]:
+    """Ann is in two of the three rooms, Bob in all."""
+    places = [(ROOMS[0], ANN), (ROOMS[1], ANN), *((room, BOB) for room in ROOMS)]
+    return [
+        InsertUser(user=make_user(ANN), password_hash=""),
+        InsertUser(user=make_user(BOB), password_hash=""),
+        *(InsertRoom(room=make_room(room, ANN)) for room in ROOMS),
+        *(InsertMember(room_id=room, member=make_member(user)) for room, user in places),
+    ]
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    """A store whose index stays behind until it is told to go on."""
+    async with open_sqlite_store(tmp_path / "chinwag.db") as store:
+        store.indexer.paused = True
+        await store.commit(world())
+        yield store
+
+
+async def find(
+    store: SqliteStore | MemoryStore, text: str, *, room: RoomId | None = None, limit: int = 99
+) -> list[int]:
+    _, found = await store.search(ANN, text=text, room_id=room, limit=limit)
+    return [entry.message.id for entry in found]
+
+
+async def index_all(store: SqliteStore, *, rows: int) -> None:
+    """Index what there is, so many rows at a time."""
+    while store.search_backlog:
+        await store.indexer.step(rows=rows)
+
+
+def post(seq: int, text: str) -> InsertMessage:
+    return InsertMessage(message=make_message(1000 + seq, ROOMS[0], seq, ANN, text))
+
+
+def indexed(path: Path) -> list[int]:
+    """The rows that the index has entries for."""
+    connection = apsw.Connection(str(path))
+    try:
+        return [int(row) for (row,) in connection.execute("SELECT id FROM message_index_docsize ORDER BY id")]
+    finally:
+        connection.close()
+
+
+# --- the property -------------------------------------------------------------------------------------------------
+
+ALPHABET = "aAbsSßẞkK\u212aİiıIσςΣéÉe\u0301ΑаАдДŉ京都東い가ﬃ%_'\"\\*^-() .0🐎𐐀𐐨\n"
+TEXTS = st.text(ALPHABET, max_size=12) | st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8
+)
+STEPS = st.one_of(
+    st.tuples(st.just("post"), st.integers(0, 2), TEXTS),
+    st.tuples(st.just("edit"), st.integers(0, 20), TEXTS),
+    st.tuples(st.just("delete"), st.integers(0, 20), st.none()),
+    st.tuples(st.just("index"), st.integers(1, 6), st.none()),
+    st.tuples(st.just("leave"), st.just(0), st.none()),
+    st.tuples(st.just("drop"), st.just(0), st.none()),
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(STEPS, min_size=3, max_size=30), st.lists(st.text(ALPHABET, min_size=1, max_size=5), max_size=4), st.data()
+)
+def test_search_is_containment_of_case_folded_texts(
+    steps: list[tuple[str, int, str | None]], needles: list[str], data: st.DataObject
+) -> None:
+    """The same writes go to the store and to the fake, whose search is `casefold() in casefold()` by definition."""
+
+    async def check() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            async with open_sqlite_store(Path(folder) / "chinwag.db") as store:
+                store.indexer.paused = True
+                fake = MemoryStore()
+                await store.commit(world())
+                await fake.commit(world())
+                texts: list[str] = []
+                for write in await scenario(store, texts):
+                    await fake.commit([write])
+                parts = [data.draw(parts_of(text)) for text in texts[:3] if text]
+                for needle in [*needles, *parts, "%", "_", "ss"]:
+                    for room in (None, *ROOMS):
+                        assert await find(store, needle, room=room) == await find(fake, needle, room=room), needle
+                    assert await find(store, needle, limit=2) == await find(fake, needle, limit=2), needle
+
+    async def scenario(store: SqliteStore, texts: list[str]) -> list[Write]:
+        """Carry the steps out on the store; returns the writes."""
+        done: list[Write] = []
+        living: list[tuple[MessageId, RoomId]] = []
+        seqs = dict.fromkeys(ROOMS, 0)
+        rooms = list(ROOMS)
+        for number, (kind, n, text) in enumerate(steps):
+            write: Write
+            if kind == "index":
+                await store.indexer.step(rows=n)
+                continue
+            if kind == "post" and text is not None and ROOMS[n] in rooms:
+                seqs[ROOMS[n]] += 1
+                write = InsertMessage(message=make_message(1000 + number, ROOMS[n], seqs[ROOMS[n]], BOB, text))
+                living.append((MessageId(1000 + number), ROOMS[n]))
+                texts.append(text)
+            elif kind == "edit" and text is not None and living:
+                message, room = living[n % len(living)]
+                write = UpdateMessageText(room_id=room, message_id=message, text=text, edited_us=1)
+                texts.append(text)
+            elif kind == "delete" and living:
+                message, room = living.pop(n % len(living))
+                write = DeleteMessage(room_id=room, message_id=message, deleted_us=1)
+            elif kind == "leave" and ROOMS[1] in rooms and not any(isinstance(w, DeleteMember) for w in done):
+                write = DeleteMember(room_id=ROOMS[1], user_id=ANN)
+            elif kind == "drop" and ROOMS[0] in rooms:
+                rooms.remove(ROOMS[0])
+                living = [(message, room) for message, room in living if room != ROOMS[0]]
+                write = DeleteRoom(room_id=ROOMS[0])
+            else:
+                continue
+            await store.commit([write])
+            done.append(write)
+        return done
+
+    trio.run(check)
+
+
+@st.composite
+def parts_of(draw: st.DrawFn, text: str) -> str:
+    """One to five characters of a text, in another case perhaps."""
+    start = draw(st.integers(0, len(text) - 1))
+    part = text[start : start + draw(st.integers(1, 5))]
+    return draw(st.sampled_from([part, part.upper(), part.lower(), part.casefold()]))
+
+
+@given(TEXTS)
+def test_folded_is_kept_only_where_sqlite_would_not_come_to_the_same(text: str) -> None:
+    ascii_lower = "".join(chr(ord(char) + 32) if "A" <= char <= "Z" else char for char in text)
+    folded = case_folded(text)
+    assert (ascii_lower if folded is None else folded) == text.casefold()
+    assert (folded is None) == (ascii_lower == text.casefold())
+
+
+# --- the index ----------------------------------------------------------------------------------------------------
+
+
+async def test_the_indexer_catches_up_by_itself(store: SqliteStore) -> None:
+    store.indexer.paused = False
+    await store.commit([post(seq, f"needle {seq}") for seq in range(1, 301)])
+    assert store.search_backlog > 0
+    while store.search_backlog:  # noqa: ASYNC110  the indexer tells nobody when it is done
+        await trio.sleep(0.01)
+    assert len(await find(store, "needle", limit=999)) == 300
+
+
+async def test_edits_deletions_and_dropped_rooms_leave_nothing_in_the_index(store: SqliteStore, tmp_path: Path) -> None:
+    await store.commit([post(seq, f"needle {seq}") for seq in range(1, 11)])
+    await store.indexer.step(rows=100)
+    assert indexed(tmp_path / "chinwag.db") == list(range(1, 11))
+    await store.commit([UpdateMessageText(room_id=ROOMS[0], message_id=MessageId(1001), text="hay", edited_us=1)])
+    await store.commit([DeleteMessage(room_id=ROOMS[0], message_id=MessageId(1002), deleted_us=1)])
+    assert store.search_backlog == 2
+    assert await find(store, "needle") == [1000 + n for n in range(10, 2, -1)]
+    await index_all(store, rows=1)
+    assert indexed(tmp_path / "chinwag.db") == [1, *range(3, 11)]
+    assert await find(store, "hay") == [1001]
+    await store.commit([DeleteRoom(room_id=ROOMS[0])])
+    assert await find(store, "needle") == []
+    await index_all(store, rows=3)
+    assert indexed(tmp_path / "chinwag.db") == []
+
+
+async def test_what_is_edited_before_it_was_indexed_is_indexed_once(store: SqliteStore) -> None:
+    await store.commit([post(1, "needle"), post(2, "needle")])
+    await store.commit([UpdateMessageText(room_id=ROOMS[0], message_id=MessageId(1001), text="thread", edited_us=1)])
+    assert store.search_backlog == 2
+    await store.indexer.step(rows=100)
+    assert await find(store, "needle") == [1002]
+    assert await find(store, "thread") == [1001]
+
+
+async def test_a_search_waits_for_the_indexer_only_when_the_tail_is_long(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_module, "LONG_TAIL_ROWS", 100)
+    await store.commit([post(seq, f"needle {seq}") for seq in range(1, 101)])
+    store.indexer.paused = False
+    assert len(await find(store, "needle", limit=999)) == 100
+    assert store.search_backlog == 100
+    await store.commit([post(101, "needle")])
+    assert len(await find(store, "needle", limit=999)) == 101
+    assert store.search_backlog <= 100
+
+
+async def test_a_store_that_takes_no_writes_can_be_searched(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_module, "LONG_TAIL_ROWS", 0)
+    await store.commit([post(1, "needle")])
+
+    async def refuse(**_: object) -> None:
+        raise StoreUnavailable("full")
+
+    monkeypatch.setattr(store.indexer, "step", refuse)
+    store.indexer.paused = False
+    assert await find(store, "needle") == [1001]
+
+
+@pytest.mark.parametrize("indexed_rows", [0, 3, 10])
+async def test_a_restart_in_the_middle_of_indexing_loses_nothing(tmp_path: Path, indexed_rows: int) -> None:
+    path = tmp_path / "chinwag.db"
+    async with open_sqlite_store(path) as store:
+        store.indexer.paused = True
+        await store.commit([*world(), *(post(seq, f"needle {seq}") for seq in range(1, 11))])
+        if indexed_rows:
+            await store.indexer.step(rows=indexed_rows)
+        await store.commit([UpdateMessageText(room_id=ROOMS[0], message_id=MessageId(1002), text="hay", edited_us=1)])
+    expected = [1000 + n for n in range(10, 0, -1) if n != 2]
+    async with open_sqlite_store(path) as store:
+        store.indexer.paused = True
+        assert store.search_backlog == 10 - indexed_rows + (1 if indexed_rows >= 2 else 0)
+        assert await find(store, "needle") == expected
+        await store.commit([post(11, "needle")])
+        await index_all(store, rows=2)
+        assert await find(store, "needle") == [1011, *expected]
+
+
+async def test_short_texts_are_found_in_few_rooms_of_many_and_in_most_of_few(store: SqliteStore) -> None:
+    """Both ways of looking for them: through the viewer's rooms, and through all messages."""
+    others = [InsertMessage(message=make_message(2000 + n, ROOMS[2], n, BOB, "xy")) for n in range(1, 51)]
+    await store.commit([post(1, "xy"), post(2, "yx"), post(3, "XY"), *others])
+    assert await find(store, "xy") == [1003, 1001]  # one message in eighteen is Ann's to see
+    _, found = await store.search(BOB, text="XY", room_id=None, limit=3)
+    assert [entry.message.id for entry in found] == [2050, 2049, 2048]
