@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import secrets
 import subprocess
 import sys
@@ -26,6 +25,8 @@ from chinwag.benchmarks.processes import ServerProcess, running
 from chinwag.benchmarks.sockets import Dial, Wire
 from chinwag.benchmarks.world import Plan, World, nameless, numbered, prepare, register
 
+BARE_SENDS: Final = "bare sends"
+CEILING: Final = "generator ceiling"
 FRONTS: Final = ("chatterstack",)
 """The fronts whose API the generator speaks."""
 
@@ -198,14 +199,14 @@ class FastapiChat:
 def reflector(*, each: bool = False) -> Bare:
     """The bare reflector: the generator's ceiling, or with `each` a server's physical limit of single sends."""
     more = ["--each"] if each else []
-    name = "bare send loop" if each else "ceiling"
+    name = BARE_SENDS if each else CEILING
     return Bare(name, lambda port: [sys.executable, "-m", "chinwag.benchmarks.reflector", str(port), *more])
 
 
 def node_ws(installs: Installs, *, bufferutil: bool = False) -> Bare:
     """node with `ws`."""
     return Bare(
-        "node ws" + (" + bufferutil" if bufferutil else ""),
+        "node ws",
         lambda port: ["node", str(installs.node() / "ws.mjs"), str(port)],
         env={} if bufferutil else {"WS_NO_BUFFER_UTIL": "1"},
     )
@@ -252,8 +253,3 @@ def _expect(wire: Wire, start: bytes) -> None:
     payload = wire.next_payload()
     if not payload.startswith(start):
         raise PeerMissing(f"said {payload[:50]!r} where {start!r} is expected")
-
-
-def environment_without_settings() -> dict[str, str]:
-    """This process's environment without settings of Chinwag's own."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("CHINWAG_")}

@@ -91,6 +91,17 @@ class Load:
             self._seats[wire.socket.fileno()] = _Seat(wire, member, speaker, member is members[0])
             self._by_member[id(member)] = wire
 
+    def add_quiet(self, wires: Sequence[Wire]) -> None:
+        """Connections that only have to stay: they are read, and their pings answered."""
+        if not wires:
+            return
+        books = RoomBooks(self._on_other)
+        nothing = Speaker(books, books.join(), wires[0], NumberedFrames(b"", b""), 0)
+        for wire in wires:
+            member = Member(books, position=-1)
+            self._seats[wire.socket.fileno()] = _Seat(wire, member, nothing, False)
+            self._by_member[id(member)] = wire
+
     def run(self, *, seconds: float | None = None, messages: int | None = None) -> Outcome:
         """Send for so long, or so many in each room, then wait for the last delivery."""
         if (seconds is None) == (messages is None):
@@ -140,6 +151,7 @@ class Load:
                         size = 0
                     if not size:
                         poll.unregister(fd)
+                        del seats[fd]
                         closed += 1
                         continue
                     speaker = seat.speaker
@@ -160,7 +172,7 @@ class Load:
                             self._send(speaker, goal, poll, clock())
             else:
                 finished = max(finished, last_news)
-            self._listen_on(poll, buffer)
+            self._listen_on(poll, buffer, LINGER_S)
         faults = Faults()
         for speaker in speakers:
             faults.add(speaker.books.faults())
@@ -174,6 +186,15 @@ class Load:
             complaints=self._complaints,
             closed=closed,
         )
+
+    def watch(self, seconds: float) -> int:
+        """Send nothing, read and answer pings for so long; returns how many connections the server ended."""
+        before = len(self._seats)
+        with select.epoll() as poll:
+            for fd in self._seats:
+                poll.register(fd, select.EPOLLIN)
+            self._listen_on(poll, bytearray(BUFFER_BYTES), seconds)
+        return before - len(self._seats)
 
     def _greet(self, speaker: Speaker) -> None:
         """What came behind a handshake is read first."""
@@ -191,20 +212,23 @@ class Load:
         if not speaker.wire.send(speaker.frames.batch(first, goal)):
             poll.modify(speaker.wire.socket.fileno(), select.EPOLLIN | select.EPOLLOUT)
 
-    def _listen_on(self, poll: select.epoll, buffer: bytearray) -> None:
-        """Give what should not come a moment to come all the same."""
-        end = time.perf_counter() + LINGER_S
+    def _listen_on(self, poll: select.epoll, buffer: bytearray, seconds: float) -> None:
+        """Give what should not come time to come all the same."""
+        end = time.perf_counter() + seconds
         while (left := end - time.perf_counter()) > 0:
             for fd, _ in poll.poll(left):
                 seat = self._seats[fd]
                 try:
                     size = seat.wire.socket.recv_into(buffer)
+                except BlockingIOError:
+                    continue
                 except OSError:
                     size = 0
                 if size:
                     seat.speaker.books.feed(seat.member, memoryview(buffer)[:size])
                 else:
                     poll.unregister(fd)
+                    del self._seats[fd]
 
     def _on_other(self, member: Member, opcode: int, payload: bytes) -> None:
         wire = self._by_member[id(member)]

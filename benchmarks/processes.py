@@ -49,7 +49,7 @@ def running(
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **(env or {})},
+                env=_environment(env or {}),
                 cwd=cwd,
                 preexec_fn=partial(machine.pin, cpu),
             )
@@ -71,6 +71,11 @@ def running(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _environment(more: Mapping[str, str]) -> dict[str, str]:
+    """Ours, without settings of Chinwag's: a server under test has those that it is given."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("CHINWAG_")} | dict(more)
 
 
 def _answers(port: int) -> bool:

@@ -1,14 +1,14 @@
 """The scenarios `fanout` and `rooms`: messages through WebSockets, in one room or many."""
 
-import resource
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 from chinwag.benchmarks.contestants import Site
-from chinwag.benchmarks.load import Load, Outcome, insist
+from chinwag.benchmarks.load import Load, insist
+from chinwag.benchmarks.meter import Meter
 from chinwag.benchmarks.results import Result
-from chinwag.benchmarks.sockets import Dial, allow_files, opened
+from chinwag.benchmarks.sockets import allow_files, opened
 from chinwag.benchmarks.stats import latency, rate_over_time
 from chinwag.benchmarks.world import Plan
 
@@ -58,23 +58,19 @@ IDLE_ROOM = 10
 
 
 def run(site: Site, work: RoomsWork, on_progress: Callable[[float, int], None] | None = None) -> Result:
-    """Connect everybody, warm up, measure, hang up. Raises BenchError when nothing can be measured."""
-    allow_files(work.rooms * work.members + work.idle)
-    quiet = [dial for room in range(work.rooms, len(site.world.rooms)) for dial in site.dials(room)]
-    with opened(quiet):
-        if work.messages is None:
-            _once(site, work, seconds=WARM_UP_S, messages=None)
-        return measure(site, work, on_progress)
+    """Warm up if there is time, then measure."""
+    if work.messages is None:
+        warm_up(site, work)
+    return measure(site, work, on_progress)
 
 
 def measure(site: Site, work: RoomsWork, on_progress: Callable[[float, int], None] | None = None) -> Result:
     """The measurement itself, on fresh connections."""
-    before, client_before = site.usage, _own_cpu_s()
-    outcome = _once(site, work, seconds=work.seconds, messages=work.messages, on_progress=on_progress)
-    after, client_after = site.usage, _own_cpu_s()
-    return Result(
+    with _loaded(site, work, on_progress) as load, Meter(site) as meter:
+        outcome = load.run(seconds=None if work.messages else work.seconds, messages=work.messages)
+    insist(outcome)
+    return meter.result(
         scenario=work.scenario,
-        server=site.name,
         parameters=work.parameters,
         unit="messages/s",
         rate=outcome.messages / outcome.seconds,
@@ -85,37 +81,27 @@ def measure(site: Site, work: RoomsWork, on_progress: Callable[[float, int], Non
         over_time=rate_over_time(outcome.moments_s, outcome.seconds),
         faults=outcome.faults,
         complaints=outcome.complaints,
-        server_cpu_s=after.cpu_s - before.cpu_s if after and before else None,
-        server_peak_bytes=after.peak_bytes if after else None,
-        client_cpu_s=client_after - client_before,
-        start_s=site.process.start_s if site.process else None,
     )
 
 
-def _once(
-    site: Site,
-    work: RoomsWork,
-    *,
-    seconds: float | None,
-    messages: int | None,
-    on_progress: Callable[[float, int], None] | None = None,
-) -> Outcome:
-    dials: list[Dial] = [dial for room in range(work.rooms) for dial in site.dials(room)]
-    with opened(dials) as wires:
+def warm_up(site: Site, work: RoomsWork) -> float:
+    """Run for a moment, without the idle ones; returns the rate."""
+    with _loaded(site, replace(work, idle=0)) as load:
+        outcome = load.run(seconds=WARM_UP_S)
+    insist(outcome)
+    return outcome.messages / outcome.seconds
+
+
+@contextlib.contextmanager
+def _loaded(site: Site, work: RoomsWork, on_progress: Callable[[float, int], None] | None = None) -> Iterator[Load]:
+    """Everybody connected, within the block."""
+    allow_files(work.rooms * work.members + work.idle)
+    busy = [dial for room in range(work.rooms) for dial in site.dials(room)]
+    quiet = [dial for room in range(work.rooms, len(site.world.rooms)) for dial in site.dials(room)][: work.idle]
+    with opened(quiet) as idle, opened(busy) as wires:
         load = Load(on_progress)
+        load.add_quiet(idle)
         for room in range(work.rooms):
             own = wires[room * work.members : (room + 1) * work.members]
             load.add_room(own, site.frames(room, work.size), work.window)
-        outcome = load.run(seconds=None if messages else seconds, messages=messages)
-    insist(outcome)
-    return outcome
-
-
-def _own_cpu_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
-def settle() -> None:
-    """Let a server that was just left alone finish what it is doing."""
-    time.sleep(0.05)
+        yield load

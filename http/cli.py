@@ -1,9 +1,10 @@
-"""The command line: `chinwag serve` and `chinwag debug`.
+"""The command line: `chinwag serve`, `chinwag bench` (which is `chinwag.benchmarks`) and `chinwag debug`.
 
 Options become `Settings`. What a user got wrong becomes one line on stderr and a non-zero exit; a traceback is a bug.
 """
 
 import errno
+import importlib
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -71,7 +72,22 @@ class OneLineErrors(click.Group):
         sys.exit(outcome if isinstance(outcome, int) else 0)
 
 
-@click.group(cls=OneLineErrors, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+class MainGroup(OneLineErrors):
+    """Knows `bench` by its name: it is a package of its own, which a server never loads."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """See `click.Group.list_commands`."""
+        return sorted([*super().list_commands(ctx), "bench"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """See `click.Group.get_command`."""
+        if cmd_name != "bench":
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = importlib.import_module("chinwag.benchmarks.cli").bench
+        return command
+
+
+@click.group(cls=MainGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(_version(), prog_name="chinwag")
 @click.pass_context
 def main(context: click.Context) -> None:

@@ -109,7 +109,8 @@ class HypercornAdapter:
         server = TCPServer(
             self._app, self._config, self._context, self._state, cast("trio.SSLStream[trio.SocketStream]", stream)
         )
-        await server.run()
+        with stream.scope:
+            await server.run()
 
     async def begin_shutdown(self) -> None:
         """Close idle connections now, and the others after the response that is under way."""

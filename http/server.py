@@ -23,7 +23,7 @@ from chinwag.http.service import HttpService
 from chinwag.http.settings import Settings
 from chinwag.http.stats import CommitTimes, EngineStats
 from chinwag.http.tokens import AccessTokens, load_secret
-from chinwag.persistence import open_sqlite_store
+from chinwag.persistence.sqlite import open_sqlite_store
 
 log = structlog.get_logger("chinwag.http")
 

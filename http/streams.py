@@ -20,6 +20,9 @@ DEFAULT_SEND_TIMEOUT_S: Final = 30.0
 SEND_STEP_BYTES: Final = 64 * 1024
 """How much a client has to take within the send timeout. Less than this per timeout is as good as not reading."""
 
+_ENDING_S: Final = 1.0
+"""How long the server of a connection may go on after its stream was closed: nothing it says can be heard any more."""
+
 _LINGER_S: Final = 2.0
 _LINGER_BYTES: Final = 256 * 1024
 """How long, and how much, to read from a client that was refused, before its socket is closed."""
@@ -51,6 +54,10 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         self._stream = stream
         self._prefix = prefix
         self._send_timeout_s = send_timeout_s
+        self.scope = trio.CancelScope()
+        """For whoever serves the stream to run in: it is cancelled soon after the stream was closed.
+
+        hypercorn can close a connection while its reader waits for a response that was sent already, for ever."""
 
     @property
     def socket(self) -> trio.socket.SocketType:
@@ -71,7 +78,10 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         with memoryview(data) as view:
             for start in range(0, max(len(view), 1), SEND_STEP_BYTES):
                 with trio.move_on_after(self._send_timeout_s) as step:
-                    await self._stream.send_all(view[start : start + SEND_STEP_BYTES])
+                    try:
+                        await self._stream.send_all(view[start : start + SEND_STEP_BYTES])
+                    except trio.BusyResourceError:  # `send_eof` by another task: hypercorn's sends wait for each other
+                        raise trio.BrokenResourceError("the connection is being closed") from None
                 if step.cancelled_caught:
                     self.abort()
                     raise trio.BrokenResourceError(f"the client took too little for {self._send_timeout_s} s")
@@ -90,11 +100,16 @@ class GuardedStream(trio.abc.HalfCloseableStream):
 
     async def aclose(self) -> None:
         """Close the socket. What the kernel has not delivered yet it goes on delivering."""
+        self._end_soon()
         await self._stream.aclose()
 
     def abort(self) -> None:
         """Close the socket at once and drop what was not delivered; a send or receive in progress gets an error."""
+        self._end_soon()
         reset(self._stream)
+
+    def _end_soon(self) -> None:
+        self.scope.deadline = min(self.scope.deadline, trio.current_time() + _ENDING_S)
 
 
 @dataclass(frozen=True, slots=True)

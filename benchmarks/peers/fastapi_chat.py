@@ -1,7 +1,7 @@
 """Chat with FastAPI as a good developer would write it in a day: tokens, membership, storage, JSON events, broadcast.
 
     python fastapi_chat.py serve PORT DATABASE         (CHAT_SECRET in the environment)
-    python fastapi_chat.py seed DATABASE < world.json  ({"users": [1, ...], "rooms": [{"id": 1, "members": [1, ...]}]})
+    python fastapi_chat.py seed DATABASE < world.json  ({"users": [1], "rooms": [{"id": 1, "members": [1], "history": 50}]})
 
 It speaks the part of the ChatterStack API that is measured: sending by socket and by POST, and history. A message is
 committed to SQLite (SQLAlchemy, aiosqlite, WAL) before it is answered or broadcast.
@@ -261,11 +261,27 @@ async def seed(path: str) -> None:
     world = json.load(sys.stdin)
     engine = engine_for(path)
     memberships = [{"room_id": room["id"], "user_id": user} for room in world["rooms"] for user in room["members"]]
+    messages = [
+        {
+            "room_id": room["id"],
+            "sender_id": room["members"][number % len(room["members"])],
+            "content": f"message {number} of bench {room['id']}: nothing to see here",
+            "created_at": datetime.now(UTC),
+        }
+        for room in world["rooms"]
+        for number in range(room["history"])
+    ]
+    rows = {
+        User: [{"id": each, "username": f"user{each}"} for each in world["users"]],
+        Room: [{"id": room["id"], "name": f"room{room['id']}"} for room in world["rooms"]],
+        Membership: memberships,
+        Message: messages,
+    }
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
-        await connection.execute(insert(User), [{"id": each, "username": f"user{each}"} for each in world["users"]])
-        await connection.execute(insert(Room), [{"id": room["id"], "name": f"room{room['id']}"} for room in world["rooms"]])
-        await connection.execute(insert(Membership), memberships)
+        for table, values in rows.items():
+            if values:
+                await connection.execute(insert(table), values)
     await engine.dispose()
 
 

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from tests.e2e.client import Api, Person, api_of
-from tests.e2e.hostile import fill_bulky, post_bulky, raw, raw_websocket, read_to_the_end
+from tests.e2e.hostile import fill_bulky, post_bulky, raw, raw_websocket
 from tests.e2e.processes import LIMIT_S, serving
 
 GOING_AWAY = 1001
@@ -79,16 +79,6 @@ async def test_new_connections_are_refused_once_it_ends(tmp_path: Path) -> None:
             assert await server.ended() == 0
             with pytest.raises(OSError, match="failed"):
                 await trio.open_tcp_stream("127.0.0.1", server.port)
-
-
-async def test_a_second_signal_is_not_needed_and_does_no_harm(tmp_path: Path) -> None:
-    with serving(tmp_path / "data") as server:
-        async with api_of(server) as api:
-            ann = await api.person("ann")
-            room = await api.room(ann)
-            async with raw_websocket(api, ann, room):
-                server.terminate()
-                assert await server.ended() == 0
 
 
 Hindrance = Callable[[Api, Person, str], AbstractAsyncContextManager[None]]
@@ -204,19 +194,9 @@ HINDRANCES: list[Hindrance] = [
 ]
 
 
-@pytest.mark.parametrize("hindrance", HINDRANCES, ids=lambda hindrance: hindrance.__name__)
-async def test_no_client_holds_up_the_end(tmp_path: Path, hindrance: Hindrance) -> None:
-    with serving(tmp_path / "data") as server:
-        async with api_of(server) as api:
-            ann = await api.person("ann")
-            room = await api.room(ann)
-            with trio.fail_after(LIMIT_S):
-                async with hindrance(api, ann, room):
-                    server.terminate()
-                    assert await server.ended() == 0
-
-
-async def test_all_of_them_together_do_not_either(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+async def test_no_client_holds_up_the_end(tmp_path: Path, how: signal.Signals) -> None:
+    """All of the above at once."""
     with serving(tmp_path / "data") as server:
         async with api_of(server) as api:
             ann = await api.person("ann")
@@ -235,7 +215,7 @@ async def test_all_of_them_together_do_not_either(tmp_path: Path) -> None:
                     for hindrance in HINDRANCES:
                         nursery.start_soon(hinder, hindrance)
                     await all_ready.wait()
-                    server.terminate()
+                    server.process.send_signal(how)
                     assert await server.ended() == 0
                     over.set()
 
@@ -249,7 +229,12 @@ async def test_the_last_words_reach_a_client_that_reads_late(tmp_path: Path) -> 
             async with raw_websocket(api, ann, room) as stream:
                 await api.post(ann, room, "last words")
                 server.terminate()
-                received = await read_to_the_end(stream)
+                goodbye = GOING_AWAY.to_bytes(2, "big") + b"server is shutting down"
+                received = b""
+                with trio.fail_after(LIMIT_S):
+                    while not received.endswith(goodbye):
+                        data = await stream.receive_some()
+                        assert data, received
+                        received += data
                 assert b"last words" in received
-                assert GOING_AWAY.to_bytes(2, "big") + b"server is shutting down" in received
             assert await server.ended() == 0

@@ -207,6 +207,45 @@ async def test_rooms_that_are_refused_are_neither_replayed_nor_reported(
     assert resumed(events) == [(tea.id, True, 1)]
 
 
+class GatedStore(MemoryStore):
+    """Takes its snapshot of what was missed, and hands it over when the gate opens."""
+
+    gate: trio.Event | None = None
+
+    async def missed(
+        self, room_ids: Sequence[RoomId], viewer: UserId, *, since: MessageId | None, limit: int
+    ) -> dict[RoomId, Missed]:
+        answer = await super().missed(room_ids, viewer, since=since, limit=limit)
+        if self.gate is not None:
+            await self.gate.wait()
+        return answer
+
+
+@pytest.mark.parametrize("resume", [False, True])
+async def test_what_a_refused_room_said_while_membership_was_looked_up_stays_unheard(
+    autojump_clock: MockClock, resume: bool
+) -> None:
+    store = GatedStore()
+    async with open_harness(store) as h:
+        ann, bob = await h.join("ann"), await h.join("bob")
+        tea, secret = await h.room("tea", ann, bob), await h.room("secret", ann)
+        clients: list[MemoryClient] = []
+
+        async def connect() -> None:
+            clients.append(await h.connect(bob, tea, secret, resume=resume))
+
+        store.gate = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(connect)
+            await wait_all_tasks_blocked()
+            await h.post(secret, ann, "hidden")
+            await h.post(tea, ann, "open")
+            store.gate.set()
+        [client] = clients
+        assert texts(await all_of(client)) == ["open"]
+        assert b"hidden" not in client.transport.written
+
+
 async def test_several_rooms_on_one_socket_resume_from_one_position(
     h: EngineHarness, autojump_clock: MockClock
 ) -> None:
@@ -368,7 +407,7 @@ async def test_messages_posted_while_the_replay_is_read_come_once_and_in_order(
     config = EngineConfig(room_idle_s=1e9)
     async with open_harness(store, config=config) as h:
         ann, bob = await h.join("ann"), await h.join("bob")
-        for _ in range(50):
+        for _ in range(120):
             rooms = [await h.room(f"{n}", ann, bob) for n in range(dice.randint(1, 3))]
             await interleave(h, dice, ann, bob, rooms)
 

@@ -13,6 +13,7 @@ from chinwag.engine.commands import (
     DeleteRoom,
     EditMessage,
     Posted,
+    RemoveMember,
     RoomCommand,
     StartTyping,
     StopTyping,
@@ -238,6 +239,19 @@ async def test_an_unavailable_store_refuses_and_the_room_recovers(room: RoomHarn
     assert cast("Posted", answer).message.seq == 2
     assert texts(bob.received()) == ["before", "after"]
     assert room.h.engine.room_restarts() == 0
+
+
+async def test_a_refusal_that_rests_on_what_was_not_stored_is_not_given(
+    room: RoomHarness, autojump_clock: MockClock
+) -> None:
+    ann, bob = await room.join("ann"), await room.join("bob")
+    room.h.store.fail_next_commits(1, StoreUnavailable("full"))
+    removal = room.tell(RemoveMember(caller=ann.user, user_id=bob.user))
+    post = room.tell(post_command(bob.user, text="hello", key="k"))
+    for slot in (removal, post):
+        with pytest.raises(StoreUnavailable):
+            await slot.result()
+    await room.ask(post_command(bob.user, text="hello", key="k"))
 
 
 async def test_a_write_that_fails_fails_alone(room: RoomHarness, autojump_clock: MockClock) -> None:

@@ -373,6 +373,6 @@ class StatusMachine(RuleBasedStateMachine):
 
 
 TestRoom = RoomMachine.TestCase
-TestRoom.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestRoom.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
 TestStatus = StatusMachine.TestCase
-TestStatus.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestStatus.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)

@@ -20,7 +20,7 @@ LIMITS = SessionLimits()
 class Peer(MemoryTransport):
     """As a socket with a stubborn client: it says goodbye in bytes, and the client never answers it.
 
-    Two tasks that wait at once for it to become writable are a mistake, as with a real socket.
+    Two tasks that wait at once for it to become writable are a mistake that costs the connection, as with a real one.
     """
 
     def __init__(self, *, take_bytes: int = UNBOUNDED) -> None:
@@ -30,6 +30,7 @@ class Peer(MemoryTransport):
         self.aborted = False
         self._ended = trio.Event()
         self._waiting = False
+        self._false_alarm = trio.CancelScope()
 
     def try_send(self, data: bytes | memoryview) -> int:
         taken = super().try_send(data)
@@ -39,12 +40,17 @@ class Peer(MemoryTransport):
 
     async def wait_writable(self) -> None:
         if self._waiting:
-            raise trio.BusyResourceError("another task waits for this socket already")
+            raise ConnectionLost("another task waits for this socket already")
         self._waiting = True
         try:
-            await super().wait_writable()
+            with trio.CancelScope() as self._false_alarm:
+                await super().wait_writable()
         finally:
             self._waiting = False
+
+    def wake_in_vain(self) -> None:
+        """Let the writer believe that it can write."""
+        self._false_alarm.cancel()
 
     def ping(self) -> bytes:
         self.pings += 1
@@ -158,6 +164,27 @@ async def test_a_closed_slow_client_gets_the_rest_of_its_half_frame_then_the_goo
     session = await serve(h, ann, room, peer)
     for n in range(3):
         await h.post(room, ann, f"{n}")
+    session.close(CloseReason.SLOW_CONSUMER)
+    peer.unblock()
+    await wait_all_tasks_blocked()
+    first, goodbye = lines(peer)
+    assert b'"text":"0"' in first
+    assert goodbye == b"<4408>"
+
+
+async def test_the_rest_of_a_half_frame_is_kept_although_the_writer_woke_in_vain(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann = await h.join("ann")
+    room = await h.room("tea", ann)
+    peer = Peer(take_bytes=40)
+    session = await serve(h, ann, room, peer)
+    await h.post(room, ann, "0")
+    await h.post(room, ann, "1")
+    for _ in range(3):
+        await wait_all_tasks_blocked()
+        peer.wake_in_vain()
+    await wait_all_tasks_blocked()
     session.close(CloseReason.SLOW_CONSUMER)
     peer.unblock()
     await wait_all_tasks_blocked()
