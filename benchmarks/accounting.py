@@ -129,7 +129,7 @@ class RoomBooks:
         if position < 0:
             return self._read(member, bytes(data))
         # What everybody else got too, whole: the common case, and the only one that has to be fast.
-        if self._data.startswith(data, position - self._base):  # type: ignore[arg-type]  # takes any buffer
+        if self._data.startswith(data, position - self._base):
             position += len(data)
             member.position = position
             level = len(self._ends) if position == self._end else bisect_right(self._ends, position)
@@ -138,7 +138,7 @@ class RoomBooks:
             old, member.level = member.level, level
             return self._moved(old, level)
         known = min(len(data), self._end - position)
-        if self._data.startswith(data[:known], position - self._base):  # type: ignore[arg-type]
+        if self._data.startswith(data[:known], position - self._base):
             fresh = bytes(data[known:])  # from here on the record has nothing: a frame begins
             return self._read(member, fresh, len(self._ends))
         start = self._ends[member.level - 1] if member.level else 0

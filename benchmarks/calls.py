@@ -1,7 +1,7 @@
 """HTTP load: connections kept alive, each with one request under way at a time.
 
-Requests are bytes made beforehand, but for a number of fixed width in them. Answers are read whole, by their length, and
-looked at by whoever asked.
+Requests are bytes made beforehand, but for a number of fixed width in them. Answers are read whole, by their length,
+and looked at by whoever asked.
 """
 
 import re
@@ -9,7 +9,7 @@ import select
 import socket
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -110,11 +110,14 @@ def run_calls(
     seconds: float | None = None,
     on_answer: Callable[[Caller, Request, bytes, float], None] | None = None,
     on_progress: Callable[[float, int], None] | None = None,
+    readers: Mapping[int, Callable[[], None]] | None = None,
 ) -> Answers:
     """Let all callers ask until `seconds` are over or their scripts end, and wait for the last answers.
 
-    `on_answer(caller, request, body, seconds)` is told of each answer with the expected status.
+    `on_answer(caller, request, body, seconds)` is told of each answer with the expected status. `readers` are called
+    when their file descriptor can be read: sockets that are listened to meanwhile.
     """
+    readers = readers or {}
     answers = Answers()
     clock = time.perf_counter
     by_fd = {caller.socket.fileno(): caller for caller in callers}
@@ -123,6 +126,8 @@ def run_calls(
         deadline = started + seconds if seconds is not None else float("inf")
         next_tick = started + _TICK_S
         busy = 0
+        for fd in readers:
+            poll.register(fd, select.EPOLLIN)
         for fd, caller in by_fd.items():
             poll.register(fd, select.EPOLLIN)
             busy += caller.ask(clock())
@@ -136,6 +141,9 @@ def run_calls(
                 if now - last > STALL_S:
                     raise BenchError(f"no answer for {STALL_S:.0f} s")
             for fd, _ in ready:
+                if fd in readers:
+                    readers[fd]()
+                    continue
                 caller = by_fd[fd]
                 answer = caller.read()
                 if answer is None:

@@ -1,35 +1,156 @@
 """What the commands do: options in, tables and files out."""
 
 import contextlib
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from chinwag.benchmarks import machine, tables
+from chinwag.benchmarks import churn as churn_work
+from chinwag.benchmarks import files, http_work, machine, page, tables
+from chinwag.benchmarks import idle as idle_work
+from chinwag.benchmarks import mixed as mixed_work
+from chinwag.benchmarks import rooms as rooms_work
+from chinwag.benchmarks import scale as scale_work
 from chinwag.benchmarks.compare import compare
+from chinwag.benchmarks.contestants import Chinwag, Contestant, Site, Target, reflector
 from chinwag.benchmarks.errors import BenchError
 from chinwag.benchmarks.installs import Installs
-from chinwag.benchmarks.works import room_works
+from chinwag.benchmarks.results import Result
+from chinwag.benchmarks.works import all_works
+from chinwag.benchmarks.world import Plan, nameless
+
+CEILING_S = 1.0
+"""How long the generator's own ceiling is measured, at most."""
+
+OnProgress = Callable[[float, int], None]
 
 
-@contextlib.contextmanager
-def _session(server_cpu: int | None, client_cpu: int | None) -> Iterator[tuple[int | None, Console]]:
-    """The generator on its core; gives the server's. What the user can mend becomes one line."""
-    first, second = machine.default_cpus()
-    with machine.pinned(second if client_cpu is None else client_cpu):
-        try:
-            yield (first if server_cpu is None else server_cpu), Console()
-        except BenchError as error:
-            raise click.ClickException(str(error)) from error
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What every scenario is told."""
+
+    repeat: int
+    target: str | None
+    front: str
+    server_cpu: int | None
+    client_cpu: int | None
+    json_path: Path | None
+    html_path: Path | None
 
 
-def _progress(console: Console) -> Progress:
-    """Drawn only when told to: a thread that does it by itself would take the generator's time."""
-    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-    return Progress(*columns, console=console, transient=True, auto_refresh=False)
+def fan_out(
+    *,
+    rooms: int,
+    members: int,
+    window: int,
+    messages: int | None,
+    seconds: float,
+    size: int,
+    idle: int,
+    **common: Any,
+) -> None:
+    """See `chinwag bench fanout` and `rooms`."""
+    work = rooms_work.RoomsWork(
+        rooms=rooms, members=members, window=window, size=size, seconds=seconds, messages=messages, idle=idle
+    )
+    at_most = replace(work, idle=0, messages=None, seconds=min(CEILING_S, seconds))
+    _scenario(
+        Run(**common),
+        plan=work.plan,
+        expected=messages * rooms if messages else seconds,
+        in_messages=messages is not None,
+        measure=lambda site, tell: rooms_work.run(site, work, tell),
+        ceiling=lambda site: rooms_work.run(site, at_most),
+    )
+
+
+def http(
+    *,
+    kind: tuple[http_work.Kind, ...],
+    connections: int,
+    messages: int | None,
+    seconds: float,
+    size: int,
+    **common: Any,
+) -> None:
+    """See `chinwag bench http`."""
+    for each in kind or ("send", "history"):
+        work = http_work.HttpWork(kind=each, connections=connections, size=size, seconds=seconds, messages=messages)
+
+        def measure(site: Site, tell: OnProgress, work: http_work.HttpWork = work) -> Result:
+            return http_work.run(site, work, tell)
+
+        _scenario(
+            _for_kind(Run(**common), each, several=len(kind) != 1),
+            plan=work.plan,
+            expected=messages or seconds,
+            in_messages=messages is not None,
+            measure=measure,
+            ceiling=_http_ceiling(connections, seconds),
+        )
+
+
+def idle(*, connections: int, seconds: float, **common: Any) -> None:
+    """See `chinwag bench idle`."""
+    work = idle_work.IdleWork(connections=connections, seconds=seconds)
+    _scenario(
+        Run(**common),
+        plan=work.plan,
+        expected=connections,
+        in_messages=True,
+        measure=lambda site, tell: idle_work.run(site, work, tell),
+    )
+
+
+def churn(*, connections: int, seconds: float, **common: Any) -> None:
+    """See `chinwag bench churn`."""
+    work = churn_work.ChurnWork(connections=connections, seconds=seconds)
+    _scenario(
+        Run(**common),
+        plan=work.plan,
+        expected=seconds,
+        measure=lambda site, tell: churn_work.run(site, work, tell),
+    )
+
+
+def mixed(*, rooms: int, members: int, mix: Mapping[str, int] | None, seconds: float, size: int, **common: Any) -> None:
+    """See `chinwag bench mixed`."""
+    work = mixed_work.MixedWork(rooms=rooms, members=members, size=size, seconds=seconds, mix=mix or mixed_work.OFFICE)
+    _scenario(
+        Run(**common),
+        plan=work.plan,
+        expected=seconds,
+        measure=lambda site, tell: mixed_work.run(site, work, tell),
+        ceiling=_http_ceiling(rooms * members, seconds),
+    )
+
+
+def scale(
+    *,
+    sizes: tuple[int, ...],
+    connections: int,
+    seconds: float,
+    server_cpu: int | None,
+    client_cpu: int | None,
+    json_path: Path | None,
+    html_path: Path | None,
+) -> None:
+    """See `chinwag bench scale`."""
+    work = scale_work.ScaleWork(sizes=sizes, connections=connections, seconds=seconds)
+    with _session(server_cpu, client_cpu) as (cpu, console):
+        with _progress(console) as tell:
+            results = scale_work.run(work, cpu=cpu, tell=tell)
+            tell("the generator's ceiling", 1.0)
+            with reflector().open(Plan(rooms=[]), cpu) as site:
+                ceiling = _http_ceiling(connections, seconds)(site)
+        tables.show_scale(console, results, scale_work.flatness(results))
+        _write(console, results, ceiling, "Chinwag: stores of different size", json_path, html_path)
 
 
 def compare_all(
@@ -38,6 +159,7 @@ def compare_all(
     repeat: int | None,
     seconds: float | None,
     quick: bool,
+    list_only: bool,
     peers_folder: Path | None,
     server_cpu: int | None,
     client_cpu: int | None,
@@ -46,18 +168,136 @@ def compare_all(
 ) -> None:
     """See `chinwag bench compare`."""
     installs = Installs(peers_folder)
-    repeat = repeat or (3 if quick else 5)
-    seconds = seconds or (1.0 if quick else 3.0)
-    works = [work for work in room_works(installs, seconds) if not only or any(each in work.key for each in only)]
+    works = all_works(
+        installs,
+        seconds or (1.0 if quick else 3.0),
+        idle_connections=500 if quick else 2_000,
+        crowd=3_000 if quick else 15_000,
+    )
+    chosen = [work for work in works if not only or any(each in work.key for each in only)]
+    if list_only or not chosen:
+        for work in works:
+            click.echo(f"{work.key:16} {work.title}")
+        return
     with _session(server_cpu, client_cpu) as (cpu, console):
         installs.install(console.print)
-        with _progress(console) as progress:
-            task = progress.add_task("", total=1.0)
-
-            def tell(what: str, done: float) -> None:
-                progress.update(task, description=what, completed=done, refresh=True)
-
-            comparisons = compare(works, repeat=repeat, cpu=cpu, tell=tell)
+        with _progress(console) as tell:
+            comparisons = compare(chosen, repeat=repeat or (3 if quick else 5), cpu=cpu, tell=tell)
         for comparison in comparisons:
             tables.show_comparison(console, comparison)
         tables.summary(console, comparisons)
+        if json_path is not None:
+            files.write(json_path, files.of_comparisons(comparisons))
+        if html_path is not None:
+            html_path.write_text(page.of_comparisons(comparisons))
+
+
+def install_peers(peers_folder: Path | None) -> None:
+    """See `chinwag bench peers install`."""
+    failures = Installs(peers_folder).install(click.echo)
+    for kind, why in failures.items():
+        click.echo(f"{kind} peers are skipped: {why}", err=True)
+    if not failures:
+        click.echo("all peers are installed")
+
+
+# --- what they share ---
+
+
+@contextlib.contextmanager
+def _session(server_cpu: int | None, client_cpu: int | None) -> Iterator[tuple[int | None, Console]]:
+    """The generator on its core; gives the server's. What the user can mend becomes one line."""
+    if sys.platform != "linux":
+        raise click.ClickException("chinwag bench needs Linux: it uses epoll, and reads /proc")
+    first, second = machine.default_cpus()
+    with machine.pinned(second if client_cpu is None else client_cpu):
+        try:
+            yield (first if server_cpu is None else server_cpu), Console()
+        except BenchError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@contextlib.contextmanager
+def _progress(console: Console) -> Iterator[Callable[[str, float], None]]:
+    """A bar that is told what is being done and how much is done. It is drawn only then: a thread that drew it by
+    itself would take the generator's time."""
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
+        task = progress.add_task("", total=1.0)
+        yield lambda what, done: progress.update(task, description=what, completed=done, refresh=True)
+
+
+def _scenario(
+    run: Run,
+    *,
+    plan: Plan,
+    expected: float,
+    in_messages: bool = False,
+    measure: Callable[[Site, OnProgress], Result],
+    ceiling: Callable[[Site], Result] | None = None,
+) -> None:
+    """Measure one scenario, and the generator's ceiling for it; `expected` seconds or messages make the bar full."""
+    with _session(run.server_cpu, run.client_cpu) as (cpu, console):
+        results: list[Result] = []
+        most = None
+        with _progress(console) as tell:
+
+            def registered(count: int) -> None:
+                tell(f"registering people: {count} of {plan.people}", 0)
+
+            contestant: Contestant = Chinwag(run.front) if run.target is None else Target(run.target, registered)
+            tell(f"starting {contestant.name}", 0)
+            with contestant.open(plan, cpu) as site:
+                results += (
+                    measure(site, _told(tell, turn, run.repeat, expected, in_messages)) for turn in range(run.repeat)
+                )
+            if ceiling is not None:
+                tell("measuring the generator's ceiling", 1)
+                with reflector().open(plan, cpu) as site:
+                    most = ceiling(site)
+        tables.show_results(console, results, most)
+        _write(console, results, most, f"{results[0].scenario} on {results[0].server}", run.json_path, run.html_path)
+
+
+def _told(tell: Callable[[str, float], None], turn: int, turns: int, expected: float, in_messages: bool) -> OnProgress:
+    def progress(seconds: float, messages: int) -> None:
+        share = min(1.0, (messages if in_messages else seconds) / expected)
+        tell(f"run {turn + 1} of {turns}: {messages:,}", (turn + share) / turns)
+
+    return progress
+
+
+def _http_ceiling(connections: int, seconds: float) -> Callable[[Site], Result]:
+    work = http_work.HttpWork(kind="hello", connections=connections, seconds=min(CEILING_S, seconds))
+    return lambda site: http_work.run(_with_rooms(site, work.plan), work)
+
+
+def _with_rooms(site: Site, plan: Plan) -> Site:
+    return replace(site, world=nameless(plan))
+
+
+def _for_kind(run: Run, kind: str, *, several: bool) -> Run:
+    """Two kinds of requests are two reports: their files' names say which."""
+    if not several:
+        return run
+
+    def named(path: Path | None) -> Path | None:
+        return None if path is None else path.with_stem(f"{path.stem}-{kind}")
+
+    return replace(run, json_path=named(run.json_path), html_path=named(run.html_path))
+
+
+def _write(
+    console: Console,
+    results: Sequence[Result],
+    ceiling: Result | None,
+    title: str,
+    json_path: Path | None,
+    html_path: Path | None,
+) -> None:
+    if json_path is not None:
+        files.write(json_path, files.of_results(results, ceiling))
+        console.print(f"measurements in {json_path}")
+    if html_path is not None:
+        html_path.write_text(page.of_results(title, results, ceiling))
+        console.print(f"plots in {html_path}")

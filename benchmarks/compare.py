@@ -1,4 +1,4 @@
-"""`chinwag bench compare`: the same work on Chinwag and its peers, in interleaved rounds, next to what is to be reached.
+"""`chinwag bench compare`: the same work on Chinwag and its peers, in interleaved rounds, beside the goals.
 
 All servers of a work are up at the same time and share one core, but only one has anything to do at any moment. Rounds
 go A B C, A B C, ..., so that a machine that gets slower or faster in between does so for everybody.
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from chinwag.benchmarks.accounting import Faults
-from chinwag.benchmarks.contestants import CEILING, Chinwag, Contestant, Site
+from chinwag.benchmarks.contestants import Chinwag, Contestant, Site
 from chinwag.benchmarks.errors import BenchError
 from chinwag.benchmarks.results import Result
 from chinwag.benchmarks.stats import median
@@ -31,6 +31,17 @@ class Row:
     """The median."""
 
     @property
+    def middle(self) -> Result:
+        """The round in the middle, by rate."""
+        return sorted(self.results, key=lambda result: result.rate)[len(self.results) // 2]
+
+    @property
+    def per_cpu_s(self) -> float | None:
+        """The median of what was done per second of processor time."""
+        known = [result.per_cpu_s for result in self.results if result.per_cpu_s is not None]
+        return median(known) if known else None
+
+    @property
     def faults(self) -> Faults:
         """Of all rounds."""
         total = Faults()
@@ -41,11 +52,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """One goal, and what was reached. `reached` is None when the peer was skipped."""
+    """One goal and what came of it, in words. `reached` is None when it could not be told."""
 
-    goal: Goal
-    ratio: float | None
+    against: str
+    value: str
+    to_reach: str
     reached: bool | None
+    per_cpu: str = ""
+    """The same ratio per second of the servers' processor time, which others on the machine hardly change."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,18 +79,31 @@ class Comparison:
         return self.row(Chinwag().name)
 
     def verdicts(self) -> list[Verdict]:
-        """Each goal with its ratio."""
+        """Each goal, and whether it was reached: never with anything lost, doubled or out of order."""
         own = self.own
-        verdicts = []
-        for goal in self.work.goals:
-            other = self.row(goal.against)
-            if own is None or other is None or not other.figure:
-                verdicts.append(Verdict(goal=goal, ratio=None, reached=None))
-                continue
-            ratio = own.figure / other.figure
-            reached = ratio <= goal.factor if self.work.less_is_better else ratio >= goal.factor
-            verdicts.append(Verdict(goal=goal, ratio=ratio, reached=reached and not own.faults))
-        return verdicts
+        work = self.work
+        found = [self._judge(own, goal) for goal in work.goals]
+        if work.limit is not None:
+            reached = None if own is None else self._enough(own.figure, work.limit) and not own.faults
+            value = "" if own is None else f"{own.figure:,.0f}"
+            found.append(Verdict(against="", value=value, to_reach=f"{work.limit:,.0f}", reached=reached))
+        return found
+
+    def _judge(self, own: Row | None, goal: Goal) -> Verdict:
+        other = self.row(goal.against)
+        to_reach = f"{goal.factor:g} x"
+        if own is None or other is None or not other.figure:
+            return Verdict(against=goal.against, value="", to_reach=to_reach, reached=None)
+        ratio = own.figure / other.figure
+        reached = self._enough(ratio, goal.factor) and not own.faults
+        per_cpu = ""
+        if own.per_cpu_s is not None and other.per_cpu_s is not None and not self.work.less_is_better:
+            per_cpu = f"{own.per_cpu_s / other.per_cpu_s:.2f} x"
+        value = f"{ratio:.2f} x"
+        return Verdict(against=goal.against, value=value, to_reach=to_reach, reached=reached, per_cpu=per_cpu)
+
+    def _enough(self, value: float, goal: float) -> bool:
+        return value <= goal if self.work.less_is_better else value >= goal
 
 
 def compare(works: Sequence[Work], *, repeat: int, cpu: int | None, tell: Tell) -> list[Comparison]:
@@ -92,31 +119,47 @@ def compare(works: Sequence[Work], *, repeat: int, cpu: int | None, tell: Tell) 
 
 
 def _compare_one(work: Work, *, repeat: int, cpu: int | None, tell: Tell) -> Comparison:
-    with contextlib.ExitStack() as stack:
-        rows: list[Row] = []
-        running: list[tuple[Row, Site]] = []
-        for contestant in work.contestants:
-            tell(f"starting {contestant.name}", 0)
-            row = Row(name=contestant.name)
-            site = _open(stack, contestant, work, cpu, row)
-            rows.append(row)
-            if site is not None:
-                running.append((row, site))
-        running = _warm(work, rows, running, tell)
-        for turn in range(repeat):
-            for number, (row, site) in enumerate(running):
-                if row.skipped is not None:
-                    continue
-                tell(f"{row.name}, round {turn + 1} of {repeat}", (turn + number / len(running)) / repeat)
-                try:
-                    row.results.append(work.measure(site))
-                except (BenchError, OSError) as error:
-                    row.skipped = f"failed: {error}"
-                    row.results.clear()
+    rows = [Row(name=contestant.name) for contestant in work.contestants]
+    if work.fresh:
+        _rounds_afresh(work, rows, repeat=repeat, cpu=cpu, tell=tell)
+    else:
+        with contextlib.ExitStack() as stack:
+            running: list[tuple[Row, Site]] = []
+            for row, contestant in zip(rows, work.contestants, strict=True):
+                tell(f"starting {contestant.name}", 0)
+                site = _open(stack, contestant, work, cpu, row)
+                if site is not None:
+                    running.append((row, site))
+            running = _warm(work, rows, running, tell)
+            for turn in range(repeat):
+                for number, (row, site) in enumerate(running):
+                    tell(f"{row.name}, round {turn + 1} of {repeat}", (turn + number / len(running)) / repeat)
+                    _measure(work, row, site)
     for row in rows:
         if row.results:
             row.figure = median([work.figure(result) for result in row.results])
     return Comparison(work=work, rows=rows)
+
+
+def _rounds_afresh(work: Work, rows: Sequence[Row], *, repeat: int, cpu: int | None, tell: Tell) -> None:
+    for turn in range(repeat):
+        for number, (row, contestant) in enumerate(zip(rows, work.contestants, strict=True)):
+            tell(f"{row.name}, round {turn + 1} of {repeat}", (turn + number / len(rows)) / repeat)
+            if row.skipped is None:
+                with contextlib.ExitStack() as stack:
+                    site = _open(stack, contestant, work, cpu, row)
+                    if site is not None:
+                        _measure(work, row, site)
+
+
+def _measure(work: Work, row: Row, site: Site) -> None:
+    if row.skipped is not None:
+        return
+    try:
+        row.results.append(work.measure(site))
+    except (BenchError, OSError) as error:
+        row.skipped = f"failed: {error}"
+        row.results.clear()
 
 
 def _open(stack: contextlib.ExitStack, contestant: Contestant, work: Work, cpu: int | None, row: Row) -> Site | None:
@@ -146,8 +189,3 @@ def _warm(work: Work, rows: list[Row], running: list[tuple[Row, Site]], tell: Te
         if known is not None:
             rows.remove(row)  # the slower of the two
     return [(row, site) for _, row, site in best.values()]
-
-
-def is_reference(row: Row) -> bool:
-    """Whether a row is no peer but the generator itself."""
-    return row.name == CEILING

@@ -9,9 +9,9 @@ import re
 from typing import Final
 
 try:
-    from websockets.speedups import apply_mask
+    from websockets.speedups import apply_mask as apply_mask
 except ImportError:  # the C extension was not built for this platform
-    from websockets.utils import apply_mask
+    from websockets.utils import apply_mask as apply_mask
 
 TEXT: Final = 0x1
 CLOSE: Final = 0x8
@@ -77,7 +77,7 @@ class NumberedFrames:
 
 
 def chat_message(room: str, size: int) -> tuple[bytes, bytes]:
-    """A ChatterStack `send_message` around its number; its text has `size` characters, at least a number and a space."""
+    """A ChatterStack `send_message` around its number; its text has `size` characters, ten at least."""
     before = b'{"event":"send_message","data":{"room_id":"%s","content":"' % room.encode()
     return before, b" " + b"x" * max(1, size - DIGITS - 1) + b'"}}'
 

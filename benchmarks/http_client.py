@@ -13,9 +13,9 @@ TIMEOUT_S: Final = 30.0
 class HttpClient:
     """Talks to one server. `base` goes before every path."""
 
-    def __init__(self, host: str, port: int, base: str = "") -> None:
+    def __init__(self, host: str, port: int, base: str = "", *, timeout_s: float = TIMEOUT_S) -> None:
         self._base = base
-        self._connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+        self._connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
 
     def expect(self, method: str, path: str, body: object = None, *, token: str = "", status: int = 200) -> Any:
         """The answer's JSON. Raises BenchError for any other status, or when there is no answer."""

@@ -15,8 +15,8 @@ from chinwag.benchmarks.world import Plan
 ROOM = 10
 """Members of a room."""
 FIRST = 10
-"""One in so many connects before memory is first looked at: what the first connection ever brings with it is not counted."""
-SETTLE_S = 1.0
+"""One in so many connects before memory is first looked at: what only the very first brings is not counted."""
+SETTLE_S = 0.5
 """What a server gets to put away what connecting took."""
 
 

@@ -72,7 +72,9 @@ class Installs:
         if not _is_complete(folder, wanted):
             tell("installing the Python peers")
             _run([sys.executable, "-m", "venv", str(folder)])
-            _run([str(self.python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(wanted)])
+            _run(
+                [str(self.python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(wanted)]
+            )
             _complete(folder, wanted)
         return self.python
 

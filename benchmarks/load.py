@@ -1,7 +1,7 @@
 """The load loop: rooms whose first member keeps messages in flight, and everybody's reading.
 
-One thread, one epoll, one buffer. Per read of a socket it does one system call, one comparison of bytes and two or three
-look-ups; all that costs more happens once per message and not once per delivery.
+One thread, one epoll, one buffer. Per read of a socket it does one system call, one comparison of bytes and two or
+three look-ups; all that costs more happens once per message and not once per delivery.
 """
 
 import select

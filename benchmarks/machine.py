@@ -59,9 +59,10 @@ def default_cpus() -> tuple[int | None, int | None]:
 
 
 def pin(cpu: int | None) -> None:
-    """Keep this process on a core, if it is one that it may use."""
-    if cpu is not None and cpu in os.sched_getaffinity(0):
-        os.sched_setaffinity(0, {cpu})
+    """Keep this process on a core, and what it starts. None, or a core that does not exist, changes nothing."""
+    if cpu is not None:
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, {cpu})
 
 
 @contextlib.contextmanager
@@ -86,7 +87,7 @@ def free_port() -> int:
 def description() -> dict[str, str | int]:
     """The kind of machine and the versions of what was measured: no names, no paths."""
     return {
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": os.cpu_count() or 1,
         "cpu": _cpu_model(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3),
         "system": platform.system(),

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import tempfile
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from chinwag.benchmarks import machine
 from chinwag.benchmarks.errors import PeerMissing
@@ -51,7 +52,7 @@ def running(
                 stderr=log,
                 env=_environment(env or {}),
                 cwd=cwd,
-                preexec_fn=partial(machine.pin, cpu),
+                preexec_fn=partial(_prepare_child, cpu),
             )
         except OSError as error:
             raise PeerMissing(f"does not start: {error.strerror}") from error
@@ -73,6 +74,13 @@ def running(
                 process.wait()
 
 
+def _prepare_child(cpu: int | None) -> None:
+    """A core of its own, and as many connections as the system allows."""
+    machine.pin(cpu)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
     """Ours, without settings of Chinwag's: a server under test has those that it is given."""
     return {name: value for name, value in os.environ.items() if not name.startswith("CHINWAG_")} | dict(more)
@@ -90,7 +98,7 @@ def _answers(port: int) -> bool:
     return True
 
 
-def _last_words(log: "tempfile._TemporaryFileWrapper[bytes]") -> str:
+def _last_words(log: BinaryIO) -> str:
     log.seek(0)
     lines = [line.strip() for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
     return lines[-1][:200] if lines else "no word on why"

@@ -6,7 +6,7 @@ Every text is sent back to all connections with the same query. Without `--each`
 one send per connection: that is far more than any server does, and measures the generator. With `--each` there is one
 non-blocking send per delivery: the physical limit of a server that writes each message by itself.
 
-Anything else that asks over HTTP gets an empty 200.
+Any other request gets an empty 200, and the connection is kept.
 """
 
 import contextlib
@@ -95,8 +95,7 @@ class Reflector:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines[1:])}
         key = headers.get(b"sec-websocket-key")
         if key is None:
-            connection.socket.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-            self._drop(connection)
+            connection.socket.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             return
         connection.room = self._rooms.setdefault(lines[0].split(b" ")[1].partition(b"?")[2], [])
         connection.room.append(connection)

@@ -43,6 +43,13 @@ class Result:
         """How much of its core the generator used: near 1 it may be the bottleneck."""
         return self.client_cpu_s / self.seconds if self.seconds else 0.0
 
+    @property
+    def per_cpu_s(self) -> float | None:
+        """How much was done per second of the server's processor time: hardly changes when others use the machine."""
+        if not self.server_cpu_s or not self.messages:
+            return None
+        return self.messages / self.server_cpu_s
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self) | {"delivery_rate": self.delivery_rate, "client_share": self.client_share}

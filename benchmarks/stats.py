@@ -69,13 +69,15 @@ def log_histogram(times: Sequence[float]) -> tuple[tuple[float, int], ...]:
 
 
 SLICES = 60
+SHORTEST_SLICE_S = 0.05
+"""In less time than this, rates say more about turns than about throughput."""
 
 
 def rate_over_time(moments: Sequence[float], seconds: float) -> tuple[tuple[float, float], ...]:
     """How often per second something happened, as (moment, rate) for equal slices of `seconds`; `moments` from 0."""
     if seconds <= 0 or not moments:
         return ()
-    slices = min(SLICES, max(1, len(moments)))
+    slices = max(1, min(SLICES, len(moments), int(seconds / SHORTEST_SLICE_S)))
     width = seconds / slices
     counts = [0] * slices
     for each in moments:

@@ -1,18 +1,27 @@
 """The works that `chinwag bench compare` compares by, and what is to be reached in each."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
-from chinwag.benchmarks import contestants, rooms
+from chinwag.benchmarks import contestants, http_work, idle, rooms
 from chinwag.benchmarks.contestants import Chinwag, Contestant, FastapiChat, Site
+from chinwag.benchmarks.http_work import HttpWork
+from chinwag.benchmarks.idle import IdleWork
 from chinwag.benchmarks.installs import Installs
 from chinwag.benchmarks.results import Result
 from chinwag.benchmarks.rooms import RoomsWork
 from chinwag.benchmarks.world import Plan
 
+T = TypeVar("T")
+
 CHAT_GOAL = 5.0
 """What every scenario has to reach against `fastapi_chat`."""
+IDLE_GOAL_BYTES = 8_000
+CROWD_GOAL = 2.0
+HELLO = "FastAPI hello-world"
+ALONE = "Chinwag, none idle"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +48,19 @@ class Work:
     figure: Callable[[Result], float] = lambda result: result.rate
     less_is_better: bool = False
     limit: float | None = None
-    """What the figure itself has to reach."""
+    """What Chinwag's own figure has to reach."""
+    fresh: bool = False
+    """Whether each round starts the server anew: what it remembers of the last one would falsify the next."""
+
+
+def all_works(installs: Installs, seconds: float, *, idle_connections: int, crowd: int) -> list[Work]:
+    """Everything, each measurement `seconds` long; `crowd` is how many connections are open in the crowded one."""
+    return [
+        *room_works(installs, seconds),
+        *http_works(installs, seconds),
+        _idle_work(installs, idle_connections),
+        _crowd_work(seconds, crowd),
+    ]
 
 
 def room_works(installs: Installs, seconds: float) -> list[Work]:
@@ -67,7 +88,11 @@ def room_works(installs: Installs, seconds: float) -> list[Work]:
                 plan=work.plan,
                 measure=partial(rooms.measure, work=work),
                 warm_up=partial(rooms.warm_up, work=work),
-                contestants=everybody(installs),
+                contestants=[
+                    *everybody(installs),
+                    contestants.reflector(each=True),
+                    contestants.reflector(),
+                ],
                 goals=[
                     *(Goal(against=name, factor=factor) for name, factor in goals),
                     Goal(against="fastapi_chat", factor=CHAT_GOAL),
@@ -77,17 +102,78 @@ def room_works(installs: Installs, seconds: float) -> list[Work]:
     return made
 
 
-def everybody(installs: Installs) -> list[Contestant]:
-    """Who broadcasts. Of contestants with the same name the faster goes on after the warm-up."""
+def everybody(installs: Installs, *, variants: bool = True) -> list[Contestant]:
+    """Who broadcasts. Of `variants`, which have the same name, the faster goes on after the warm-up."""
     return [
         Chinwag(),
         contestants.node_ws(installs),
-        contestants.node_ws(installs, bufferutil=True),
+        *([contestants.node_ws(installs, bufferutil=True)] if variants else []),
         contestants.bun(installs),
         contestants.socket_io(installs),
         contestants.fastapi(installs),
         contestants.websockets(installs),
         FastapiChat(installs),
-        contestants.reflector(each=True),
-        contestants.reflector(),
     ]
+
+
+def http_works(installs: Installs, seconds: float) -> list[Work]:
+    """Requests over kept-alive connections. FastAPI only says hello, and neither authenticates nor stores."""
+    hello = replace(contestants.fastapi(installs), name=HELLO)
+    made = []
+    for work, title in (
+        (HttpWork(kind="send", seconds=seconds), "HTTP send, durable, 32 connections"),
+        (HttpWork(kind="history", seconds=seconds), "HTTP history of 50, 32 connections"),
+    ):
+        made.append(
+            Work(
+                key=f"http-{work.kind}",
+                title=title,
+                unit="requests/s",
+                plan=work.plan,
+                measure=partial(_http, http_work.measure, work),
+                warm_up=partial(_http, http_work.warm_up, work),
+                contestants=[Chinwag(), hello, FastapiChat(installs)],
+                goals=[Goal(against=HELLO, factor=0.6), Goal(against="fastapi_chat", factor=CHAT_GOAL)],
+            )
+        )
+    return made
+
+
+def _http(do: Callable[[Site, HttpWork], T], work: HttpWork, site: Site) -> T:
+    return do(site, replace(work, kind="hello") if site.name == HELLO else work)
+
+
+def _idle_work(installs: Installs, connections: int) -> Work:
+    work = IdleWork(connections=connections, seconds=1.0)
+    return Work(
+        key="idle",
+        title=f"idle, {connections:,} connections",
+        unit="bytes/connection",
+        plan=work.plan,
+        measure=partial(idle.run, work=work),
+        contestants=everybody(installs, variants=False),
+        less_is_better=True,
+        limit=IDLE_GOAL_BYTES,
+        fresh=True,
+    )
+
+
+def _crowd_work(seconds: float, crowd: int) -> Work:
+    crowded = RoomsWork(members=500, window=8, seconds=seconds, idle=crowd - 500)
+    alone = replace(crowded, idle=0)
+
+    def measure(site: Site) -> Result:
+        return rooms.measure(site, alone if site.name == ALONE else crowded)
+
+    return Work(
+        key="crowd",
+        title=f"{crowd:,} connections open, one room of 500 busy (8 in flight)",
+        unit="ms, p99",
+        plan=crowded.plan,
+        measure=measure,
+        warm_up=partial(rooms.warm_up, work=alone),
+        contestants=[Chinwag(), Chinwag(name=ALONE)],
+        goals=[Goal(against=ALONE, factor=CROWD_GOAL)],
+        figure=lambda result: result.latency.p99_s * 1000 if result.latency else float("inf"),
+        less_is_better=True,
+    )

@@ -14,7 +14,7 @@ from chinwag.engine.model import Family, Member, Message, Role, Room, RoomKind, 
 from chinwag.engine.store import InsertFamily, InsertMember, InsertMessage, InsertRoom, InsertUser, Write
 from chinwag.http.server import DATABASE_NAME
 from chinwag.http.tokens import AccessTokens, load_secret
-from chinwag.persistence.sqlite import open_sqlite_store
+from chinwag.persistence import open_sqlite_store
 
 TOKEN_LIFETIME_S: Final = 24 * 3600.0
 _WRITES_AT_ONCE: Final = 20_000
@@ -36,6 +36,7 @@ class Party:
 
     id: str
     members: Sequence[Person]
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

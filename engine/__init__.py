@@ -3,7 +3,8 @@
 from chinwag.engine.engine import Connected, Engine, EngineConfig, open_engine, post_command
 from chinwag.engine.errors import EngineError
 from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
-from chinwag.engine.session import Replay, Session, SessionLimits
+from chinwag.engine.resume import Replay
+from chinwag.engine.session import Session, SessionLimits
 from chinwag.engine.transport import CloseReason, ConnectionLost, Transport
 
 __all__ = [

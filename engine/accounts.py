@@ -70,10 +70,12 @@ class Accounts:
         self._decoy = await self._passwords.hash(secrets.token_hex())
 
     async def register(self, *, username: str, email: str | None, password: str) -> User:
-        """Create an account. Raises `Invalid` without a username, `Conflict` for a username or e-mail that is
-        taken, in any case."""
+        """Create an account. Raises `Invalid` without a username or password, `Conflict` for a username or e-mail that
+        is taken, in any case."""
         if not username:
             raise Invalid("username", "is empty")
+        if not password:
+            raise Invalid("password", "is empty")
         user = User(id=UserId(self._new_id()), username=username, email=email, created_us=now_us())
         hashed = await self._passwords.hash(password)
         try:
@@ -192,6 +194,11 @@ class Accounts:
                 self._users[user_id] = replace(cached, declared=declared)
 
         await self._store.commit([SetDeclaredPresence(user_id=user_id, declared=declared)], note)
+
+    def may_have_declared(self, user_id: UserId) -> bool:
+        """False when a user is known to follow their connections. Never waits."""
+        user = self._users.get(user_id)
+        return user is None or user.declared is not None
 
     async def follow_connections(self, user_id: UserId) -> None:
         """Forget what a user declared by hand: it held until they came or went."""

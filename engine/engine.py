@@ -31,38 +31,33 @@ from chinwag.engine.commands import (
     RoomCommand,
 )
 from chinwag.engine.errors import ActorStopped, Forbidden, Invalid, NotFound
-from chinwag.engine.events import MessageReplayed, Resumed, RoomJoined
+from chinwag.engine.events import RoomJoined
 from chinwag.engine.fanout import Fanout, WireFormat
 from chinwag.engine.ids import FamilyId, IdSource, MessageId, RoomId, UserId, now_us
 from chinwag.engine.mailbox import Ask, ReplyTo
 from chinwag.engine.model import (
     Attachment,
     Member,
-    Message,
     Presence,
     Record,
     Role,
     Room,
     RoomKind,
-    Status,
     User,
     ViewedMessage,
 )
 from chinwag.engine.passwords import Argon2Passwords, Passwords
 from chinwag.engine.presence import GRACE_S, PresenceRegistry
+from chinwag.engine.resume import RESUME_LIMIT, Replay, build_replay
 from chinwag.engine.room_actor import RoomActor, RoomStats
-from chinwag.engine.session import Replay, Session, SessionLimits, SessionStats
-from chinwag.engine.store import Access, DuplicateKey, InsertMember, InsertRoom, Missed, Store, Write
+from chinwag.engine.session import Session, SessionLimits, SessionStats
+from chinwag.engine.store import Access, DuplicateKey, InsertMember, InsertRoom, Store, Write
 from chinwag.engine.transport import CloseReason, Transport
 
 log = structlog.get_logger("chinwag.engine")
 
-RESUME_LIMIT = 1_000
-"""Missed messages of one room beyond which a client has to reload instead."""
 CLOSING_BATCHES = 20
 """In how many portions the connections are told to go away."""
-RESUME_TOTAL = 10_000
-"""The same for one connection, over all its rooms: the replay is held in memory."""
 ROOMS_DRAIN_S = 4.0
 """How long the rooms may take at shutdown to finish what is queued."""
 SWEEP_S = 1.0
@@ -324,7 +319,7 @@ class Engine:
         if not resume:
             return Connected(session=session, replay=Replay(), refused=refused)
         mine = {each: missed[each] for each in wanted if each not in refused}
-        return Connected(session=session, replay=_replay(mine, published=self.fanout.published), refused=refused)
+        return Connected(session=session, replay=build_replay(mine, published=self.fanout.published), refused=refused)
 
     async def serve_session(
         self, connected: Connected, transport: Transport, pump: Callable[[], Awaitable[None]]
@@ -415,7 +410,11 @@ class Engine:
 
     def _sweep(self, now: float) -> None:
         for session in self.fanout:
-            session.check(now)
+            try:
+                session.check(now)
+            except Exception:
+                log.exception("session check failed", user=session.user_id)
+                session.abandon()
         self.presence.sweep(now)
         self._passivate_idle_rooms()
 
@@ -488,7 +487,8 @@ class Engine:
 
     def _presence_changed(self, user_id: UserId, presence: Presence) -> None:
         log.debug("presence", user=user_id, presence=presence.name)
-        self.spawn(self.accounts.follow_connections, user_id)
+        if self.accounts.may_have_declared(user_id):
+            self.spawn(self.accounts.follow_connections, user_id)
 
 
 @contextlib.asynccontextmanager
@@ -542,25 +542,3 @@ def _admit(access: Access) -> Room:
 def _viewed(answer: object) -> ViewedMessage:
     assert isinstance(answer, Posted)
     return ViewedMessage(message=answer.message, status=answer.receipts.status_of(answer.message))
-
-
-def _replay(missed: dict[RoomId, Missed], *, published: int) -> Replay:
-    """Everything missed in all rooms, rising by id, and how each room was resumed. Nothing partial of any room.
-
-    A message above `published` is durable and not yet released: it is left to the live events, which will bring it to
-    this session, perhaps when the replay is long over.
-    """
-    messages: list[MessageReplayed] = []
-    results: list[Resumed] = []
-    known_seq: dict[RoomId, int] = {}
-    for room_id, room in missed.items():
-        complete = room.messages is not None and len(messages) + len(room.messages) <= RESUME_TOTAL
-        found: tuple[Message, ...] = (room.messages or ()) if complete else ()
-        replayed = [each for each in found if each.id <= published]
-        known_seq[room_id] = found[len(replayed)].seq - 1 if len(replayed) < len(found) else room.last_seq
-        for each in replayed:
-            status = room.receipts.status_of(each) if room.receipts is not None else Status.SENT
-            messages.append(MessageReplayed(room_id=room_id, message=each, status=status))
-        results.append(Resumed(room_id=room_id, recovered=complete, replayed=len(replayed)))
-    messages.sort(key=lambda each: each.message.id)
-    return Replay(messages=tuple(messages), results=tuple(results), known_seq=known_seq)

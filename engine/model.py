@@ -114,6 +114,11 @@ class ReceiptFloor(Record):
     lowest_user: UserId
     second: int
 
+    @property
+    def reached_by_others(self) -> int:
+        """The highest sequence up to which any member's messages got to all others; 0 for a room of one."""
+        return max(self.second, 0)
+
     def without(self, user: UserId) -> int:
         """The smallest watermark over all members but `user`; -1 when there is nobody else."""
         return self.second if user == self.lowest_user else self.lowest

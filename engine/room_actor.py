@@ -85,15 +85,32 @@ class RoomActor(Actor[RoomCommand]):
                 await self._take(batch)
             except (DuplicateKey, WriteRejected) as clash:
                 self.reset()
-                if len(batch) == 1:
-                    await self._retry_alone(batch[0], clash)
-                else:
-                    for envelope in batch:
-                        await self._attempt([envelope])
+                await self._after_clash(batch, clash)
         except StoreUnavailable as unavailable:
             self.reset()
             for envelope in batch:
                 envelope.refuse(unavailable)
+
+    async def _after_clash(self, batch: list[Envelope[RoomCommand]], clash: DuplicateKey | WriteRejected) -> None:
+        """The store refused the turn. Most likely one of its commands is a retry under a key that memory has let go of.
+
+        With the first messages under all unknown keys at hand the turn is taken again; if that does not help, one
+        command at a time.
+        """
+        try:
+            if isinstance(clash, DuplicateKey) and await self._recall_keys(batch):
+                return await self._take(batch)
+        except (DuplicateKey, WriteRejected) as again:
+            self.reset()
+            clash = again
+        except StoreUnavailable:
+            if len(batch) == 1:
+                raise
+        if len(batch) == 1:
+            raise CommandCrashed(batch[0]) from clash
+        for envelope in batch:
+            await self._attempt([envelope])
+        return None
 
     async def _take(self, batch: list[Envelope[RoomCommand]]) -> None:
         state = self._state or await self._load()
@@ -155,17 +172,18 @@ class RoomActor(Actor[RoomCommand]):
             if wanted is not None:
                 state.recall(wanted, await self._store.message(self.room_id, wanted))
 
-    async def _retry_alone(self, envelope: Envelope[RoomCommand], clash: DuplicateKey | WriteRejected) -> None:
-        """A single command clashed with the store: a retry under a key that is no longer in memory, or a bug."""
-        command = envelope.command
-        if isinstance(clash, DuplicateKey) and isinstance(command, PostMessage) and command.key is not None:
-            first = await self._store.keyed_message(self.room_id, command.author, command.key)
-            state = await self._load()
-            if first is not None and state is not None:
-                state.recall_key(first)
-                await self._take([envelope])
-                return
-        raise CommandCrashed(envelope) from clash
+    async def _recall_keys(self, batch: list[Envelope[RoomCommand]]) -> bool:
+        """Load the state anew, and with it what was first posted under the batch's keys; False when nothing was."""
+        state = await self._load()
+        found = False
+        for envelope in batch:
+            command = envelope.command
+            if state is not None and isinstance(command, PostMessage) and command.key is not None:
+                first = await self._store.keyed_message(self.room_id, command.author, command.key)
+                if first is not None:
+                    state.recall_key(first)
+                    found = True
+        return found
 
     async def _tell_later(self, timer: Timer) -> None:
         await trio.sleep(timer.after_s)

@@ -314,14 +314,15 @@ class RoomState:
         return self._admit(command.user_id, command.username, Role.MEMBER, now_us)
 
     def _admit(self, user_id: UserId, username: str, role: Role, now_us: int) -> Outcome:
-        # What was said before somebody joined needs no receipt from them, or every status would fall back.
+        # Nobody's joining changes any status: what all others have read stays READ, what they have not stays SENT, and
+        # needs the newcomer's receipt too.
         member = Member(
             user_id=user_id,
             username=username,
             role=role,
             joined_us=now_us,
-            delivered_seq=self._last_seq,
-            read_seq=self._last_seq,
+            delivered_seq=self._receipts.delivered.reached_by_others,
+            read_seq=self._receipts.read.reached_by_others,
         )
         self._members[user_id] = member
         self._receipts = self._derive_receipts()

@@ -9,16 +9,16 @@ at once.
 
 import enum
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
-import msgspec
 import structlog
 import trio
 
-from chinwag.engine.events import Event, MessagePosted, MessageReplayed, Resumed
+from chinwag.engine.events import Event, MessagePosted
 from chinwag.engine.fanout import Fanout, WireFormat
 from chinwag.engine.ids import FamilyId, RoomId, UserId
 from chinwag.engine.model import Record
+from chinwag.engine.resume import Replay
 from chinwag.engine.transport import LOST, CloseReason, Transport
 
 log = structlog.get_logger("chinwag.engine")
@@ -59,16 +59,6 @@ class SessionStats:
     def __init__(self) -> None:
         self.slow_consumers = 0
         self.closed_by_reason: dict[CloseReason, int] = {}
-
-
-class Replay(Record):
-    """What a session missed, ready to be told before anything live."""
-
-    messages: tuple[MessageReplayed, ...] = ()
-    """Rising by id, over all rooms: a connection that breaks in the middle can go on from the last one it got."""
-    results: tuple[Resumed, ...] = ()
-    known_seq: dict[RoomId, int] = msgspec.field(default_factory=dict)
-    """Up to which sequence the replay, or the reload it asks for, covers each room."""
 
 
 Spawn = Callable[..., None]
@@ -223,8 +213,8 @@ class Session:
         try:
             if self.phase is Phase.CLOSING:
                 self._write(transport.goodbye(self.close_reason or CloseReason.GOING_AWAY))
-            elif replay.messages:
-                self._spawn(self._replay, replay)
+            elif replay.messages or len(self._held) > REPLAY_CHUNK:
+                self._spawn(self._catch_up, replay)
             else:
                 self._go_live(replay)
             await pump()
@@ -272,25 +262,36 @@ class Session:
 
     # --- pieces ---
 
-    async def _replay(self, replay: Replay) -> None:
-        """Write what was missed in portions, at the client's pace, while live events are held back."""
+    async def _catch_up(self, replay: Replay) -> None:
+        """Write what was missed, and what is held meanwhile, in portions and at the client's pace; then go live."""
         messages = replay.messages
         try:
             for start in range(0, len(messages), REPLAY_CHUNK):
                 # Who is removed while the replay goes on gets no more of it either.
                 mine = [each for each in messages[start : start + REPLAY_CHUNK] if self._hears_of(each.room_id)]
-                self.send(b"".join(map(self.wire.encode, mine)))
-                await trio.lowlevel.checkpoint()
-                await self.drained()
+                await self._write_portion(mine)
+            await self._write_portion(self._results(replay))
+            while len(self._held) > REPLAY_CHUNK and self.phase is Phase.HELD:
+                portion, self._held = self._held[:REPLAY_CHUNK], self._held[REPLAY_CHUNK:]
+                await self._write_portion([event for event in portion if self._is_news(event, replay)])
             if self.phase is Phase.HELD:
-                self._go_live(replay)
+                self._go_live(replay, resumed=True)
         finally:
             if self.phase is Phase.HELD:  # a bug ended the replay: without it the session would be held for ever
                 self.close(CloseReason.INTERNAL_ERROR)
 
-    def _go_live(self, replay: Replay) -> None:
-        """Say how each room was resumed, then what has happened since, then deliver as things happen."""
-        fresh: list[Event] = [each for each in replay.results if self._hears_of(each.room_id)]
+    async def _write_portion(self, events: Sequence[Event]) -> None:
+        self.send(b"".join(map(self.wire.encode, events)))
+        await trio.lowlevel.checkpoint()
+        await self.drained()
+
+    def _results(self, replay: Replay) -> list[Event]:
+        """How each room was resumed, but for those that the user has left meanwhile."""
+        return [each for each in replay.results if self._hears_of(each.room_id)]
+
+    def _go_live(self, replay: Replay, *, resumed: bool = False) -> None:
+        """Say how each room was resumed (unless that is done), then what has happened since; then deliver directly."""
+        fresh: list[Event] = [] if resumed else self._results(replay)
         fresh.extend(event for event in self._held if self._is_news(event, replay))
         data = b"".join(map(self.wire.encode, fresh))
         self._held = []

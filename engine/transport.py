@@ -36,8 +36,10 @@ LOST = (ConnectionLost, OSError, trio.ClosedResourceError, trio.BrokenResourceEr
 class Transport(Protocol):
     """One connection. No call but `wait_writable` ever waits, so that no actor is held up by a client."""
 
-    last_received: float
-    """When the peer was last heard of, in `trio.current_time()` seconds; infinity where silence means nothing."""
+    @property
+    def last_received(self) -> float:
+        """When the peer was last heard of, in `trio.current_time()` seconds; infinity where silence means nothing."""
+        ...
 
     def try_send(self, data: bytes | memoryview) -> int:
         """Hand over as much of `data` (encoded by the session's wire format) as goes without waiting.

@@ -2,21 +2,32 @@
 
 Quart keeps what it is good at, the application's life cycle. Requests do not pass through its routing, contexts and
 second task: the fronts' tables are the routing, and a client that leaves must not cancel a commit under way.
-WebSockets are not served here; the listener takes them before an ASGI server sees them.
+WebSockets become sessions like those of bare sockets, with another transport (`asgi_transport`).
 """
 
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import structlog
 import trio
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, WebsocketScope
 from msgspec.structs import replace
 from quart_trio import QuartTrio
-from quart_trio.asgi import TrioASGIHTTPConnection
+from quart_trio.asgi import TrioASGIHTTPConnection, TrioASGIWebsocketConnection
 
-from chinwag.engine.errors import EngineError
+from chinwag.engine.errors import EngineError, InternalError
+from chinwag.engine.transport import CloseReason
+from chinwag.http.asgi_transport import AsgiTransport
+from chinwag.http.gateway import Gateway
 from chinwag.http.messages import HttpRequest, HttpResponse
 from chinwag.http.refusals import BodyTimeout, BodyTooLarge
 from chinwag.http.service import HttpService
+
+if TYPE_CHECKING:
+    from hypercorn.typing import WebsocketResponseStartEvent
+
+log = structlog.get_logger("chinwag.http")
 
 MAX_BODY_BYTES = 1024 * 1024
 BODY_TIMEOUT_S = 30.0
@@ -33,11 +44,19 @@ class ChinwagApp(QuartTrio):
     """One `HttpService` as an ASGI application."""
 
     def __init__(
-        self, service: HttpService, *, max_body_bytes: int = MAX_BODY_BYTES, body_timeout_s: float = BODY_TIMEOUT_S
+        self,
+        service: HttpService,
+        gateway: Gateway | None = None,
+        *,
+        max_body_bytes: int = MAX_BODY_BYTES,
+        body_timeout_s: float = BODY_TIMEOUT_S,
     ) -> None:
+        """Without a gateway there are no WebSockets."""
         super().__init__(__name__, static_folder=None, root_path=str(Path(__file__).parent))
         self.asgi_http_class = ServiceConnection
+        self.asgi_websocket_class = SocketConnection
         self.service = service
+        self.gateway = gateway
         self.max_body_bytes = max_body_bytes
         self.body_timeout_s = body_timeout_s
 
@@ -78,16 +97,58 @@ class ServiceConnection(TrioASGIHTTPConnection):
         await _send_body(b"", send)
 
     async def _send(self, response: HttpResponse, send: ASGISendCallable) -> None:
-        first = self.scope["http_version"].startswith("1")
-        headers = [
-            (name.encode("latin-1"), value.encode("latin-1"))
-            for name, value in response.headers
-            if first or name not in _CONNECTION_HEADERS  # which HTTP/2 forbids
-        ]
+        headers = _raw_headers(response, self.scope)
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
 
 
-def to_request(scope: HTTPScope) -> HttpRequest:
+class SocketConnection(TrioASGIWebsocketConnection):
+    """One WebSocket of one ASGI server."""
+
+    app: ChinwagApp
+    scope: WebsocketScope
+
+    async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Decide who may connect, then serve the session until it ends."""
+        await receive()  # websocket.connect
+        request = to_request(self.scope)
+        service, gateway = self.app.service, self.app.gateway
+        front = service.socket_front(request)
+        if gateway is None or front is None or front.socket is None:
+            await self._deny(await service.handle(request), send)
+            return
+        try:
+            connected = await gateway.admit(request, front)
+        except EngineError as error:
+            await self._deny(service.refuse(request, error), send)
+            return
+        except Exception:
+            log.exception("upgrade failed", front=front.name)
+            await self._deny(service.refuse(request, InternalError()), send)
+            return
+        session = connected.session
+        try:
+            messages = self.scope["state"].get("messages")
+            if messages is not None:
+                messages.on_too_long = partial(session.close, CloseReason.TOO_BIG)
+            await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+        except BaseException:
+            session.abandon()
+            raise
+        transport = AsgiTransport(receive, send, connection=self.scope["state"].get("connection"))
+        async with transport.open():
+            await gateway.serve(front, connected, transport)
+
+    async def _deny(self, response: HttpResponse, send: ASGISendCallable) -> None:
+        start: WebsocketResponseStartEvent = {
+            "type": "websocket.http.response.start",
+            "status": response.status,
+            "headers": _raw_headers(response, self.scope),
+        }
+        await send(start)
+        await send({"type": "websocket.http.response.body", "body": response.body, "more_body": False})
+
+
+def to_request(scope: HTTPScope | WebsocketScope) -> HttpRequest:
     """The request of an ASGI scope, without its body."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
@@ -98,13 +159,26 @@ def to_request(scope: HTTPScope) -> HttpRequest:
         path = "/" + path.partition("://")[2].partition("/")[2]
     client = scope["client"]
     return HttpRequest(
-        method=scope["method"],
+        method=scope["method"] if scope["type"] == "http" else "GET",
         path=path,
         query=scope["query_string"].decode("latin-1"),
         headers=headers,
         host=headers.get("host", headers.get(":authority", "")),
         client="" if client is None else client[0],
     )
+
+
+def _raw_headers(response: HttpResponse, scope: HTTPScope | WebsocketScope) -> list[tuple[bytes, bytes]]:
+    """A response's headers for an ASGI server. hypercorn closes a connection on which it denied a WebSocket."""
+    first = scope["http_version"].startswith("1")
+    headers = [
+        (name.encode("latin-1"), value.encode("latin-1"))
+        for name, value in response.headers
+        if first or name not in _CONNECTION_HEADERS  # which HTTP/2 forbids
+    ]
+    if first and scope["type"] == "websocket":
+        headers.append((b"connection", b"close"))
+    return headers
 
 
 async def read_body(request: HttpRequest, receive: ASGIReceiveCallable, *, limit_bytes: int) -> bytes:

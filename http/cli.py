@@ -5,6 +5,7 @@ Options become `Settings`. What a user got wrong becomes one line on stderr and 
 
 import errno
 import importlib
+import math
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -21,7 +22,8 @@ from chinwag.engine.errors import StoreUnavailable
 from chinwag.http.front import Front
 from chinwag.http.logs import configure_logging
 from chinwag.http.registry import FRONTS, fronts_named
-from chinwag.http.settings import DEFAULT_HOST, DEFAULT_PORT, LogFormat, LogLevel, RateLimits, Settings
+from chinwag.http.settings import DEFAULT_HOST, DEFAULT_PORT, LogFormat, LogLevel, RateLimits, ServerName, Settings
+from chinwag.http.tls import BadCertificate
 from chinwag.http.tokens import BadSecret
 from chinwag.persistence.errors import CannotOpen
 
@@ -44,6 +46,13 @@ def _origins(_context: click.Context, _parameter: click.Parameter, values: tuple
         if value != "*" and (not parts.scheme or not parts.netloc or parts.path or parts.query):
             raise click.BadParameter(f"{value!r} is not an origin, such as https://chat.example.org")
     return values
+
+
+def _finite(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
+    """A range lets `nan` through: it is neither below nor above any bound."""
+    if not math.isfinite(value):
+        raise click.BadParameter(f"{value} is not a number")
+    return value
 
 
 def _version() -> str:
@@ -163,12 +172,38 @@ def main(context: click.Context) -> None:
 @click.option(
     "--access-token-minutes",
     type=click.FloatRange(min=0, max=525_600, min_open=True),
+    callback=_finite,
     metavar="MINUTES",
     default=30.0,
     envvar="CHINWAG_ACCESS_TOKEN_MINUTES",
     show_envvar=True,
     show_default=True,
     help="How long an access token is good.",
+)
+@click.option(
+    "--server",
+    type=click.Choice(get_args(ServerName)),
+    default="lane",
+    envvar="CHINWAG_SERVER",
+    show_envvar=True,
+    show_default=True,
+    help="What speaks HTTP: the fast lane, or hypercorn with quart-trio, which TLS always uses.",
+)
+@click.option(
+    "--tls-cert",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    envvar="CHINWAG_TLS_CERT",
+    show_envvar=True,
+    help="Serve https and wss, with HTTP/2: the certificate and its chain in PEM. Needs --tls-key.",
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    envvar="CHINWAG_TLS_KEY",
+    show_envvar=True,
+    help="The certificate's private key in PEM, without passphrase. Needs --tls-cert.",
 )
 @click.option(
     "--log-format",
@@ -197,6 +232,9 @@ def serve(
     admin_token: str | None,
     cors_origins: tuple[str, ...],
     access_token_minutes: float,
+    server: ServerName,
+    tls_cert: Path | None,
+    tls_key: Path | None,
     log_format: LogFormat,
     log_level: LogLevel,
 ) -> None:
@@ -217,6 +255,8 @@ def serve(
     from the environment, with spaces between them. CHINWAG_SECRET (at least 32 characters) is the secret that signs
     access tokens; without it one is made and kept in the data folder.
     """
+    if (tls_cert is None) != (tls_key is None):
+        raise click.UsageError("--tls-cert and --tls-key are given together or not at all")
     settings = Settings(
         fronts=tuple(dict.fromkeys(fronts)),
         host=bind[0],
@@ -226,6 +266,9 @@ def serve(
         admin_token=admin_token,
         cors_origins=cors_origins,
         access_token_minutes=access_token_minutes,
+        server=server,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
         log_format=log_format,
         log_level=log_level,
     )
@@ -286,14 +329,15 @@ def banner(settings: Settings, fronts: Sequence[Front], port: int) -> Iterator[s
     """The lines that tell where everything is. `port` is the one that is listened on."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
     address = _address(host, port)
-    yield f"chinwag {_version()} is listening on http://{address}"
+    secure = "" if settings.tls_cert is None else "s"
+    yield f"chinwag {_version()} is listening on http{secure}://{address}"
     for front in fronts:
         places = [address] if len(fronts) == 1 else [f"{front.name}.localhost:{port}", f"{address}/{front.name}"]
         yield f"  {front.title}"
-        yield f"    API        {'  or  '.join(f'http://{place}{front.base}' for place in places)}"
+        yield f"    API        {'  or  '.join(f'http{secure}://{place}{front.base}' for place in places)}"
         if front.socket_path is not None:
-            yield f"    WebSocket  {'  or  '.join(f'ws://{place}{front.socket_path}' for place in places)}"
-        yield f"    try it     http://{places[-1]}/docs"
+            yield f"    WebSocket  {'  or  '.join(f'ws{secure}://{place}{front.socket_path}' for place in places)}"
+        yield f"    try it     http{secure}://{places[-1]}/docs"
     yield f"  data in {settings.data_dir.resolve()}, stop with Ctrl-C"
 
 
@@ -320,7 +364,7 @@ def explain(error: BaseException, *, listening_on: tuple[str, int]) -> str | Non
     match error:
         case CannotOpen(message=message) | StoreUnavailable(message=message):
             return message
-        case BadSecret():
+        case BadSecret() | BadCertificate():
             return str(error)
         case socket.gaierror():
             return f"cannot listen on {_address(*listening_on)}: unknown host"

@@ -6,6 +6,7 @@ Writing is the session's business.
 """
 
 import time
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import structlog
@@ -14,6 +15,7 @@ import trio
 from chinwag.engine.engine import Connected, Engine
 from chinwag.engine.errors import EngineError, InternalError
 from chinwag.engine.session import Session
+from chinwag.engine.transport import Transport
 from chinwag.http.front import Front, SocketRequest
 from chinwag.http.head import RequestHead
 from chinwag.http.messages import HttpRequest, HttpResponse
@@ -46,6 +48,18 @@ class Upgrader(Protocol):
     async def __call__(self, head: RequestHead, stream: trio.SocketStream, leftover: bytes) -> None: ...
 
 
+class MessageTransport(Transport, Protocol):
+    """A `Transport` that is a source of messages as well."""
+
+    async def receive(self) -> Sequence[Incoming]:
+        """Wait for what the client sends. Raises `ConnectionLost` at the end, `ProtocolFailure` for a broken rule."""
+        ...
+
+    async def finish(self, timeout_s: float) -> None:
+        """After goodbye was said: wait for the peer's end, at most this long, and close."""
+        ...
+
+
 class Gateway:
     """Takes over connections that ask for a WebSocket."""
 
@@ -67,7 +81,7 @@ class Gateway:
             await refuse(stream, refused.status, refused.message, refused.headers)
             return
         try:
-            connected = await self._admit(request, front)
+            connected = await self.admit(request, front)
         except EngineError as error:
             await _answer(stream, self._service.refuse(request, error))
             return
@@ -83,9 +97,10 @@ class Gateway:
         except BaseException:
             connected.session.abandon()
             raise
-        await self._serve(front, connected, SocketTransport(stream, leftover=leftover))
+        await self.serve(front, connected, SocketTransport(stream, leftover=leftover))
 
-    async def _admit(self, request: HttpRequest, front: Front) -> Connected:
+    async def admit(self, request: HttpRequest, front: Front) -> Connected:
+        """Decide who asks and whether they may. Raises `EngineError`s, which are answered over HTTP."""
         assert front.socket is not None
         _user, claims = await self._service.authenticate(self._service.socket_token(request, front))
         return await front.socket.admit(
@@ -98,7 +113,8 @@ class Gateway:
             ),
         )
 
-    async def _serve(self, front: Front, connected: Connected, transport: SocketTransport) -> None:
+    async def serve(self, front: Front, connected: Connected, transport: MessageTransport) -> None:
+        """Serve a connection that was admitted, and whose handshake was answered, until it ends."""
         session = connected.session
         assert front.socket is not None
         greeting = front.socket.greeting(connected)

@@ -14,7 +14,6 @@ import os
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
 import structlog
@@ -33,6 +32,7 @@ from chinwag.http.lane_head import (
     parse_lane_head,
     skip_empty_lines,
 )
+from chinwag.http.listener import ListenerConfig
 from chinwag.http.messages import HttpRequest, HttpResponse
 from chinwag.http.refusals import BodyTimeout, BodyTooLarge, HeadTimeout, HeadTooLarge, HttpRefusal
 from chinwag.http.streams import READ_BYTES, discard, reset
@@ -52,32 +52,14 @@ TICK_S: Final = 1.0
 """How often time limits are looked at, and so how exact they are. Shorter limits are looked at more often."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaneLimits:
-    """What one connection may cost."""
-
-    max_head_bytes: int = 32 * 1024
-    """Of a request line and header fields; beyond it the answer is 431."""
-    max_body_bytes: int = 1024 * 1024
-    """Of a body; beyond it the answer is 413."""
-    head_timeout_s: float = 10.0
-    """For a head to arrive, from its first byte; a connection's first, from the beginning. Then the answer is 408."""
-    body_timeout_s: float = 30.0
-    """For a body to arrive, from the end of its head; then the answer is 408."""
-    send_timeout_s: float = 30.0
-    """For a client to take something of its answer; then the connection is reset."""
-    keep_alive_timeout_s: float = 75.0
-    """For a next request; then the connection is closed."""
-
-
 class Handler(Protocol):
     """Who answers: `HttpService`."""
 
-    async def handle(self, request: HttpRequest) -> HttpResponse:
+    async def handle(self, request: HttpRequest, /) -> HttpResponse:
         """The answer to a request, whatever it is."""
         ...
 
-    def refuse(self, request: HttpRequest, error: EngineError) -> HttpResponse:
+    def refuse(self, request: HttpRequest, error: EngineError, /) -> HttpResponse:
         """The answer to a request that the server itself refuses."""
         ...
 
@@ -114,10 +96,10 @@ class _Gone(Exception):
 class Lane:
     """All connections of one server on the fast lane. A `ConnectionServer`."""
 
-    def __init__(self, handler: Handler, on_upgrade: OnUpgrade, limits: LaneLimits | None = None) -> None:
+    def __init__(self, handler: Handler, on_upgrade: OnUpgrade, config: ListenerConfig | None = None) -> None:
         self._handler = handler
         self._on_upgrade = on_upgrade
-        self._limits = limits or LaneLimits()
+        self._limits = config or ListenerConfig()
         self._time_limits: dict[Phase, float] = {
             _IDLE: self._limits.keep_alive_timeout_s,
             _HEAD: self._limits.head_timeout_s,
@@ -146,7 +128,7 @@ class Lane:
             head, early = upgrade
             await self._on_upgrade(head, stream, early)
 
-    def begin_shutdown(self) -> None:
+    async def begin_shutdown(self) -> None:
         """Close connections on which no request has begun to be served, and the others after their answer."""
         self.stopping = True
         for connection in self._connections:
@@ -168,20 +150,22 @@ class Lane:
                 head = None
                 # First a whole head.
                 while True:
+                    begun = False
                     if data:
                         if data[0] <= 0x20:
                             data = skip_empty_lines(data)
-                        end = data.find(HEAD_END)
-                        if end >= 0:
-                            break
-                        if data.strip(b"\r\n"):
+                        begun = data[0] not in b"\r\n"
+                        if begun:
+                            end = data.find(HEAD_END)
+                            if end >= 0:
+                                break
                             judge_unfinished(data, self._limits.max_head_bytes)
                     if answers:
                         await connection.send(answers)
                     answered = 0
                     if self.stopping:
                         return None
-                    phase = _HEAD if data.strip(b"\r\n") or connection.fresh else _IDLE
+                    phase = _HEAD if begun or connection.fresh else _IDLE
                     if connection.phase is not phase:
                         connection.enter(phase)
                     more = await connection.read()
@@ -417,9 +401,7 @@ class _Connection:
 
 
 @types.coroutine
-def _calling_before_it_waits(
-    work: Coroutine[Any, Any, T], before: Callable[[], None]
-) -> Generator[Any, Any, T]:
+def _calling_before_it_waits(work: Coroutine[Any, Any, T], before: Callable[[], None]) -> Generator[Any, Any, T]:
     """Await `work`; if it has to wait, call `before` first. So answers that are ready never wait for one that is not.
 
     Steps the coroutine as `await` would: everything it yields goes to Trio, everything Trio sends goes to it.
@@ -434,7 +416,7 @@ def _calling_before_it_waits(
         try:
             step: Callable[[Any], Any] = work.send
             value: Any = yield waits_for
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - all of it is the coroutine's, Cancelled too
             step, value = work.throw, error
         try:
             waits_for = step(value)

@@ -213,20 +213,23 @@ def _tokens(value: str) -> set[str]:
 
 
 def skip_empty_lines(data: bytes) -> bytes:
-    """`data` from its first byte that is no line end. Raises `MalformedRequest` for too many, and for half ones."""
+    """`data` without the empty lines that it begins with; all of it when nothing else has come yet.
+
+    Raises `MalformedRequest` for too many, and for anything like a line end that is none.
+    """
     rest = data.lstrip(b"\r\n")
     skipped = data[: len(data) - len(rest)]
     lines, half = divmod(len(skipped), 2)
     if lines > MAX_EMPTY_LINES or skipped != b"\r\n" * lines + b"\r"[:half] or (half and rest):
         raise MalformedRequest("the request line is malformed")
-    return rest
+    return rest or data
 
 
 def judge_unfinished(data: bytes, max_bytes: int) -> None:
     """Raise what is certain already about the beginning of a head, so that nobody has to wait for the time limit."""
     if len(data) >= max_bytes:
         raise HeadTooLarge(f"the request's head is larger than {max_bytes} bytes")
-    if data[0] <= 0x20 or data[0] >= 0x7F:  # a TLS client's first byte, for one
+    if data[0] >= 0x7F or data[0] <= 0x20:  # a TLS client's first byte, for one
         raise MalformedRequest("this is not HTTP")
     if data.count(b"\n") != data.count(b"\r\n"):
         raise MalformedRequest("a line does not end with CR LF")
@@ -245,4 +248,3 @@ def guess_request(data: bytes) -> HttpRequest | None:
         query=query,
         host="" if host is None else host[1].decode("ascii"),
     )
-

@@ -1,8 +1,11 @@
 """Logging: structlog for our own events, and the standard library's records of others in the same form, to stderr."""
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import Processor
@@ -10,11 +13,24 @@ from structlog.typing import Processor
 from chinwag.http.settings import LogFormat, LogLevel
 
 
+class _Stderr:
+    """stderr without a buffer. A full disk or a closed pipe behind it costs the line, never what was being done."""
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            os.write(sys.stderr.fileno(), text.encode("utf-8", "backslashreplace"))
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+
 def configure_logging(log_format: LogFormat, level: LogLevel) -> None:
     """Set up logging for the process. "text" is for people (in colour on a terminal), "json" has an object per line.
 
     Of other libraries only warnings are shown, unless `level` is "debug".
     """
+    stderr = cast("TextIO", _Stderr())
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -25,10 +41,10 @@ def configure_logging(log_format: LogFormat, level: LogLevel) -> None:
     structlog.configure(
         processors=[*shared, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(stderr),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stderr)
     remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove_meta, *ending])

@@ -5,6 +5,7 @@ connections, sessions told to go away, requests finished, rooms drained, the las
 """
 
 import signal
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -16,14 +17,17 @@ from chinwag.engine.engine import Engine, EngineConfig, open_engine
 from chinwag.http.app import ChinwagApp
 from chinwag.http.cors import Cors
 from chinwag.http.gateway import Gateway
-from chinwag.http.listener import ListenerConfig
+from chinwag.http.hypercorn_adapter import HypercornServer
+from chinwag.http.lane import Lane
+from chinwag.http.listener import ConnectionServer, ListenerConfig
 from chinwag.http.listener import serve as serve_listeners
 from chinwag.http.registry import fronts_named
 from chinwag.http.service import HttpService
-from chinwag.http.settings import Settings
+from chinwag.http.settings import ServerName, Settings
 from chinwag.http.stats import CommitTimes, EngineStats
+from chinwag.http.tls import load_tls
 from chinwag.http.tokens import AccessTokens, load_secret
-from chinwag.persistence.sqlite import open_sqlite_store
+from chinwag.persistence import open_sqlite_store
 
 log = structlog.get_logger("chinwag.http")
 
@@ -35,8 +39,12 @@ BACKLOG = 4096
 async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
     """Serve until SIGTERM or SIGINT, then return once everything acknowledged is on disk and everyone was told.
 
-    Reports the port as `started`. Raises `CannotOpen`, `BadSecret` and `OSError` for what the operator has to mend.
+    Reports the port as `started`. Raises `CannotOpen`, `BadSecret`, `BadCertificate` and `OSError` for what the
+    operator has to mend.
     """
+    tls = None
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        tls = load_tls(settings.tls_cert, settings.tls_key)
     async with AsyncExitStack() as stack:
         listeners = await trio.open_tcp_listeners(settings.port, host=settings.host, backlog=BACKLOG)
         for listener in listeners:
@@ -54,7 +62,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
             cors=Cors(settings.cors_origins),
             stats=[EngineStats(engine), commit_times],
         )
-        async with listening(engine, service, listeners) as shutdown:
+        async with listening(engine, service, listeners, server=settings.server, tls=tls) as shutdown:
             task_status.started(listeners[0].socket.getsockname()[1])
             await termination()
             log.info("shutting down", connections=len(engine.fanout))
@@ -65,17 +73,31 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
 
 @asynccontextmanager
 async def listening(
-    engine: Engine, service: HttpService, listeners: Sequence[trio.SocketListener], config: ListenerConfig | None = None
+    engine: Engine,
+    service: HttpService,
+    listeners: Sequence[trio.SocketListener],
+    config: ListenerConfig | None = None,
+    *,
+    server: ServerName = "lane",
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[trio.Event]:
-    """Serve on listeners within the block. Set the event to stop; leaving the block waits for the end."""
+    """Serve on listeners within the block. Set the event to stop; leaving the block waits for the end.
+
+    TLS, and with it HTTP/2, is always hypercorn's.
+    """
     shutdown = trio.Event()
+    gateway = Gateway(engine, service)
+    connections: ConnectionServer
+    if server == "lane" and tls is None:
+        connections = Lane(service, gateway.upgrade, config)
+    else:
+        connections = HypercornServer(ChinwagApp(service, gateway), config, tls=tls)
     async with trio.open_nursery() as nursery:
         await nursery.start(
             partial(
                 serve_listeners,
                 listeners,
-                app=ChinwagApp(service),
-                on_upgrade=Gateway(engine, service).upgrade,
+                connections,
                 shutdown=shutdown,
                 config=config,
             )

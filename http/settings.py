@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 RateLimits = Literal["documented", "off"]
+ServerName = Literal["lane", "hypercorn"]
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -18,12 +19,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     `rate_limits` "documented" enforces the limits that the fronts' specs state. `admin_token` opens the fronts' admin
     endpoints, None closes them. `cors_origins` are the web origins whose pages may read answers, none for any.
+    `server` is what speaks HTTP; with `tls_cert` and `tls_key` (PEM files, both or neither) that is always hypercorn.
     """
 
     fronts: tuple[str, ...] = ()
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     data_dir: Path = Path("chinwag-data")
+    server: ServerName = "lane"
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
     rate_limits: RateLimits = "documented"
     admin_token: str | None = None
     cors_origins: tuple[str, ...] = ()

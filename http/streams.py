@@ -54,6 +54,8 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         self._stream = stream
         self._prefix = prefix
         self._send_timeout_s = send_timeout_s
+        self.last_received: float = trio.current_time()
+        """When bytes last arrived, on Trio's clock."""
         self.scope = trio.CancelScope()
         """For whoever serves the stream to run in: it is cancelled soon after the stream was closed.
 
@@ -71,7 +73,9 @@ class GuardedStream(trio.abc.HalfCloseableStream):
             size = len(self._prefix) if max_bytes is None else max_bytes
             data, self._prefix = self._prefix[:size], self._prefix[size:]
             return data
-        return await self._stream.receive_some(max_bytes)
+        data = bytes(await self._stream.receive_some(max_bytes))
+        self.last_received = trio.current_time()
+        return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything. BrokenResourceError, and the socket is closed, when the client does not take it in time."""
@@ -157,9 +161,7 @@ async def read_head(stream: trio.abc.ReceiveStream, *, max_bytes: int, timeout_s
     raise BadRequest(HTTPStatus.REQUEST_TIMEOUT, f"request head took longer than {timeout_s:g} s")
 
 
-async def refuse(
-    stream: trio.abc.HalfCloseableStream, status: int, message: str, headers: Iterable[tuple[str, str]] = ()
-) -> None:
+async def refuse(stream: trio.abc.Stream, status: int, message: str, headers: Iterable[tuple[str, str]] = ()) -> None:
     """Answer a request with an error as `refusal` words it, then close. Bounded in time, whatever the client does.
 
     Reads on for a moment: closing a socket that holds unread bytes resets the connection, and the reset can overtake
@@ -168,7 +170,8 @@ async def refuse(
     with trio.move_on_after(_LINGER_S):
         try:
             await stream.send_all(refusal(status, message, headers))
-            await stream.send_eof()
+            if isinstance(stream, trio.abc.HalfCloseableStream):  # TLS cannot close one direction alone
+                await stream.send_eof()
             await discard(stream, _LINGER_BYTES)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return  # the client has gone; there is nobody to tell

@@ -1,7 +1,9 @@
 """Chat with FastAPI as a good developer would write it in a day: tokens, membership, storage, JSON events, broadcast.
 
     python fastapi_chat.py serve PORT DATABASE         (CHAT_SECRET in the environment)
-    python fastapi_chat.py seed DATABASE < world.json  ({"users": [1], "rooms": [{"id": 1, "members": [1], "history": 50}]})
+    python fastapi_chat.py seed DATABASE < world.json
+
+A world is {"users": [1], "rooms": [{"id": 1, "members": [1], "history": 50}]}: ids, and how many messages there are.
 
 It speaks the part of the ChatterStack API that is measured: sending by socket and by POST, and history. A message is
 committed to SQLite (SQLAlchemy, aiosqlite, WAL) before it is answered or broadcast.

@@ -1,6 +1,6 @@
 """Python `websockets` on uvloop: every text that a socket sends is broadcast to its room (?room_id=), as it is.
 
-    python websockets_bare.py PORT
+python websockets_bare.py PORT
 """
 
 import sys

@@ -55,7 +55,9 @@ def join(server: Server, word: str) -> Person:
         assert registered.status_code == 201, registered.text
         opened = http.post("/auth/login", json={"email": email, "password": PASSWORD})
         assert opened.status_code == 200, opened.text
-    return Person(registered.json()["id"], username, email, opened.json()["access_token"], opened.json()["refresh_token"])
+    return Person(
+        registered.json()["id"], username, email, opened.json()["access_token"], opened.json()["refresh_token"]
+    )
 
 
 class Socket:
@@ -143,7 +145,9 @@ class Api:
     async def post(self, author: Person, room: str, content: str, *, key: str | None = None) -> Json:
         """Post a message; its wire form."""
         headers = {} if key is None else {"Idempotency-Key": key}
-        posted = await self.ask("POST", f"/rooms/{room}/messages", as_=author, json={"content": content}, headers=headers)
+        posted = await self.ask(
+            "POST", f"/rooms/{room}/messages", as_=author, json={"content": content}, headers=headers
+        )
         assert posted.status_code == 201, posted.text
         message: Json = posted.json()
         return message
@@ -165,6 +169,20 @@ class Api:
         lines = [line.split() for line in answer.text.splitlines()]
         return next((float(line[1]) for line in lines if line and line[0] == name), 0.0)
 
+    async def metric_reaches(self, name: str, least: float) -> float:
+        """Wait for a metric to be at least so much; what it is then."""
+        with trio.fail_after(LIMIT_S):
+            while (value := await self.metric(name)) < least:  # noqa: ASYNC110 - in another process
+                await trio.sleep(0.02)
+        return value
+
+    async def all_gone(self) -> None:
+        """Wait until no session is left. Nothing waits for one then, either."""
+        with trio.fail_after(LIMIT_S):
+            while await self.metric("chinwag_connections"):  # noqa: ASYNC110 - in another process
+                await trio.sleep(0.02)
+        assert await self.metric("chinwag_outbox_bytes") == 0
+
     async def healthy(self) -> bool:
         """Whether the server says that all is well."""
         return (await self.http.get(f"{self.server.url}/healthz")).status_code == 200
@@ -184,7 +202,9 @@ class Api:
             yield socket
 
     @asynccontextmanager
-    async def open_socket(self, target: str, headers: Sequence[tuple[str, str]] = ()) -> AsyncIterator[Socket]:
+    async def open_socket(
+        self, target: str, headers: Sequence[tuple[str, str]] = (), *, host: str | None = None
+    ) -> AsyncIterator[Socket]:
         """A WebSocket at any target of the server."""
         # The stream is ours, since trio-websocket leaves it open when the server was the one to close.
         async with await trio.open_tcp_stream("127.0.0.1", self.server.port) as stream, trio.open_nursery() as nursery:
@@ -192,7 +212,7 @@ class Api:
                 ws = await wrap_client_stream(
                     nursery,
                     stream,
-                    f"127.0.0.1:{self.server.port}",
+                    host or f"127.0.0.1:{self.server.port}",
                     target,
                     extra_headers=[(name.encode(), value.encode()) for name, value in headers],
                 )

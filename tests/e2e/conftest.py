@@ -27,7 +27,7 @@ def bob(server: Server) -> Person:
 
 @pytest.fixture(scope="session")
 def eve(server: Server) -> Person:
-    """A stranger: nobody ever lets her into a room."""
+    """A stranger: nobody ever lets her into a room of theirs."""
     return join(server, "eve")
 
 

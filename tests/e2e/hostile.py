@@ -26,7 +26,9 @@ async def raw(server: Server) -> AsyncIterator[trio.SocketStream]:
 
 
 @asynccontextmanager
-async def raw_websocket(api: Api, person: Person, room: str, *, since: str | None = None) -> AsyncIterator[trio.SocketStream]:
+async def raw_websocket(
+    api: Api, person: Person, room: str, *, since: str | None = None
+) -> AsyncIterator[trio.SocketStream]:
     """A WebSocket after its handshake, from which nothing more is read."""
     query = f"room_id={room}" + (f"&since={since}" if since else "")
     async with raw(api.server) as stream:
@@ -74,6 +76,5 @@ async def fill_bulky(api: Api, author: Person, room: str, count: int) -> list[st
                 await socket.send("send_message", room_id=room, content=f"{number}", attachments=ATTACHMENTS)
 
         nursery.start_soon(send)
-        for _ in range(count):
-            ids.append((await socket.expect("receive_message"))["id"])
+        ids += [message["id"] for message in await socket.messages(count)]
     return ids

@@ -113,7 +113,9 @@ def _banner(process: subprocess.Popen[str], log_path: Path) -> list[str]:
     return lines
 
 
-def run(command: Sequence[str], *, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    command: Sequence[str], *, cwd: Path = ROOT, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a program to its end, which comes soon."""
     return subprocess.run(
         command,
@@ -121,7 +123,7 @@ def run(command: Sequence[str], *, cwd: Path = ROOT, env: Mapping[str, str] | No
         env=dict(env) if env is not None else environment(),
         capture_output=True,
         text=True,
-        timeout=2 * LIMIT_S,
+        timeout=LIMIT_S,
         stdin=subprocess.DEVNULL,
         check=False,
     )

@@ -192,7 +192,9 @@ async def test_any_other_token_is_401(api: Api, ann: Person) -> None:
         assert answer.headers["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("route", [route for route in ROUTES if route.auth], ids=lambda route: f"{route.method} {route.path}")
+@pytest.mark.parametrize(
+    "route", [route for route in ROUTES if route.auth], ids=lambda route: f"{route.method} {route.path}"
+)
 async def test_every_protected_endpoint_is_401_without_a_token(api: Api, route: Any) -> None:
     path = route.path.format(user_id="1", room_id="1", message_id="1")
     assert (await api.ask(route.method, path, content=b"{")).status_code == 401

@@ -17,7 +17,7 @@ from trio_websocket import ConnectionClosed
 from tests.e2e.client import Api, Json, Person, Socket, api_of
 from tests.e2e.processes import CHINWAG, LIMIT_S, Server, environment, serving
 
-ROUNDS = 18
+ROUNDS = 16
 MOST_ACKNOWLEDGED = 120
 """Before a kill, by all senders together."""
 
@@ -142,7 +142,9 @@ async def verify(api: Api, senders: list[Sender], delivered: dict[str, str], fre
         for sender in (each for each in senders if each.room == room):
             mine = [message for message in messages if message["sender_id"] == sender.person.id]
             assert set(by_key) >= set(sender.acknowledged), "an acknowledged message is lost"
-            found = {message["client_id"]: message["id"] for message in mine if message["client_id"] in sender.acknowledged}
+            found = {
+                message["client_id"]: message["id"] for message in mine if message["client_id"] in sender.acknowledged
+            }
             assert list(found.items()) == list(sender.acknowledged.items())
             keys = fresh[sender.person.id]
             answered = await retry(api, sender, keys, by_socket=not sender.by_socket)
@@ -197,9 +199,12 @@ async def test_a_server_that_is_killed_while_it_starts_starts_again(tmp_path: Pa
     chance = random.Random(seed)
     command = [CHINWAG, "serve", "--bind", "127.0.0.1:0", "--data", str(tmp_path / "data")]
     for _ in range(4):
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()) as process:
-            await trio.sleep(0.25 + chance.random() * 0.4)
-            process.kill()
+        process = await trio.lowlevel.open_process(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()
+        )
+        await trio.sleep(0.25 + chance.random() * 0.4)
+        process.kill()
+        await process.wait()
     with serving(tmp_path / "data") as server:
         async with api_of(server) as api:
             ann = await api.person("ann")

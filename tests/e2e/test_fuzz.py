@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -26,21 +27,46 @@ quick = settings(
 )
 
 NAMES = (
-    *("username", "email", "password", "refresh_token", "user_id", "status", "name", "is_group", "member_ids", "creator_id"),
-    *("description", "peer_user_id", "role", "content", "attachments", "url", "mime_type", "size_bytes", "event", "data"),
+    *(
+        "username",
+        "email",
+        "password",
+        "refresh_token",
+        "user_id",
+        "status",
+        "name",
+        "is_group",
+        "member_ids",
+        "creator_id",
+    ),
+    *(
+        "description",
+        "peer_user_id",
+        "role",
+        "content",
+        "attachments",
+        "url",
+        "mime_type",
+        "size_bytes",
+        "event",
+        "data",
+    ),
     *("room_id", "client_id", "page", "limit", "q", "around_message_id", "since"),
 )
 TEXTS = st.one_of(
     st.text(max_size=30),
-    st.sampled_from(["", "0", "1", "ADMIN", "ONLINE", "a@example.org", "https://h/", "a/b", "send_message", "\0", "%00"]),
+    st.sampled_from(
+        ["", "0", "1", "ADMIN", "ONLINE", "a@example.org", "https://h/", "a/b", "send_message", "\0", "%00"]
+    ),
     st.integers().map(str),
     st.sampled_from(["x", "\0", "é", "😀"]).map(lambda text: text * 5000),
 )
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.integers(-(10**40), 10**40), st.floats(), TEXTS)
 VALUES = st.recursive(
     SCALARS,
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=5), inner, max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=5), inner, max_size=6)
+    ),
     max_leaves=20,
 )
 OBJECTS = st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=8)
@@ -168,7 +194,9 @@ def random_frames(chance: random.Random) -> bytes:
         elif length == 126 or chance.random() < 0.8:
             head = bytes((first, masked | 126)) + len(payload).to_bytes(2, "big")
         else:
-            head = bytes((first, masked | 127)) + chance.choice((len(payload), chance.getrandbits(64))).to_bytes(8, "big")
+            head = bytes((first, masked | 127)) + chance.choice((len(payload), chance.getrandbits(64))).to_bytes(
+                8, "big"
+            )
         sent += head + (bytes(4) if masked else b"") + payload
     return sent
 
@@ -197,15 +225,34 @@ async def test_no_bytes_after_the_handshake_hurt_the_server(api: Api, ann: Perso
         async with trio.open_nursery() as nursery:
             for number in range(40):
                 sent = random_frames(chance) if number % 4 else chance.randbytes(chance.randrange(1, 2000))
-                nursery.start_soon(lambda sent=sent, number=number: one(sent, at_once=bool(number % 2)))
+                nursery.start_soon(partial(one, sent, at_once=bool(number % 2)))
     assert await api.healthy()
 
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_no_bytes_instead_of_a_request_hurt_the_server(api: Api, seed: int) -> None:
     chance = random.Random(seed)
-    pieces = [b"GET ", b"POST ", b"/v1/rooms ", b"HTTP/1.1", b"\r\n", b"\n", b"\r\n\r\n", b"Host: h", b"Content-Length: ", b": "]
-    pieces += [b"Transfer-Encoding: chunked", b"9" * 30, b"-1", b"{}", b"\0", b"Expect: 100-continue", b"Upgrade: websocket"]
+    pieces = [
+        b"GET ",
+        b"POST ",
+        b"/v1/rooms ",
+        b"HTTP/1.1",
+        b"\r\n",
+        b"\n",
+        b"\r\n\r\n",
+        b"Host: h",
+        b"Content-Length: ",
+        b": ",
+    ]
+    pieces += [
+        b"Transfer-Encoding: chunked",
+        b"9" * 30,
+        b"-1",
+        b"{}",
+        b"\0",
+        b"Expect: 100-continue",
+        b"Upgrade: websocket",
+    ]
 
     async def one(sent: bytes) -> None:
         async with await trio.open_tcp_stream("127.0.0.1", api.server.port) as stream:

@@ -1,4 +1,4 @@
-"""What every endpoint has in common: CORS, limits, methods, the server's own pages, and bytes that are not quite HTTP."""
+"""What all endpoints have in common: CORS, limits, methods, the server's own pages, bytes that are not quite HTTP."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -26,7 +26,9 @@ async def talk(server: Server, sent: bytes, *, half_close: bool = False) -> byte
     return received
 
 
-@pytest.mark.parametrize("path", ["/rooms", "/auth/login", "/rooms/1/messages", "/messages/search", "/users/1", "/nowhere"])
+@pytest.mark.parametrize(
+    "path", ["/rooms", "/auth/login", "/rooms/1/messages", "/messages/search", "/users/1", "/nowhere"]
+)
 async def test_a_preflight_needs_no_token(api: Api, path: str) -> None:
     answer = await api.ask(
         "OPTIONS",
@@ -117,7 +119,7 @@ async def test_the_servers_own_pages(api: Api, server: Server) -> None:
         page = await api.http.get(f"{server.url}{path}")
         assert page.status_code == 200
         assert page.headers["content-type"].startswith("text/html")
-        assert "src=\"http" not in page.text and "href=\"http" not in page.text  # it works with no internet access
+        assert 'src="http' not in page.text and 'href="http' not in page.text  # it works with no internet access
     assert (await api.http.get(f"{server.url}/ws")).status_code == 426
 
 
@@ -170,5 +172,23 @@ async def test_headers_no_browser_would_send_do_no_harm(server: Server, api: Api
         (b"h", token + token, b"401"),
     ):
         received = await talk(server, head % (host, more))
-        assert received.startswith(b"HTTP/1.1 " + status) or received.startswith(b"HTTP/1.1 400"), received
+        assert received.startswith((b"HTTP/1.1 " + status, b"HTTP/1.1 400")), received
     assert await api.healthy()
+
+
+async def test_a_client_that_goes_on_talking_after_a_refusal_is_no_error_of_the_servers(
+    server: Server, api: Api
+) -> None:
+    """Its next bytes and the last of the answer cross; the shared server's log must show no traceback at the end."""
+    head = b"POST /v1/auth/login HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % (2 * MIB)
+    for _ in range(10):
+        with trio.fail_after(LIMIT_S):
+            async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+                try:
+                    await stream.send_all(head + b"x" * (2 * MIB) + b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
+                    received = await stream.receive_some()
+                except trio.BrokenResourceError:  # it hung up in the middle
+                    continue
+                assert received.startswith(b"HTTP/1.1 413 ")
+    assert await api.healthy()
+    assert "Traceback" not in server.log

@@ -37,7 +37,10 @@ async def status_of(api: Api, viewer: Person, room: str) -> list[str]:
 
 async def test_a_posted_message_is_answered_and_listed_in_the_same_form(api: Api, ann: Person, bob: Person) -> None:
     room = await api.room(ann, bob)
-    body = {"content": "  Grüße, 世界! \u202e\n ", "attachments": [FILE, {**FILE, "mime_type": "text/plain; charset=utf-8"}]}
+    body = {
+        "content": "  Grüße, 世界! \u202e\n ",
+        "attachments": [FILE, {**FILE, "mime_type": "text/plain; charset=utf-8"}],
+    }
     answer = await api.ask("POST", f"/rooms/{room}/messages", as_=ann, json=body)
     assert answer.status_code == 201
     message = answer.json()
@@ -52,7 +55,9 @@ async def test_a_posted_message_is_answered_and_listed_in_the_same_form(api: Api
     assert await api.history(bob, room) == [message]
 
 
-@pytest.mark.parametrize("content", ["x" * 4000, "😀" * 4000, " " * 5000 + "x" + "\n" * 5000, "字", "a\tb", "\ufeffx\u200b"])
+@pytest.mark.parametrize(
+    "content", ["x" * 4000, "😀" * 4000, " " * 5000 + "x" + "\n" * 5000, "字", "a\tb", "\ufeffx\u200b"]
+)
 async def test_contents_at_the_limits_are_accepted(api: Api, ann: Person, content: str) -> None:
     room = await api.room(ann)
     posted = await api.post(ann, room, content)
@@ -268,7 +273,9 @@ async def test_a_status_is_what_all_other_members_have_done(api: Api, ann: Perso
 
 
 @pytest.mark.parametrize("how", ["deliver", "read"])
-async def test_a_receipt_for_what_is_no_message_of_the_room_is_refused(api: Api, ann: Person, bob: Person, how: str) -> None:
+async def test_a_receipt_for_what_is_no_message_of_the_room_is_refused(
+    api: Api, ann: Person, bob: Person, how: str
+) -> None:
     room, other = await api.room(ann), await api.room(ann, bob)
     elsewhere = await api.post(ann, other, "x")
     for caller, where, message, status in (
@@ -333,7 +340,9 @@ async def test_a_retry_under_the_same_key_answers_with_the_first_message(api: Ap
     assert await api.post(ann, room, "once", key="k 1") == first
     assert await api.post(ann, room, " once\n", key="k 1") == first
     for body in ({"content": "twice"}, {"content": "once", "attachments": [FILE]}):
-        answer = await api.ask("POST", f"/rooms/{room}/messages", as_=ann, json=body, headers={"Idempotency-Key": "k 1"})
+        answer = await api.ask(
+            "POST", f"/rooms/{room}/messages", as_=ann, json=body, headers={"Idempotency-Key": "k 1"}
+        )
         assert answer.status_code == 409
         assert error_of(answer)
     assert (await api.post(bob, room, "mine", key="k 1"))["id"] != first["id"]  # a key is its author's own
@@ -346,7 +355,9 @@ async def test_a_bad_key_is_400(api: Api, ann: Person, key: str) -> None:
     room = await api.room(ann)
     headers = {b"Idempotency-Key": key.encode()}
     answer = await api.http.post(
-        f"/rooms/{room}/messages", json={"content": "x"}, headers={b"Authorization": f"Bearer {ann.token}".encode(), **headers}
+        f"/rooms/{room}/messages",
+        json={"content": "x"},
+        headers={b"Authorization": f"Bearer {ann.token}".encode(), **headers},
     )
     assert answer.status_code == 400
     assert error_of(answer).startswith("Idempotency-Key")

@@ -26,7 +26,9 @@ OF_A_ROOM: list[tuple[str, str, Any]] = [
     ("POST", "/messages/{message}/read", None),
 ]
 """Everything that can be asked about one room."""
-about = pytest.mark.parametrize(("method", "path", "body"), OF_A_ROOM, ids=lambda part: part if isinstance(part, str) else "")
+about = pytest.mark.parametrize(
+    ("method", "path", "body"), OF_A_ROOM, ids=lambda part: part if isinstance(part, str) else ""
+)
 
 
 async def ask_about(
@@ -110,7 +112,9 @@ async def test_unknown_members_are_400_and_named(api: Api, ann: Person, bob: Per
 async def test_two_people_have_one_direct_room_however_they_ask(api: Api, ann: Person) -> None:
     peer = await api.person()
     low, high = sorted((ann.id, peer.id), key=int)
-    first = await api.ask("POST", "/rooms", as_=ann, json={"is_group": False, "member_ids": [peer.id], "name": "ignored"})
+    first = await api.ask(
+        "POST", "/rooms", as_=ann, json={"is_group": False, "member_ids": [peer.id], "name": "ignored"}
+    )
     assert first.status_code == 201
     room = first.json()
     assert set(room) == ROOM_FIELDS
@@ -118,12 +122,16 @@ async def test_two_people_have_one_direct_room_however_they_ask(api: Api, ann: P
     for caller, other in ((ann, peer), (peer, ann)):
         again = await api.ask("POST", "/rooms/direct", as_=caller, json={"peer_user_id": other.id})
         assert (again.status_code, again.json()) == (201, room)
-        again = await api.ask("POST", "/rooms", as_=caller, json={"is_group": False, "member_ids": [other.id, caller.id]})
+        again = await api.ask(
+            "POST", "/rooms", as_=caller, json={"is_group": False, "member_ids": [other.id, caller.id]}
+        )
         assert (again.status_code, again.json()) == (201, room)
     assert set(await roles(api, peer, room["id"])) == {ann.id, peer.id}
 
 
-async def test_a_direct_room_needs_exactly_one_other_who_exists(api: Api, ann: Person, bob: Person, eve: Person) -> None:
+async def test_a_direct_room_needs_exactly_one_other_who_exists(
+    api: Api, ann: Person, bob: Person, eve: Person
+) -> None:
     for members in ([], [ann.id], [bob.id, eve.id], [NOBODY], ["x"]):
         answer = await api.ask("POST", "/rooms", as_=ann, json={"is_group": False, "member_ids": members})
         assert answer.status_code == 400, members
@@ -225,7 +233,9 @@ async def test_what_adding_a_member_can_go_wrong_with(api: Api, ann: Person, bob
         assert error_of(answer)
 
 
-async def test_anyone_may_leave_and_only_an_admin_removes_others(api: Api, ann: Person, bob: Person, eve: Person) -> None:
+async def test_anyone_may_leave_and_only_an_admin_removes_others(
+    api: Api, ann: Person, bob: Person, eve: Person
+) -> None:
     carl = await api.person("carl")
     room = await api.room(ann, bob, carl)
     for user_id, caller, status in (
@@ -246,7 +256,9 @@ async def test_the_last_admin_hands_the_role_to_whoever_is_there_longest(api: Ap
     carl = await api.person("carl")
     room = await api.room(ann)
     for member in (bob, carl):
-        assert (await api.ask("POST", f"/rooms/{room}/members", as_=ann, json={"user_id": member.id})).status_code == 201
+        assert (
+            await api.ask("POST", f"/rooms/{room}/members", as_=ann, json={"user_id": member.id})
+        ).status_code == 201
     assert (await api.ask("DELETE", f"/rooms/{room}/members/{ann.id}", as_=ann)).status_code == 204
     assert await roles(api, carl, room) == {bob.id: "ADMIN", carl.id: "MEMBER"}
 

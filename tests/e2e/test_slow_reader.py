@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 import pytest
 import trio
 
-from tests.e2e.client import Api, api_of
+from tests.e2e.client import api_of
 from tests.e2e.hostile import ATTACHMENTS, BULKY_BYTES, fill_bulky, raw_websocket, read_to_the_end
 from tests.e2e.processes import LIMIT_S, Server, serving
 
@@ -23,12 +23,6 @@ RSS_GROWTH_BYTES = 160 * MIB
 def busy_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serving(tmp_path_factory.mktemp("busy") / "data") as server:
         yield server
-
-
-async def wait_for(api: Api, name: str, value: float) -> None:
-    """Return when a metric has reached a value."""
-    while await api.metric(name) < value:
-        await trio.sleep(0.02)
 
 
 async def test_clients_that_never_read_are_closed_and_the_others_get_everything_in_order(busy_server: Server) -> None:
@@ -52,7 +46,7 @@ async def test_clients_that_never_read_are_closed_and_the_others_get_everything_
                 nursery.cancel_scope.cancel()
 
         async def watch(closed: trio.Event) -> None:
-            await wait_for(api, CLOSED, closed_before + 3)
+            await api.metric_reaches(CLOSED, closed_before + 3)
             closed.set()
 
         async def listen() -> None:
@@ -71,17 +65,9 @@ async def test_clients_that_never_read_are_closed_and_the_others_get_everything_
                 assert await api.metric(CLOSED) == closed_before + 3
                 for stream in streams:  # each has its end, with less than all in it
                     assert len(await read_to_the_end(stream)) < len(sent) * BULKY_BYTES
-        await wait_until_gone(api)
+        await api.all_gone()
         assert busy_server.rss_bytes - rss_before < RSS_GROWTH_BYTES
         assert "slow consumer" in busy_server.log
-
-
-async def wait_until_gone(api: Api) -> None:
-    """Return when no session is left, and nothing waits for one."""
-    with trio.fail_after(LIMIT_S):
-        while await api.metric("chinwag_connections"):
-            await trio.sleep(0.02)
-    assert await api.metric("chinwag_outbox_bytes") == 0
 
 
 async def test_a_slow_client_that_comes_back_recovers_what_it_missed(busy_server: Server) -> None:
@@ -120,6 +106,6 @@ async def test_a_client_that_talks_and_never_listens_is_closed_too(busy_server: 
                         return
 
                 nursery.start_soon(babble)
-                await wait_for(api, CLOSED, closed_before + 1)
-            await wait_until_gone(api)
+                await api.metric_reaches(CLOSED, closed_before + 1)
+            await api.all_gone()
         assert busy_server.rss_bytes - rss_before < RSS_GROWTH_BYTES

@@ -87,7 +87,11 @@ async def test_a_message_reaches_every_socket_of_every_member_the_senders_own_in
         received = [await socket.expect("receive_message") for socket in sockets]
         assert received == [received[0]] * 4
         assert set(received[0]) == {*MESSAGE_FIELDS, "client_id"}
-        assert (received[0]["content"], received[0]["attachments"], received[0]["client_id"]) == ("by socket", files, "c")
+        assert (received[0]["content"], received[0]["attachments"], received[0]["client_id"]) == (
+            "by socket",
+            files,
+            "c",
+        )
         assert (received[0]["sender_id"], received[0]["username"]) == (ann.id, ann.username)
         assert await api.history(bob, room) == [received[0]]
         by_http = await api.post(bob, room, "by HTTP")
@@ -194,7 +198,11 @@ async def test_who_is_no_member_any_more_hears_nothing_on_any_socket(
 ) -> None:
     carl = await api.person("carl")
     room, other = await api.room(ann, bob, carl), await api.room(ann, carl)
-    async with api.socket(carl, room, other) as first, api.socket(carl, room) as second, api.socket(bob, room) as witness:
+    async with (
+        api.socket(carl, room, other) as first,
+        api.socket(carl, room) as second,
+        api.socket(bob, room) as witness,
+    ):
         before = await api.post(ann, room, "before")
         path = f"/rooms/{room}" if how == "room deleted" else f"/rooms/{room}/members/{carl.id}"
         answer = await api.ask("DELETE", path, as_=carl if how == "leaves" else ann)
@@ -242,7 +250,20 @@ async def test_reusing_a_spent_refresh_token_closes_the_sockets_of_that_log_in(a
 @pytest.mark.parametrize(
     "frame",
     [
-        *("", " ", "x", "null", "17", '"send_message"', "[]", "{}", "[" * 50_000, '{"event":' * 10_000, "\u0000", "{'a': 1}"),
+        *(
+            "",
+            " ",
+            "x",
+            "null",
+            "17",
+            '"send_message"',
+            "[]",
+            "{}",
+            "[" * 50_000,
+            '{"event":' * 10_000,
+            "\u0000",
+            "{'a': 1}",
+        ),
         '{"event": "nonsense", "data": {}}',
         '{"event": "receive_message", "data": {"room_id": "ROOM", "content": "x"}}',
         '{"event": 5, "data": {"room_id": "ROOM", "content": "x"}}',

@@ -39,7 +39,8 @@ async def test_a_user_sets_their_own_status_and_others_see_it(api: Api, ann: Per
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{}", b'{"status": null}', b'{"status": "online"}', b'{"status": 1}', b'{"status": "AWAY"}', b"[", b"7"]
+    "body",
+    [b"", b"{}", b'{"status": null}', b'{"status": "online"}', b'{"status": 1}', b'{"status": "AWAY"}', b"[", b"7"],
 )
 async def test_any_other_status_is_400(api: Api, ann: Person, body: bytes) -> None:
     answer = await api.ask("PATCH", f"/users/{ann.id}/status", as_=ann, content=body)

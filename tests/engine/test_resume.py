@@ -7,15 +7,16 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chinwag.engine.engine import RESUME_LIMIT, RESUME_TOTAL, EngineConfig, post_command
+from chinwag.engine.engine import EngineConfig, post_command
 from chinwag.engine.events import Event, MessagePosted, MessageReplayed, Resumed, RoomLeft
 from chinwag.engine.harness import EngineHarness, Person, open_harness, texts
-from chinwag.engine.ids import MessageId, RoomId, UserId
+from chinwag.engine.ids import MAX_ID, MessageId, RoomId, UserId
 from chinwag.engine.memory import MemoryClient
-from chinwag.engine.model import Message, Role, Room
+from chinwag.engine.model import Message, Receipts, Role, Room, receipt_floor
+from chinwag.engine.resume import RESUME_CHARACTERS, RESUME_LIMIT, RESUME_TOTAL, build_replay
 from chinwag.engine.session import SessionLimits
-from chinwag.engine.store import Missed
-from chinwag.engine.testing import MemoryStore
+from chinwag.engine.store import Access, Missed
+from chinwag.engine.testing import MemoryStore, make_message
 from chinwag.engine.transport import CloseReason
 
 
@@ -495,3 +496,16 @@ async def test_removals_and_returns_during_a_resume_never_show_what_was_said_in_
             await h.engine.add_member(room.id, ann.id, bob.id, Role.MEMBER)
             client.transport.abort()
             await wait_all_tasks_blocked()
+
+
+def test_a_replay_is_bounded_in_text_and_a_room_that_does_not_fit_is_left_to_a_reload() -> None:
+    def missed(room_id: RoomId, length: int) -> Missed:
+        message = make_message(100 + room_id, room_id, 1, 1, text="x" * length)
+        receipt = receipt_floor([])
+        receipts = Receipts(delivered=receipt, read=receipt)
+        return Missed(access=Access(room=None, member=None), last_seq=1, receipts=receipts, messages=(message,))
+
+    rooms = {RoomId(1): missed(RoomId(1), 10), RoomId(2): missed(RoomId(2), RESUME_CHARACTERS)}
+    replay = build_replay(rooms, published=MAX_ID)
+    assert [(each.room_id, each.recovered) for each in replay.results] == [(1, True), (2, False)]
+    assert [each.room_id for each in replay.messages] == [1]

@@ -234,13 +234,24 @@ class RoomMachine(RuleBasedStateMachine):
             assert member.read_seq >= was.read_seq
             assert member.delivered_seq >= member.read_seq
 
+    def statuses(self) -> dict[MessageId, Status]:
+        """Of the messages whose authors are still there."""
+        return {
+            message.id: self.state.receipts.status_of(message)
+            for message in self.state._recent.values()
+            if message.author_id in self.model_members
+        }
+
     @rule(user=st.sampled_from(USERS), caller=st.sampled_from(USERS), role=st.sampled_from(Role))
     def join(self, user: UserId, caller: UserId, role: Role) -> None:
+        reads = sorted(self.model_read[each] for each in self.model_members)
+        before = self.statuses()
         [outcome] = self.turn(AddMember(caller=caller, user_id=user, username=f"u{user}", role=role))
+        assert before == self.statuses(), "nobody's joining changes the status of a message"
         if self.model_members.get(caller) is Role.ADMIN and user not in self.model_members:
             assert isinstance(outcome, Member)
             self.model_members[user] = role
-            self.model_read[user] = len(self.model_messages)
+            self.model_read[user] = reads[1] if len(reads) > 1 else 0  # where all others have got to
         else:
             assert isinstance(outcome, EngineError)
 

@@ -465,3 +465,17 @@ def test_a_recalled_key_answers_a_retry_and_is_forgotten_again() -> None:
         post(state, ANN, "other", key="k")
     state.forget_recalled()
     assert state._keys == {}
+
+
+def test_joining_neither_reads_a_message_nor_takes_a_receipt_back() -> None:
+    state = state_of((ANN,))
+    first = post(state, ANN)
+    state.handle(AddMember(caller=ANN, user_id=BOB, username="bob", role=Role.MEMBER), NOW)
+    assert state.receipts.status_of(first) is Status.SENT
+    state.handle(AdvanceReceipts(caller=BOB, message_id=first.id, read=True), NOW)
+    assert state.receipts.status_of(first) is Status.READ
+    second = post(state, ANN)
+    state.handle(AddMember(caller=ANN, user_id=CID, username="cid", role=Role.MEMBER), NOW)
+    assert state.receipts.status_of(first) is Status.READ
+    state.handle(AdvanceReceipts(caller=BOB, message_id=second.id, read=True), NOW)
+    assert state.receipts.status_of(second) is Status.SENT, "the newcomer has not read it"

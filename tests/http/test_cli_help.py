@@ -3,6 +3,7 @@
 import errno
 import socket
 from collections.abc import Iterable
+from pathlib import Path
 
 import click
 import pytest
@@ -12,6 +13,7 @@ from chinwag.engine.errors import StoreUnavailable
 from chinwag.http import cli
 from chinwag.http.registry import FRONTS
 from chinwag.http.settings import Settings
+from chinwag.http.tls import BadCertificate
 from chinwag.http.tokens import BadSecret
 from chinwag.persistence.errors import CannotOpen
 
@@ -55,6 +57,9 @@ def test_the_documented_options_are_there() -> None:
         "--admin-token",
         "--cors-origin",
         "--access-token-minutes",
+        "--server",
+        "--tls-cert",
+        "--tls-key",
         "--log-format",
         "--log-level",
     }
@@ -124,6 +129,9 @@ def test_the_environment_gives_options_and_the_command_line_wins(started: list[S
         "serve --cors-origin https://example.org/path",
         "serve --access-token-minutes 0",
         "serve --access-token-minutes soon",
+        "serve --server apache",
+        "serve --tls-cert cert.pem",
+        "serve --tls-key key.pem",
         "serve --log-format xml",
         "serve --log-level loud",
         "serve --nonsense",
@@ -148,6 +156,7 @@ def test_a_mistake_is_told_in_one_line(started: list[Settings], arguments: str) 
         (CannotOpen("the database is newer than this chinwag"), "the database is newer than this chinwag"),
         (StoreUnavailable("disk full"), "disk full"),
         (BadSecret("too short"), "too short"),
+        (BadCertificate("cert.pem: No such file or directory"), "cert.pem: No such file or directory"),
         (
             OSError(errno.EADDRINUSE, "Address already in use"),
             "cannot listen on 127.0.0.1:8000: Address already in use",
@@ -195,3 +204,6 @@ def test_the_first_lines_tell_the_addresses_to_try() -> None:
     assert "http://chatterstack.localhost:81/v1" in several
     assert "ws://[::1]:81/chatterstack/ws" in several
     assert "http://[::1]:81/chatterstack/docs" in several
+    secure = "\n".join(cli.banner(Settings(tls_cert=Path("c"), tls_key=Path("k")), [front], 8000))
+    assert "wss://127.0.0.1:8000/ws" in secure
+    assert "http://" not in secure

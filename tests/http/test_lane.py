@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from chinwag.engine.errors import EngineError
 from chinwag.http.chunked import MAX_EXTENSION_BYTES, MAX_LINE_BYTES, MAX_TRAILER_BYTES
 from chinwag.http.head import RequestHead
-from chinwag.http.lane import BATCH_REQUESTS, Lane, LaneLimits
+from chinwag.http.lane import BATCH_REQUESTS, Lane
 from chinwag.http.lane_head import MAX_EMPTY_LINES, MAX_FIELDS
+from chinwag.http.listener import ListenerConfig
 from chinwag.http.messages import HttpRequest, HttpResponse
 from chinwag.http.refusals import HttpRefusal
 
@@ -177,9 +178,9 @@ Upgraded = Callable[[RequestHead, trio.SocketStream, bytes], Any]
 
 
 @asynccontextmanager
-async def serving(limits: LaneLimits | None = None, on_upgrade: Upgraded = no_upgrade) -> AsyncIterator[Server]:
+async def serving(limits: ListenerConfig | None = None, on_upgrade: Upgraded = no_upgrade) -> AsyncIterator[Server]:
     echo = Echo()
-    lane = Lane(echo, on_upgrade, limits or LaneLimits(max_body_bytes=BODY_LIMIT))
+    lane = Lane(echo, on_upgrade, limits or ListenerConfig(max_body_bytes=BODY_LIMIT))
     with trio.fail_after(LONG_S / 2):
         async with lane.running(), trio.open_nursery() as nursery:
             listeners: list[trio.SocketListener] = await nursery.start(
@@ -244,7 +245,9 @@ async def test_a_body_may_come_in_chunks() -> None:
     assert "x-trailer" not in got.json["headers"]
 
 
-@pytest.mark.parametrize("request_", [GET, POST, CHUNKS], ids=["GET", "POST", "chunks"])
+@pytest.mark.parametrize(
+    "request_", [GET, POST, CHUNKS, b"\r\n\r\n" + GET], ids=["GET", "POST", "chunks", "empty lines"]
+)
 async def test_a_request_may_come_byte_by_byte(request_: bytes) -> None:
     async with serving() as server, server.client() as client:
         for index in range(len(request_)):
@@ -422,8 +425,20 @@ async def test_a_handler_ends_its_work_when_the_client_has_left() -> None:
 # --- time ---
 
 
-def limits(**seconds: float) -> LaneLimits:
-    return LaneLimits(max_body_bytes=BODY_LIMIT, **seconds)
+def limits(
+    *,
+    head_timeout_s: float = LONG_S,
+    body_timeout_s: float = LONG_S,
+    send_timeout_s: float = LONG_S,
+    keep_alive_timeout_s: float = LONG_S,
+) -> ListenerConfig:
+    return ListenerConfig(
+        max_body_bytes=BODY_LIMIT,
+        head_timeout_s=head_timeout_s,
+        body_timeout_s=body_timeout_s,
+        send_timeout_s=send_timeout_s,
+        keep_alive_timeout_s=keep_alive_timeout_s,
+    )
 
 
 @pytest.mark.parametrize("start", [b"", GET[:20], b"\r\n"], ids=["silent", "half a head", "an empty line"])
@@ -441,18 +456,18 @@ async def test_a_later_head_that_does_not_come_whole_is_408() -> None:
 
 
 async def test_a_head_in_a_trickle_is_408_all_the_same() -> None:
-    async with serving(limits(head_timeout_s=SHORT_S)) as server, server.client() as client:
-        async with trio.open_nursery() as nursery:
+    quick = limits(head_timeout_s=SHORT_S)
+    async with serving(quick) as server, server.client() as client, trio.open_nursery() as nursery:
 
-            async def trickle() -> None:
-                await client.send(b"GET / HTTP/1.1\r\nX-Slow: ")
-                while True:
-                    await client.send(b"x")
-                    await trio.sleep(SHORT_S / 10)
+        async def trickle() -> None:
+            await client.send(b"GET / HTTP/1.1\r\nX-Slow: ")
+            while True:
+                await client.send(b"x")
+                await trio.sleep(SHORT_S / 10)
 
-            nursery.start_soon(trickle)
-            assert (await client.answer()).status == 408
-            nursery.cancel_scope.cancel()
+        nursery.start_soon(trickle)
+        assert (await client.answer()).status == 408
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("start", [POST[:-1], CHUNKS[:-9], CHUNKS[:-20]])
@@ -510,28 +525,28 @@ async def test_a_client_that_does_not_read_does_not_delay_others() -> None:
 
 
 async def test_shutdown_closes_what_is_idle_and_lets_requests_finish() -> None:
-    async with serving() as server:
-        async with (
-            server.client() as silent,
-            server.client() as half_a_head,
-            server.client() as idle,
-            server.client() as asking,
-            server.client() as sending,
-        ):
-            await half_a_head.send(GET[:20])
-            assert (await idle.ask(GET)).status == 200
-            await asking.send(request("/wait/a") + request("/next"))
-            await sending.send(POST[:-2])
-            await all_quiet()
-            server.lane.begin_shutdown()
-            for client in (silent, half_a_head, idle):
-                assert await client.ended()
-            server.echo.event("a").set()
-            await sending.send(POST[-2:])
-            for client in (asking, sending):
-                assert (await client.answer()).headers["connection"] == "close"
-                assert await client.ended()
-            assert "/next" not in server.echo.asked
+    async with (
+        serving() as server,
+        server.client() as silent,
+        server.client() as half_a_head,
+        server.client() as idle,
+        server.client() as asking,
+        server.client() as sending,
+    ):
+        await half_a_head.send(GET[:20])
+        assert (await idle.ask(GET)).status == 200
+        await asking.send(request("/wait/a") + request("/next"))
+        await sending.send(POST[:-2])
+        await all_quiet()
+        await server.lane.begin_shutdown()
+        for client in (silent, half_a_head, idle):
+            assert await client.ended()
+        server.echo.event("a").set()
+        await sending.send(POST[-2:])
+        for client in (asking, sending):
+            assert (await client.answer()).headers["connection"] == "close"
+            assert await client.ended()
+        assert "/next" not in server.echo.asked
 
 
 # --- bodies and their bounds ---
@@ -728,7 +743,7 @@ async def test_what_is_not_spoken_here_is_named(data: bytes, status: int) -> Non
 
 
 async def test_a_head_has_a_limit_that_is_exact() -> None:
-    async with serving(LaneLimits(max_head_bytes=len(GET))) as server:
+    async with serving(ListenerConfig(max_head_bytes=len(GET))) as server:
         assert (await server.ask(GET)).status == 200
         longer = GET.replace(b"/hello", b"/hello!")
         assert await server.refused(longer) == 431

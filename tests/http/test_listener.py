@@ -1,4 +1,4 @@
-"""The listener on real sockets: who gets a connection, what clients may do to it, and how it ends."""
+"""The listener on real sockets: what clients may do to it, and how it ends, with the lane and with hypercorn."""
 
 import errno
 import json
@@ -16,9 +16,12 @@ from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallabl
 from quart import request
 from quart_trio import QuartTrio
 
+from chinwag.engine.errors import EngineError
 from chinwag.http.head import RequestHead
-from chinwag.http.listener import ListenerConfig, OnUpgrade, serve
-from chinwag.http.streams import refuse
+from chinwag.http.hypercorn_adapter import HypercornServer
+from chinwag.http.lane import Lane, OnUpgrade
+from chinwag.http.listener import ConnectionServer, ListenerConfig, serve
+from chinwag.http.messages import HttpRequest, HttpResponse
 
 LONG_S = 60.0
 """A limit that a passing test never reaches."""
@@ -88,8 +91,14 @@ async def reads_to_the_end(client: trio.SocketStream) -> bool:
     return True
 
 
-async def refuse_upgrades(head: RequestHead, stream: trio.SocketStream, leftover: bytes) -> None:
-    await refuse(stream, 404, "no WebSocket here")
+class Greeter:
+    """Says hello to everything, on the lane."""
+
+    async def handle(self, _: HttpRequest) -> HttpResponse:
+        return HttpResponse(status=200, headers=[("content-length", "5")], body=b"hello")
+
+    def refuse(self, _: HttpRequest, error: EngineError) -> HttpResponse:
+        raise AssertionError(f"nothing is refused here, but for {error}")
 
 
 async def greet(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -127,20 +136,27 @@ def application(handler: Handler) -> ASGIFramework:
 async def serving(
     app: ASGIFramework | None = None,
     *,
-    on_upgrade: OnUpgrade = refuse_upgrades,
+    on_upgrade: OnUpgrade | None = None,
     config: ListenerConfig | None = None,
     wrap: Callable[[trio.SocketListener], trio.abc.Listener[trio.SocketStream]] = lambda listener: listener,
 ) -> AsyncIterator[Server]:
-    """A server on a free port; it is shut down at the end, and no test takes longer than `LONG_S` / 4."""
+    """A server on a free port; it is shut down at the end, and no test takes longer than `LONG_S` / 4.
+
+    With `on_upgrade` it is the fast lane, which says hello; without, hypercorn with `app`.
+    """
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listener.socket.getsockname()[1]
     server = Server(port, trio.Event(), trio.Event())
+    connections: ConnectionServer
+    if on_upgrade is not None:
+        connections = Lane(Greeter(), on_upgrade, config)
+    else:
+        connections = HypercornServer(app or application(greet), config)
 
     async def run(*, task_status: trio.TaskStatus[None]) -> None:
         await serve(
             [wrap(listener)],
-            app=app or application(greet),
-            on_upgrade=on_upgrade,
+            connections,
             shutdown=server.shutdown,
             config=config,
             task_status=task_status,
@@ -223,18 +239,6 @@ async def test_an_exception_in_the_application_is_a_500(caplog: pytest.LogCaptur
     assert "a bug" in caplog.text
 
 
-async def test_a_websocket_as_second_request_is_told_to_come_anew() -> None:
-    async with serving() as server, await server.connect() as client:
-        await client.send_all(GET)
-        assert (await read_answer(client)).body == b"hello"
-        await client.send_all(UPGRADE)
-        answer = await read_answer(client)
-        assert answer.status == 426
-        assert json.loads(answer.body) == {"error": "open a new connection for a WebSocket"}
-        assert answer.headers["upgrade"] == "websocket"
-        assert await reads_to_the_end(client)
-
-
 async def test_an_idle_connection_is_closed_after_the_keep_alive_timeout() -> None:
     async with serving(config=ListenerConfig(keep_alive_timeout_s=SHORT_S)) as server, await server.connect() as client:
         await client.send_all(GET)
@@ -262,7 +266,7 @@ async def test_a_client_that_does_not_read_is_dropped_after_the_send_timeout() -
         assert await reads_to_the_end(client)
 
 
-# --- what the listener answers itself ---
+# --- first heads, before hypercorn sees them ---
 
 
 def assert_refused(answer: Answer, status: int) -> None:
@@ -506,18 +510,16 @@ async def test_shutdown_ends_what_outlasts_the_grace_period() -> None:
         await hangs("websocket")
 
     config = ListenerConfig(grace_s=SHORT_S)
-    async with (
-        serving(application(app), on_upgrade=on_upgrade, config=config) as server,
-        await server.connect() as http,
-        await server.connect() as websocket,
+    for data, running in (
+        (GET, serving(application(app), config=config)),
+        (UPGRADE, serving(on_upgrade=on_upgrade, config=config)),
     ):
-        await http.send_all(GET)
-        await websocket.send_all(UPGRADE)
-        await all_quiet()
-        await server.stop()
-        assert await reads_to_the_end(http)
-        assert await reads_to_the_end(websocket)
-    assert sorted(cancelled) == ["request", "websocket"]
+        async with running as server, await server.connect() as client:
+            await client.send_all(data)
+            await all_quiet()
+            await server.stop()
+            assert await reads_to_the_end(client)
+    assert cancelled == ["request", "websocket"]
 
 
 @pytest.mark.parametrize("half_closed", [False, True])
@@ -543,10 +545,8 @@ async def test_a_client_that_does_not_read_cannot_hold_up_a_cancellation() -> No
     start = partial(
         serve,
         [listener],
-        app=application(flood),
-        on_upgrade=refuse_upgrades,
+        HypercornServer(application(flood), ListenerConfig(send_timeout_s=LONG_S)),
         shutdown=trio.Event(),
-        config=ListenerConfig(send_timeout_s=LONG_S),
     )
     # The client outlives the server: its leaving would free the blocked send.
     with trio.fail_after(LONG_S / 4):

@@ -1,0 +1,61 @@
+"""Resume: what a connection missed, as it will be told, and what it cannot be told.
+
+A room is replayed completely or not at all. What cannot be replayed is said (`Resumed.recovered` False), and the client
+loads the room anew.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from chinwag.engine.events import MessageReplayed, Resumed
+from chinwag.engine.ids import RoomId
+from chinwag.engine.model import Message, Record, Status
+from chinwag.engine.store import Missed
+
+RESUME_LIMIT = 1_000
+"""Missed messages of one room beyond which a client has to reload it."""
+RESUME_TOTAL = 10_000
+"""The same for one connection, over all its rooms: the replay is held in memory."""
+RESUME_CHARACTERS = 8_000_000
+"""And the most text that one connection's replay holds: two rooms full of the longest messages of any front."""
+
+
+class Replay(Record):
+    """What a session missed, ready to be told before anything live."""
+
+    messages: tuple[MessageReplayed, ...] = ()
+    """Rising by id, over all rooms: a connection that breaks in the middle can go on from the last one it got."""
+    results: tuple[Resumed, ...] = ()
+    known_seq: dict[RoomId, int] = msgspec.field(default_factory=dict)
+    """Up to which sequence the replay, or the reload it asks for, covers each room."""
+
+
+def build_replay(missed: Mapping[RoomId, Missed], *, published: int) -> Replay:
+    """Everything missed in all rooms, rising by id, and how each room was resumed.
+
+    A message above `published` is durable and not yet released: it is left to the live events, which will bring it to
+    this session, perhaps when the replay is long over.
+    """
+    messages: list[MessageReplayed] = []
+    results: list[Resumed] = []
+    known_seq: dict[RoomId, int] = {}
+    characters = 0
+    for room_id, room in missed.items():
+        size = sum(map(_characters, room.messages or ()))
+        fits = len(messages) + len(room.messages or ()) <= RESUME_TOTAL and characters + size <= RESUME_CHARACTERS
+        complete = room.messages is not None and fits
+        found: tuple[Message, ...] = (room.messages or ()) if complete else ()
+        replayed = [each for each in found if each.id <= published]
+        known_seq[room_id] = found[len(replayed)].seq - 1 if len(replayed) < len(found) else room.last_seq
+        characters += size if complete else 0
+        for each in replayed:
+            status = room.receipts.status_of(each) if room.receipts is not None else Status.SENT
+            messages.append(MessageReplayed(room_id=room_id, message=each, status=status))
+        results.append(Resumed(room_id=room_id, recovered=complete, replayed=len(replayed)))
+    messages.sort(key=lambda each: each.message.id)
+    return Replay(messages=tuple(messages), results=tuple(results), known_seq=known_seq)
+
+
+def _characters(message: Message) -> int:
+    return len(message.text) + sum(len(each.url) for each in message.attachments)

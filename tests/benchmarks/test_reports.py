@@ -1,0 +1,115 @@
+"""Reports need nothing but themselves, and tell nothing about the machine but its kind."""
+
+import json
+import platform
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+from chinwag.benchmarks import files, page
+from chinwag.benchmarks.accounting import Faults
+from chinwag.benchmarks.compare import Comparison, Row
+from chinwag.benchmarks.results import Result
+from chinwag.benchmarks.stats import latency, rate_over_time
+from chinwag.benchmarks.works import Goal, Work
+from chinwag.benchmarks.world import Plan
+
+
+def result(server: str, rate: float, *, lost: int = 0) -> Result:
+    times = [0.001 * (1 + each % 7) for each in range(100)]
+    return Result(
+        scenario="fanout",
+        server=server,
+        parameters={"members": 2},
+        unit="messages/s",
+        rate=rate,
+        seconds=2.0,
+        messages=100,
+        deliveries=200,
+        latency=latency(times),
+        over_time=rate_over_time([each / 50 for each in range(100)], 2.0),
+        faults=Faults(lost=lost),
+        server_cpu_s=1.0,
+        server_peak_bytes=50_000_000,
+    )
+
+
+def comparison(*, lost: int = 0) -> Comparison:
+    work = Work(
+        key="fanout",
+        title="fanout <b>of 2</b>",
+        unit="messages/s",
+        plan=Plan(rooms=[2]),
+        measure=lambda _site: result("", 0),
+        contestants=[],
+        goals=[Goal(against="node ws", factor=2), Goal(against="Bun", factor=0.6)],
+    )
+    rows = [Row(name="Chinwag"), Row(name="node ws"), Row(name="Bun")]
+    rows[0].results, rows[0].figure = [result("Chinwag", 300, lost=lost)], 300
+    rows[1].results, rows[1].figure = [result("node ws", 100)], 100
+    rows[2].skipped = "node and npm are not installed"
+    return Comparison(work=work, rows=rows)
+
+
+class Loads(HTMLParser):
+    """Gathers everything that a browser would fetch or run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.open_tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [f"{tag} {name}" for name, _ in attrs if name in ("src", "href", "xlink:href", "srcset", "data")]
+        if tag in ("script", "link", "iframe", "img", "object", "embed"):
+            self.found.append(tag)
+        if tag != "meta":
+            self.open_tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open_tags.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.open_tags.pop()
+
+
+def check_alone(text: str) -> None:
+    loads = Loads()
+    loads.feed(text)
+    assert not loads.found
+    assert not [tag for tag in loads.open_tags if tag not in ("html", "!doctype")]
+    assert not re.search(r"https?://|url\(|@import", text)
+    assert platform.node() not in text
+    assert str(Path.home()) not in text
+
+
+def test_a_scenarios_page_is_self_contained_and_has_its_plots() -> None:
+    text = page.of_results("fanout on Chinwag", [result("Chinwag", 300)], result("ceiling", 900))
+    check_alone(text)
+    assert text.count("<svg") == 3
+    assert "Throughput over time" in text
+
+
+def test_the_comparisons_page_is_self_contained_and_escapes_what_it_shows() -> None:
+    text = page.of_comparisons([comparison()])
+    check_alone(text)
+    assert "fanout &lt;b&gt;of 2&lt;/b&gt;" in text
+    assert "3.00 x" in text
+    assert "Bun was skipped: node and npm are not installed" in text
+
+
+def test_goals_are_judged_by_medians_and_never_reached_with_losses() -> None:
+    assert [verdict.reached for verdict in comparison().verdicts()] == [True, None]
+    assert [verdict.reached for verdict in comparison(lost=1).verdicts()] == [False, None]
+
+
+def test_json_tells_the_kind_of_machine_and_no_name(tmp_path: Path) -> None:
+    path = tmp_path / "figures.json"
+    files.write(path, files.of_comparisons([comparison()]))
+    text = path.read_text()
+    document = json.loads(text)
+    assert document["machine"]["cores"] >= 1
+    assert document["works"][0]["servers"][0]["rounds"][0]["latency"]["count"] == 100
+    assert platform.node() not in text
+    assert str(tmp_path) not in text
