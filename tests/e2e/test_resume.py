@@ -5,7 +5,7 @@ import random
 import pytest
 import trio
 
-from chinwag.engine.engine import RESUME_LIMIT
+from chinwag.engine.resume import RESUME_LIMIT
 from tests.e2e.client import Api, Json, Person, Socket
 from tests.e2e.processes import LIMIT_S
 from tests.e2e.test_rooms import NOBODY
