@@ -11,6 +11,10 @@ serve: setup
 test: setup
 	$(BIN)/python -m pytest $(ARGS)
 
+# Chinwag and its peers on the same work, with medians and ratios; installs the peers first. Takes a quarter of an hour.
+bench: setup
+	$(BIN)/chinwag bench compare $(ARGS)
+
 # Formatter, linter and the strict type checker.
 check: setup stubs
 	$(BIN)/ruff format --check .

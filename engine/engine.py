@@ -4,7 +4,8 @@
         room = await engine.create_room(ann.id, name="tea", member_ids=[bob.id])
         await engine.post_message(room.id, ann.id, text="hello")
 
-Everything that changes a room goes through its actor. Reads go to the store and wake no actor. Who may see what is
+Everything that changes a room goes through its actor. Reads go to the store, or to what an actor has in memory anyway,
+and wake no actor. Who may see what is
 decided here, in `_admit`, and in the rules of `room_state`.
 """
 
@@ -18,6 +19,7 @@ import structlog
 import trio
 
 from chinwag.engine.accounts import REFRESH_TOKEN_DAYS, Accounts
+from chinwag.engine.asleep import AsleepPages
 from chinwag.engine.commands import (
     AddMember,
     AdvanceReceipts,
@@ -106,6 +108,7 @@ class Engine:
         self._nursery = nursery
         self._new_id = ids
         self._rooms: dict[RoomId, RoomActor] = {}
+        self._asleep = AsleepPages()
         self._ended_restarts = 0
         self._closing = False
 
@@ -233,11 +236,26 @@ class Engine:
         await self._ask(room_id, AdvanceReceipts(caller=caller, message_id=message_id, read=True))
 
     async def history(self, room_id: RoomId, viewer: UserId, *, skip: int, limit: int) -> list[ViewedMessage]:
-        """One page, newest first, leaving out the `skip` newest. Raises `NotFound` or `Forbidden`."""
+        """One page, newest first, leaving out the `skip` newest. Raises `NotFound` or `Forbidden`.
+
+        From memory where that is what the store would say: of a room that is awake and between two turns, or as it was
+        read before of a room that sleeps. Reading wakes no room.
+        """
+        actor = self._rooms.get(room_id)
+        if actor is None:
+            known = self._asleep.find(room_id, viewer, skip=skip, limit=limit)
+        else:
+            known = None if actor.settled is None else actor.settled.page(viewer, skip=skip, limit=limit)
+        if known is not None:
+            return list(known)
+        wakings = self._asleep.wakings
         page = await self._store.history(room_id, viewer, skip=skip, limit=limit)
         _admit(page.access)
         assert page.receipts is not None
-        return [ViewedMessage(message=each, status=page.receipts.status_of(each)) for each in page.messages]
+        viewed = [ViewedMessage(message=each, status=page.receipts.status_of(each)) for each in page.messages]
+        if actor is None:
+            self._asleep.keep(room_id, viewer, viewed, skip=skip, limit=limit, wakings=wakings)
+        return viewed
 
     async def window(self, room_id: RoomId, viewer: UserId, *, around: MessageId, limit: int) -> list[ViewedMessage]:
         """Up to `limit` messages, oldest first: at most half of them before `around`, the rest it and what follows.
@@ -438,6 +456,7 @@ class Engine:
                 stats=self.room_stats,
             )
             self._rooms[room_id] = actor
+            self._asleep.wake(room_id)
             self._nursery.start_soon(self._run_room, actor)
         return actor
 

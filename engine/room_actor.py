@@ -62,6 +62,11 @@ class RoomActor(Actor[RoomCommand]):
         """True when nothing is queued or going on, and the last turn is at least so long ago."""
         return not self.busy and not self.queued and trio.current_time() - self.last_turn >= seconds
 
+    @property
+    def settled(self) -> RoomState | None:
+        """The state, to look at and not to keep, when it is what is committed: not in a turn, nor before the first."""
+        return None if self.busy else self._state
+
     def reset(self) -> None:
         """Throw the state away; the next turn loads it from the store."""
         self._state = None

@@ -5,7 +5,9 @@ changes the state as it goes; when the writes cannot be committed, the state is 
 have no holes, watermarks only rise, and a retry under an idempotency key changes nothing.
 """
 
+import sys
 from collections.abc import Callable
+from itertools import islice
 from typing import assert_never
 
 from msgspec.structs import replace
@@ -51,6 +53,7 @@ from chinwag.engine.model import (
     Room,
     RoomKind,
     Status,
+    ViewedMessage,
     receipt_floor,
 )
 from chinwag.engine.store import (
@@ -135,6 +138,22 @@ class RoomState:
     def receipts(self) -> Receipts:
         """How far everybody got; derives the status of every message."""
         return self._receipts
+
+    def page(self, viewer: UserId, *, skip: int, limit: int) -> list[ViewedMessage] | None:
+        """A page of messages, newest first, leaving out the `skip` newest; None when it goes beyond what is in memory.
+
+        Raises `NotFound` or `Forbidden`.
+        """
+        if self.deleted:
+            raise NotFound("room")
+        self._member(viewer)
+        end = min(skip + limit, sys.maxsize)
+        living = (message for message in reversed(self._recent.values()) if message.deleted_us is None)
+        found = list(islice(living, min(skip, end), end))
+        if len(found) < limit and len(self._recent) < self._last_seq:
+            return None
+        status_of = self._receipts.status_of
+        return [ViewedMessage(message=message, status=status_of(message)) for message in found]
 
     def unknown_message(self, command: RoomCommand) -> MessageId | None:
         """The message that a command is about, when it is older than what is in memory: `recall` it first."""

@@ -30,6 +30,11 @@ class SessionLimits(Record):
     outbox_bytes: int = 4 * 1024 * 1024
     """A session with more than this unsent when the next bytes come is a slow consumer. So its outbox is bounded by
     this and one turn's frames, which all subscribers of a room share."""
+    unanswered: int = 256
+    """Commands of one client under way beyond which it is read no further until some are answered."""
+    pause_bytes: int = 3 * 1024 * 1024
+    """A client that has more than this unsent is read no further until it has taken it: who asks for more than they
+    read feels it as backpressure, and does not fill the room's mailbox or become a slow consumer by it."""
     held_events: int = 20_000
     """Live events that may wait for a replay to end."""
     blocked_s: float = 20.0
@@ -82,9 +87,11 @@ class Session:
         "_outbox",
         "_outbox_bytes",
         "_partial",
+        "_progress",
         "_spawn",
         "_stats",
         "_transport",
+        "_unanswered",
         "_writing",
         "close_reason",
         "expires_at",
@@ -129,6 +136,8 @@ class Session:
         self._close_deadline = float("inf")
         self._last_ping = trio.current_time()
         self._drained: trio.Event | None = None
+        self._unanswered = 0
+        self._progress: trio.Event | None = None
         self._writing = False
 
     # --- out ---
@@ -177,6 +186,8 @@ class Session:
             log.warning("slow consumer closed", user=self.user_id, outbox_bytes=self._outbox_bytes)
         self._close_deadline = trio.current_time() + self._limits.closing_s
         self._held.clear()
+        if self._progress is not None:
+            self._progress.set()
         if self._transport is None:
             return
         if reason is not CloseReason.GOING_AWAY:
@@ -196,6 +207,30 @@ class Session:
     def open(self) -> bool:
         """True until the session is closed from either side: what it says still counts."""
         return self.phase is Phase.LIVE or self.phase is Phase.HELD
+
+    # --- in ---
+
+    def asked(self) -> None:
+        """A command of this session's is under way."""
+        self._unanswered += 1
+
+    def answered(self) -> None:
+        """One of them has its outcome."""
+        self._unanswered -= 1
+        if self._progress is not None and not self.behind:
+            self._progress.set()
+
+    @property
+    def behind(self) -> bool:
+        """Whether to read the client no further for now: see `caught_up`."""
+        return self._unanswered >= self._limits.unanswered or self._outbox_bytes > self._limits.pause_bytes
+
+    async def caught_up(self) -> None:
+        """Return when the client's commands are answered and what it got is taken, or the session is over."""
+        while self.behind and self.open:
+            if self._progress is None or self._progress.is_set():
+                self._progress = trio.Event()
+            await self._progress.wait()
 
     # --- life ---
 
@@ -232,6 +267,8 @@ class Session:
         self._held.clear()
         if self._drained is not None:
             self._drained.set()
+        if self._progress is not None:
+            self._progress.set()
         if self._transport is not None:
             self._transport.abort()
 
@@ -362,6 +399,8 @@ class Session:
             if self._drained is not None:
                 self._drained.set()
                 self._drained = None
+            if self._progress is not None:
+                self._progress.set()
 
     def _forget_unsent(self) -> None:
         """Drop what waits, but for the rest of what the peer already has the beginning of: half a frame is no frame."""

@@ -21,6 +21,7 @@ import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 
 from chinwag.engine.transport import CloseReason, ConnectionLost
+from chinwag.http.socket_transport import Take
 from chinwag.http.websocket import CloseCode, Incoming, Opcode, close_frame
 
 if TYPE_CHECKING:
@@ -127,6 +128,14 @@ class AsgiTransport:
         self._ended = True
         self._notify()
         raise ConnectionLost
+
+    async def deliver(self, take: Take) -> None:
+        """Hand every message to `take`, awaiting what it returns first. Raises `ConnectionLost` at the end."""
+        while True:
+            for item in await self.receive():
+                waiting = take(item)
+                if waiting is not None:
+                    await waiting
 
     async def finish(self, timeout_s: float) -> None:
         """Wait, at most `timeout_s`, for the end of a connection that was said goodbye to."""

@@ -1,6 +1,6 @@
 """A front: one documented chat API over the engine, as data. The service serves any number of them."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -34,8 +34,11 @@ class SocketEndpoint(Protocol):
         """Frames to write before anything else, b"" for none."""
         ...
 
-    async def receive(self, engine: Engine, session: Session, message: str | bytes) -> None:
-        """Act on one message of the client. Whatever it holds, the session stays open and is told what is wrong."""
+    def receive(self, engine: Engine, session: Session, message: str | bytes) -> Awaitable[None] | None:
+        """Act on one message of the client. Whatever it holds, the session stays open and is told what is wrong.
+
+        Most messages are done with when this returns. What it returns has to be awaited before the next message.
+        """
         ...
 
 

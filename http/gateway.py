@@ -6,7 +6,8 @@ Writing is the session's business.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -16,11 +17,12 @@ from chinwag.engine.engine import Connected, Engine
 from chinwag.engine.errors import EngineError, InternalError
 from chinwag.engine.session import Session
 from chinwag.engine.transport import Transport
-from chinwag.http.front import Front, SocketRequest
+from chinwag.http.front import Front, SocketEndpoint, SocketRequest
 from chinwag.http.head import RequestHead
 from chinwag.http.messages import HttpRequest, HttpResponse
+from chinwag.http.poller import Poller
 from chinwag.http.service import HttpService
-from chinwag.http.socket_transport import SocketTransport
+from chinwag.http.socket_transport import SocketTransport, Take
 from chinwag.http.streams import discard, refuse
 from chinwag.http.websocket import (
     Close,
@@ -28,7 +30,6 @@ from chinwag.http.websocket import (
     Incoming,
     Opcode,
     Ping,
-    Pong,
     ProtocolFailure,
     accept_upgrade,
     close_frame,
@@ -51,8 +52,11 @@ class Upgrader(Protocol):
 class MessageTransport(Transport, Protocol):
     """A `Transport` that is a source of messages as well."""
 
-    async def receive(self) -> Sequence[Incoming]:
-        """Wait for what the client sends. Raises `ConnectionLost` at the end, `ProtocolFailure` for a broken rule."""
+    async def deliver(self, take: Take) -> None:
+        """Hand every message to `take` until the client's close frame, awaiting what it returns before the next.
+
+        Raises `ConnectionLost` at the end of the connection, `ProtocolFailure` for a broken rule.
+        """
         ...
 
     async def finish(self, timeout_s: float) -> None:
@@ -63,9 +67,11 @@ class MessageTransport(Transport, Protocol):
 class Gateway:
     """Takes over connections that ask for a WebSocket."""
 
-    def __init__(self, engine: Engine, service: HttpService) -> None:
+    def __init__(self, engine: Engine, service: HttpService, *, poller: Poller | None = None) -> None:
+        """`poller` reads the raw sockets; it has to be running. Without one every connection's task reads by itself."""
         self._engine = engine
         self._service = service
+        self._poller = poller
 
     async def upgrade(self, head: RequestHead, stream: trio.SocketStream, leftover: bytes) -> None:
         """Answer an upgrade request, and when it is granted serve the connection until it ends."""
@@ -97,7 +103,7 @@ class Gateway:
         except BaseException:
             connected.session.abandon()
             raise
-        await self.serve(front, connected, SocketTransport(stream, leftover=leftover))
+        await self.serve(front, connected, SocketTransport(stream, leftover=leftover, poller=self._poller))
 
     async def admit(self, request: HttpRequest, front: Front) -> Connected:
         """Decide who asks and whether they may. Raises `EngineError`s, which are answered over HTTP."""
@@ -118,44 +124,34 @@ class Gateway:
         session = connected.session
         assert front.socket is not None
         greeting = front.socket.greeting(connected)
+        take = partial(_take, self._engine, front.socket, session)
 
         async def pump() -> None:
             if greeting:
                 session.send(greeting)
-            while True:
-                try:
-                    for item in await transport.receive():
-                        if not await self._take(front, session, item):
-                            break
-                    else:
-                        continue
-                    break
-                except ProtocolFailure as failure:
-                    for item in failure.before:
-                        await self._take(front, session, item)
-                    session.finish(close_frame(failure.code, failure.reason))
-                    break
+            try:
+                await transport.deliver(take)
+            except ProtocolFailure as failure:
+                session.finish(close_frame(failure.code, failure.reason))
             with trio.move_on_after(FINISH_S):
                 await session.drained()
             await transport.finish(FINISH_S)
 
         await self._engine.serve_session(connected, transport, pump)
 
-    async def _take(self, front: Front, session: Session, item: Incoming) -> bool:
-        """Act on one message or control frame; False when it was the last."""
-        match item:
-            case str() | bytes():
-                if session.open:
-                    assert front.socket is not None
-                    await front.socket.receive(self._engine, session, item)
-            case Ping(payload):
-                session.send(frame(Opcode.PONG, payload))
-            case Pong():
-                log.debug("pong", user=session.user_id)
-            case Close():
-                session.finish(item.answer())
-                return False
-        return True
+
+def _take(engine: Engine, endpoint: SocketEndpoint, session: Session, item: Incoming) -> Awaitable[None] | None:
+    """Act on one message or control frame."""
+    if type(item) is str or type(item) is bytes:
+        if not session.open:
+            return None
+        waiting = endpoint.receive(engine, session, item)
+        return waiting if waiting is not None or not session.behind else session.caught_up()
+    if isinstance(item, Ping):
+        session.send(frame(Opcode.PONG, item.payload))
+    elif isinstance(item, Close):
+        session.finish(item.answer())
+    return None
 
 
 def _as_http(head: RequestHead, stream: trio.SocketStream) -> HttpRequest:

@@ -21,6 +21,8 @@ from chinwag.http.hypercorn_adapter import HypercornServer
 from chinwag.http.lane import Lane
 from chinwag.http.listener import ConnectionServer, ListenerConfig
 from chinwag.http.listener import serve as serve_listeners
+from chinwag.http.poller import Poller
+from chinwag.http.poller import available as poller_available
 from chinwag.http.registry import fronts_named
 from chinwag.http.service import HttpService
 from chinwag.http.settings import ServerName, Settings
@@ -86,26 +88,23 @@ async def listening(
     TLS, and with it HTTP/2, is always hypercorn's.
     """
     shutdown = trio.Event()
-    gateway = Gateway(engine, service)
+    poller = Poller() if poller_available else None
+    gateway = Gateway(engine, service, poller=poller)
     connections: ConnectionServer
     if server == "lane" and tls is None:
         connections = Lane(service, gateway.upgrade, config)
     else:
         connections = HypercornServer(ChinwagApp(service, gateway), config, tls=tls)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(
-            partial(
-                serve_listeners,
-                listeners,
-                connections,
-                shutdown=shutdown,
-                config=config,
-            )
-        )
-        try:
-            yield shutdown
-        finally:
-            shutdown.set()
+    async with trio.open_nursery() as readers:
+        if poller is not None:
+            readers.start_soon(poller.run)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(partial(serve_listeners, listeners, connections, shutdown=shutdown, config=config))
+            try:
+                yield shutdown
+            finally:
+                shutdown.set()
+        readers.cancel_scope.cancel()
 
 
 async def termination() -> None:

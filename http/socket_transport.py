@@ -5,30 +5,76 @@ is made of stays the owner of the file descriptor and should not be used beside 
 """
 
 import os
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final, NamedTuple, cast
 
+import outcome
 import trio
 
 from chinwag.engine.transport import CloseReason, ConnectionLost
+from chinwag.http.poller import Poller
 from chinwag.http.streams import READ_BYTES, discard, reset
-from chinwag.http.websocket import DEFAULT_MAX_MESSAGE_BYTES, FrameParser, Incoming, Opcode, close_frame, frame
+from chinwag.http.websocket import (
+    DEFAULT_MAX_MESSAGE_BYTES,
+    FrameParser,
+    Incoming,
+    Opcode,
+    ProtocolFailure,
+    close_frame,
+    frame,
+)
 
 _FINISH_BYTES: Final = 1024 * 1024
 """How much a client may still send while its close frame is awaited."""
 _PING: Final = frame(Opcode.PING, b"")
 
 
+Take = Callable[[Incoming], Awaitable[None] | None]
+"""Acts on one message. What it returns, if anything, has to be awaited before the next one."""
+
+_Rest = tuple[Awaitable[None] | None, Sequence[Incoming], ProtocolFailure | None]
+"""What a connection's task has to do itself: await something, then take what remained of a read, then fail."""
+
+
+class _Watch(NamedTuple):
+    """Who reads while a connection's task is parked."""
+
+    task: trio.lowlevel.Task
+    poller: Poller
+    descriptor: int
+    on_readable: Callable[[], None]
+
+
 class SocketTransport:
     """One WebSocket connection after its handshake. Implements `chinwag.engine.transport.Transport`."""
 
-    __slots__ = ("_aborted", "_blocked", "_fileno", "_leftover", "_parser", "_stream", "last_received")
+    __slots__ = (
+        "_aborted",
+        "_blocked",
+        "_fileno",
+        "_leftover",
+        "_parser",
+        "_poller",
+        "_stream",
+        "_watch",
+        "last_received",
+    )
 
     def __init__(
-        self, stream: trio.SocketStream, *, leftover: bytes = b"", max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
+        self,
+        stream: trio.SocketStream,
+        *,
+        leftover: bytes = b"",
+        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+        poller: Poller | None = None,
     ) -> None:
-        """`leftover` was read from `stream` after the request head; `max_message_bytes` bounds a message received."""
+        """`leftover` was read from `stream` after the request head; `max_message_bytes` bounds a message received.
+
+        With a `poller`, which has to be running, `deliver` needs no task to be woken for a read.
+        """
         self._stream = stream
+        self._poller = poller
+        self._watch: _Watch | None = None
         # Asked for at each call, never kept: after a close it is -1, while the kernel gives the number to the next
         # connection. `os.write` on it is the one public way to a send that does not wait; a duplicate of the socket
         # would cost a second descriptor for each connection.
@@ -76,16 +122,36 @@ class SocketTransport:
         if self._aborted:
             return
         self._aborted = True
+        self._wake(outcome.Error(ConnectionLost()))
         if self._blocked:
             reset(self._stream)
         else:
             self._stream.socket.close()
 
+    async def deliver(self, take: Take) -> None:
+        """Read until the client's close frame, handing each message to `take` as it comes.
+
+        What `take` returns is awaited before anything more is read. Raises `ConnectionLost` at the end of the stream
+        and after `abort`, and `ProtocolFailure` when the client broke the protocol, after what came before was taken.
+        """
+        if self._leftover:
+            data, self._leftover = self._leftover, b""
+            await trio.lowlevel.checkpoint()
+            await self._take_all(take, *self._parse(data))
+        while not self._parser.finished:
+            if self._poller is None:
+                await self._take_all(take, *self._parse(await self._read_when_ready()))
+            else:
+                # Reading is done in the poller's step; this task is only woken for what has to wait, and at the end.
+                waiting, items, failure = await self._be_read(take, self._poller)
+                if waiting is not None:
+                    await waiting
+                await self._take_all(take, items, failure)
+
     async def receive(self) -> list[Incoming]:
         """Wait for bytes, and return what they complete: any number of messages and control frames, also none.
 
-        Raises `ConnectionLost` at the end of the stream, after `abort`, and when nothing more may follow (a close
-        frame or a failure came); `ProtocolFailure` when the client broke the protocol.
+        Raises as `deliver` does, and `ConnectionLost` when nothing more may follow (a close frame or a failure came).
         """
         if self._leftover:
             data, self._leftover = self._leftover, b""
@@ -93,22 +159,90 @@ class SocketTransport:
             return self._parser.feed(data)
         if self._parser.finished:
             raise ConnectionLost
+        return self._parser.feed(await self._read_when_ready())
+
+    async def _read_when_ready(self) -> bytes:
         try:
             while True:
                 # Waiting first saves the read that fails, which is the usual one: a client that has just been read
                 # has seldom sent again. Measured at 21 against 25 microseconds for a message there and back.
                 await trio.lowlevel.wait_readable(self._fileno())
-                try:
-                    data = os.read(self._fileno(), READ_BYTES)
-                except BlockingIOError:
-                    continue
-                break
+                data = self._read()
+                if data is not None:
+                    return data
         except (trio.ClosedResourceError, OSError, ValueError) as error:
+            raise ConnectionLost from error
+
+    def _read(self) -> bytes | None:
+        """What is there, None when it is nothing. Raises `ConnectionLost` at the end."""
+        try:
+            data = os.read(self._fileno(), READ_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError as error:
             raise ConnectionLost from error
         if not data:
             raise ConnectionLost
         self.last_received = trio.current_time()
-        return self._parser.feed(data)
+        return data
+
+    def _parse(self, data: bytes) -> tuple[Sequence[Incoming], ProtocolFailure | None]:
+        try:
+            return self._parser.feed(data), None
+        except ProtocolFailure as failure:
+            return failure.before, failure
+
+    async def _take_all(self, take: Take, items: Iterable[Incoming], failure: ProtocolFailure | None) -> None:
+        for item in items:
+            waiting = take(item)
+            if waiting is not None:
+                await waiting
+        if failure is not None:
+            raise failure
+
+    # --- reading in the poller's step ---
+
+    async def _be_read(self, take: Take, poller: Poller) -> _Rest:
+        descriptor = self._fileno()
+        if descriptor < 0:
+            raise ConnectionLost
+
+        def on_readable() -> None:
+            try:
+                data = self._read()
+                if data is None:
+                    return
+                items, failure = self._parse(data)
+                rest = iter(items)
+                for item in rest:
+                    waiting = take(item)
+                    if waiting is not None or self._watch is None:  # it has to wait, or it ended the connection
+                        self._wake(outcome.Value((waiting, tuple(rest), failure)))
+                        return
+                if failure is not None or self._parser.finished:
+                    self._wake(outcome.Value((None, (), failure)))
+            except Exception as error:  # noqa: BLE001 - raised where the connection's own task waits
+                self._wake(outcome.Error(error))
+
+        def give_up(_: object) -> trio.lowlevel.Abort:
+            self._stop_watching()
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        poller.add(descriptor, on_readable)
+        self._watch = _Watch(trio.lowlevel.current_task(), poller, descriptor, on_readable)
+        return cast("_Rest", await trio.lowlevel.wait_task_rescheduled(give_up))
+
+    def _wake(self, result: outcome.Outcome[_Rest]) -> None:
+        """Let the connection's task go on. Does nothing when it already does."""
+        watch = self._stop_watching()
+        if watch is not None:
+            trio.lowlevel.reschedule(watch.task, result)
+
+    def _stop_watching(self) -> _Watch | None:
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.poller.discard(watch.descriptor, watch.on_readable)
+        return watch
 
     async def finish(self, timeout_s: float) -> None:
         """End the connection politely, after the close frame was sent: half-close, await the peer's end, then close.

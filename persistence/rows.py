@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
+from chinwag.engine.ids import FamilyId, RoomId, UserId
 from chinwag.engine.model import (
     Attachment,
     Family,
@@ -93,25 +93,26 @@ class RowReader:
 
     def message(self, row: Row) -> Message:
         message_id, room_id, seq, author_id, name, text, created_us, attachments, key, edited_us, deleted_us = row
-        files: tuple[Attachment, ...] = ()
-        if attachments is not None:
-            try:
-                files = _attachments_from(attachments)
-            except (msgspec.MsgspecError, TypeError, ValueError) as error:
-                self.report("message", message_id, f"attachments: {error}")
         return Message(
-            id=MessageId(message_id),
-            room_id=RoomId(room_id),
+            id=message_id,
+            room_id=room_id,
             seq=seq,
-            author_id=UserId(author_id),
+            author_id=author_id,
             author_name=name or "",
             text=text,
             created_us=created_us,
-            attachments=files,
+            attachments=() if attachments is None else self._attachments(message_id, attachments),
             key=key,
             edited_us=edited_us,
             deleted_us=deleted_us,
         )
+
+    def _attachments(self, message_id: int, text: str) -> tuple[Attachment, ...]:
+        try:
+            return _attachments_from(text)
+        except (msgspec.MsgspecError, TypeError, ValueError) as error:
+            self.report("message", message_id, f"attachments: {error}")
+            return ()
 
     def family(self, row: Row) -> Family:
         family_id, user_id, created_us, revoked_us = row

@@ -1,17 +1,26 @@
 """Search in SQLite: which messages contain a text, ignoring case as `str.casefold` does, in any script.
 
-Three places are looked at, in one snapshot, so that a search is complete whatever the index is behind:
-- the trigram index holds the messages up to a watermark, apart from the stale ones (edited or deleted since);
-- the tail, messages above the watermark, and the stale ones are compared one by one;
-- a text of one or two characters has no trigram: all messages that the viewer may see are compared, newest first.
+What a search costs depends on what its caller may see, not on what else the store holds; and whatever is found was
+compared (LIKE), so the index only has to name every message that might match:
+- The viewer's rooms are taken in the order of their newest messages, and compared directly, newest first, for a start.
+  Once there are enough matches, rooms and messages that are older than all of those are left out. Common words end here.
+- For the rest the trigram index is asked which of the text's trigrams is rare, in all of the store or in one large
+  room, whose entries are one range of the index. It stops counting at a bound, and what has the trigram is compared.
+- Where none is rare, the text is likely to be common; then, and for a text of one or two characters, which has no
+  trigram, the viewer's messages are compared directly.
+- Messages that the index does not hold yet, and stale entries (edited since), are compared directly as well. All that
+  is read in one snapshot, so a search is complete whatever the index is behind.
 
-The `Indexer` moves the watermark, in small transactions between two commits. It keeps behind on purpose: indexing a
+The `Indexer` follows the commits, in small transactions between two of them. It keeps behind on purpose: indexing a
 message takes several times what storing it does, and nobody waits for the index. While commits keep coming it takes a
 small share of the writer's time; with nothing else to do it takes all.
 """
 
+import json
 import time
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import apsw
 import structlog
@@ -30,15 +39,36 @@ log = structlog.get_logger("chinwag.persistence")
 
 TRIGRAM = 3
 """Characters that a text must have for the index to be of use."""
+TRIGRAMS = 16
+"""So many of a long text's trigrams are tried."""
 LIKE_PATTERN_BYTES = 50_000
 """SQLite's limit for a LIKE pattern (SQLITE_MAX_LIKE_PATTERN_LENGTH)."""
-LONG_TAIL_ROWS = 5_000
-"""With more rows to compare one by one, a search first has the indexer catch up."""
-CATCH_UP_S = 0.1
-"""But not for longer than this. Comparing a row takes 0.2 µs and indexing it 9 µs (measured with 50 characters), so it
-pays for the searches that follow only."""
+SEQ_BITS = 32
+"""Of an index entry's rowid; the room's number is above them."""
+
+INDEXED_ROOM_MESSAGES = 32
+"""A room enters the index with this message. Comparing fewer takes no longer than one look into the index."""
+LARGE_ROOM_MESSAGES = 1_000
+"""A room with more is looked up in the index by itself. Comparing so many takes 0.3 to 0.6 ms, looking up about as long."""
+FIRST_GROUP_MESSAGES = 1_000
+"""So many are compared before the index is asked."""
+GROUP_GROWTH = 4
+"""The next group of rooms is so many times larger: what was found in the one before may make it superfluous."""
+RARE_ENTRIES = 500
+"""A trigram with no more entries in the whole store is rare: its entries are looked through for those of the viewer."""
+FIRST_BOUND = 64
+BOUND_GROWTH = 8
+"""Entries of a trigram in a large room are counted up to a bound; if no trigram has fewer, up to so many times more."""
+RARE_SHARE = 4
+"""The last bound: a trigram that one message in so many has saves nothing any more."""
 OWN_SHARE = 4
 """A short text is looked for room by room when the viewer's rooms hold less than one message in so many."""
+
+LONG_TAIL_ROWS = 5_000
+"""With more messages to index, a search first has the indexer catch up."""
+CATCH_UP_S = 0.1
+"""But not for longer than this. Comparing a message takes 0.3 µs and indexing it 9 µs (measured with 50 characters), so
+it pays for the searches that follow only."""
 
 SLICE_S = 0.003
 """What one transaction of the indexer should take: a commit may have to wait for it."""
@@ -68,49 +98,175 @@ def like_pattern(folded: str) -> str:
     return f"%{escaped}%"
 
 
-def phrase(folded: str) -> str:
-    """An FTS5 query for texts that contain `folded` literally."""
-    escaped = folded.replace('"', '""')
-    return f'"{escaped}"'
+def trigrams_of(folded: str) -> list[str]:
+    """FTS5 queries for trigrams of a text, each of them once: all, or some from everywhere in a long one."""
+    distinct = list(dict.fromkeys(folded[at : at + TRIGRAM] for at in range(len(folded) - TRIGRAM + 1)))
+    chosen = distinct[:: -(-len(distinct) // TRIGRAMS)] if distinct else []
+    escaped = (trigram.replace('"', '""') for trigram in chosen)
+    return [f'"{trigram}"' for trigram in escaped]
 
 
-def find(
-    all_rows: Callable[[str, tuple[object, ...]], list[Row]],
-    viewer: UserId,
-    text: str,
-    room_id: RoomId | None,
-    limit: int,
-) -> list[Row]:
+AllRows = Callable[[str, tuple[object, ...]], list[Row]]
+
+
+def find(all_rows: AllRows, viewer: UserId, text: str, room_id: RoomId | None, limit: int) -> list[Row]:
     """The rows of the newest `limit` messages that contain `text` and that the viewer may see, highest id first.
 
-    `all_rows(query, arguments)` reads; all calls have to see one snapshot. A snapshot is what makes watermark, stale
-    rows, index and messages agree.
+    `all_rows(query, arguments)` reads; all calls have to see one snapshot. A snapshot is what makes members, stale
+    entries, index and messages agree.
     """
     folded = text.casefold()
     if "\0" in folded:
         return []  # no message contains it, and FTS5 would stop reading there
-    pattern = like_pattern(folded)
-    too_long = len(pattern.encode("utf-8", "surrogatepass")) > LIKE_PATTERN_BYTES
+    search = _Search(all_rows, viewer, folded, limit)
+    search.run(room_id)
+    return search.newest()
 
-    def compare(query: str, *more: object) -> list[Row]:
-        if too_long:
-            return all_rows(query.replace(queries.CONTAINS, queries.CONTAINS_LONG), (viewer, folded, *more))
-        return all_rows(query, (viewer, pattern, *more))
 
-    if len(folded) >= TRIGRAM:
-        indexed_row = all_rows(queries.INDEXED_ROW, ())[0][0]
-        rows = compare(queries.TAIL, room_id, indexed_row, limit)
-        rows += compare(queries.STALE, room_id, indexed_row, limit)
-        rows += all_rows(queries.INDEXED, (viewer, phrase(folded), room_id, indexed_row, limit))
-    elif room_id is not None:
-        rows = compare(queries.SHORT_IN_ROOM, room_id, limit)
-    else:
-        ((reach,),) = all_rows(queries.REACH, (viewer,))
-        ((total,),) = all_rows(messages.LAST_ROW, ())
-        few = reach * OWN_SHARE < total
-        rows = compare(queries.SHORT_IN_OWN if few else queries.SHORT_IN_ALL, limit)
-    rows.sort(key=lambda row: row[0], reverse=True)
-    return rows[:limit]
+class _Reach(NamedTuple):
+    """A room that the viewer may see."""
+
+    room_id: RoomId
+    last_seq: int
+    last_row: int
+    number: int | None
+    """Its entries are `entry(0)` < rowid <= `entry(indexed_seq)`; None: it has none."""
+    indexed_seq: int
+
+    def entry(self, seq: int) -> int:
+        assert self.number is not None
+        return self.number << SEQ_BITS | seq
+
+
+class _Search:
+    """One search, in one snapshot."""
+
+    def __init__(self, all_rows: AllRows, viewer: UserId, folded: str, limit: int) -> None:
+        self._all_rows = all_rows
+        self._viewer = viewer
+        self._limit = limit
+        self._trigrams = trigrams_of(folded)
+        pattern = like_pattern(folded)
+        self._too_long = len(pattern.encode("utf-8", "surrogatepass")) > LIKE_PATTERN_BYTES
+        self._pattern = folded if self._too_long else pattern
+        self._found: dict[int, Row] = {}  # by messages.row
+        self._floor = 0  # a messages.row: what is not above it is too old
+
+    def newest(self) -> list[Row]:
+        """What was found, newest first."""
+        return [self._found[row] for row in sorted(self._found, reverse=True)]
+
+    def run(self, room_id: RoomId | None) -> None:
+        """Look through the viewer's rooms, or one of them."""
+        if room_id is None:
+            rows = self._all_rows(queries.REACH, (self._viewer,))
+        else:
+            rows = self._all_rows(queries.REACH_IN_ROOM, (self._viewer, room_id))
+        rooms = [_Reach(*row) for row in rows]
+        if room_id is None and not self._trigrams and self._is_a_good_part(rooms):
+            self._compare(queries.IN_ALL, self._viewer, self._limit)
+            return
+        group: list[_Reach] = []
+        size, enough, first = 0, FIRST_GROUP_MESSAGES, True
+        for room in rooms:
+            if room.last_row <= self._floor:
+                break  # so are the next ones
+            group.append(room)
+            size += min(room.last_seq, LARGE_ROOM_MESSAGES)
+            if size >= enough:
+                self._in_group(group)
+                if first and len(rooms) > 1 and self._rare_anywhere(rooms):
+                    return
+                group, size, enough, first = [], 0, enough * GROUP_GROWTH, False
+        self._in_group(group)
+
+    def _is_a_good_part(self, rooms: Iterable[_Reach]) -> bool:
+        ((total,),) = self._all_rows(messages.LAST_ROW, ())
+        return sum(room.last_seq for room in rooms) * OWN_SHARE >= total
+
+    # - comparing
+
+    def _compare(self, query: str, first: object, *more: object) -> int:
+        """Read messages that contain the text. Returns how many there were, too old ones included."""
+        if self._too_long:
+            query = query.replace(queries.CONTAINS, queries.CONTAINS_LONG)
+        rows = self._all_rows(query, (first, self._pattern, *more))
+        self._found.update((row[-1], row[:-1]) for row in rows)
+        if len(self._found) >= self._limit:
+            kept = sorted(self._found, reverse=True)[: self._limit]
+            self._found = {row: self._found[row] for row in kept}
+            self._floor = kept[-1] if kept else self._floor
+        return len(rows)
+
+    def _in_group(self, rooms: Iterable[_Reach]) -> None:
+        small: list[tuple[RoomId, int, int]] = []
+        for room in rooms:
+            if room.last_seq <= LARGE_ROOM_MESSAGES:
+                small.append((room.room_id, 0, room.last_seq))
+            elif room.last_row > self._floor:
+                self._in_large_room(room)
+        self._in_parts(small)
+
+    def _in_parts(self, parts: list[tuple[RoomId, int, int]]) -> None:
+        if parts:
+            self._compare(queries.IN_ROOMS, json.dumps(parts), self._floor, self._limit)
+
+    def _in_large_room(self, room: _Reach) -> None:
+        """Its newest messages and those that are not indexed yet; and then the older ones."""
+        middle = min(room.indexed_seq, room.last_seq - LARGE_ROOM_MESSAGES)
+        if not self._trigrams:
+            middle = 0
+        count = self._compare(queries.IN_ROOM, room.room_id, middle, room.last_seq, self._limit)
+        if middle == 0 or count >= self._limit:
+            return
+        oldest = self._seq_at_floor(room, middle)
+        if oldest == middle:
+            return
+        trigram = self._rare_trigram(room, oldest, middle)
+        if trigram is None:
+            self._compare(queries.IN_ROOM, room.room_id, oldest, middle, self._limit)
+            return
+        part = (room.entry(oldest), room.entry(middle))
+        self._compare(queries.ENTRIES_IN_ROOM, room.room_id, *part, self._limit, trigram)
+        self._compare(queries.STALE, json.dumps([(room.room_id, *part)]), self._limit)
+
+    def _seq_at_floor(self, room: _Reach, last: int) -> int:
+        """The last sequence up to `last` that is too old. Rows rise with the sequence, so this bisects."""
+        if not self._floor:
+            return 0
+
+        def row_of(seq: int) -> int:
+            return int(self._all_rows(messages.ROW_FROM_SEQ, (room.room_id, seq))[0][0])
+
+        return bisect_right(range(1, last + 1), self._floor, key=row_of)
+
+    # - the index
+
+    def _rare_trigram(self, room: _Reach, after: int, last: int) -> str | None:
+        """A trigram with so few entries in a part of a room that it pays to compare just those."""
+        highest = (last - after) // RARE_SHARE
+        bound = min(FIRST_BOUND, highest)
+        while True:
+            for trigram in self._trigrams:
+                if not self._all_rows(queries.MORE_ENTRIES, (trigram, room.entry(after), room.entry(last), bound)):
+                    return trigram
+            if bound == highest:
+                return None
+            bound = min(bound * BOUND_GROWTH, highest)
+
+    def _rare_anywhere(self, rooms: Iterable[_Reach]) -> bool:
+        """Finish the search by a trigram that is rare in the whole store, if there is one."""
+        everything = (0, (1 << 63) - 1)
+        for trigram in self._trigrams:
+            if not self._all_rows(queries.MORE_ENTRIES, (trigram, *everything, RARE_ENTRIES)):
+                break
+        else:
+            return False
+        self._compare(queries.ENTRIES, self._viewer, self._limit, trigram)
+        self._in_parts([(room.room_id, room.indexed_seq, room.last_seq) for room in rooms])
+        indexed = [(room.room_id, room.entry(0), room.entry(room.indexed_seq)) for room in rooms if room.number]
+        self._compare(queries.STALE, json.dumps(indexed), self._limit)
+        return True
 
 
 class Indexer:
@@ -135,7 +291,7 @@ class Indexer:
 
     @property
     def backlog(self) -> int:
-        """How many rows a search has to compare one by one."""
+        """How many messages and stale entries the index is behind."""
         return self._last_row - self._indexed_row + self._stale
 
     def committed(self, new_rows: int, stale_rows: int) -> None:
@@ -182,7 +338,7 @@ class Indexer:
             bound = min(self._indexed_row + count, self._last_row)
             started = time.perf_counter()
             try:
-                forgotten = await self._writer.run(_index_slice, self._indexed_row, bound, count)
+                bound, forgotten = await self._writer.run(_index_slice, self._indexed_row, bound, count)
             except apsw.Error as error:
                 raise engine_error(error) from error
             seconds = time.perf_counter() - started
@@ -195,10 +351,13 @@ class Indexer:
         await self._actor.between_commits(work, urgent=urgent)
 
 
-def _index_slice(connection: apsw.Connection, indexed_row: int, bound: int, count: int) -> int:
-    """Mend up to `count` stale entries, then index the rows up to `bound`. Returns how many were mended."""
+def _index_slice(connection: apsw.Connection, indexed_row: int, bound: int, count: int) -> tuple[int, int]:
+    """Mend up to `count` stale entries, then index about `count` messages of the rows up to `bound`.
+
+    Returns the row that it came to, and how many entries were mended.
+    """
     execute = connection.execute
-    # What is lost of the index in a power cut is lost together with its watermark, and made again: no need to wait for
+    # What is lost of the index in a power cut is lost together with its watermarks, and made again: no need to wait for
     # the disk. The next commit of messages syncs the log as a whole.
     execute("PRAGMA synchronous = NORMAL")
     try:
@@ -211,8 +370,35 @@ def _index_slice(connection: apsw.Connection, indexed_row: int, bound: int, coun
                 execute(sqlite_text(queries.FORGET_STALE), (stale_bound,))
                 forgotten = connection.changes()
             if bound > indexed_row:
-                execute(sqlite_text(queries.INDEX_TAIL), (indexed_row, bound))
+                bound = _index_messages(connection, indexed_row, bound, count)
                 execute(sqlite_text(queries.SET_INDEXED_ROW), (bound,))
     finally:
         execute("PRAGMA synchronous = FULL")
-    return forgotten
+    return bound, forgotten
+
+
+def _index_messages(connection: apsw.Connection, indexed_row: int, bound: int, count: int) -> int:
+    """Index about `count` messages of the rows up to `bound`; returns the row that it came to.
+
+    A room that enters the index brings all its older messages with it, so that may be before `bound`.
+    """
+    execute = connection.execute
+    parts: dict[RoomId, list[int]] = {}  # of the rooms in the index: number, and sequences: after, up to
+    work = 0
+    for row, room_id, seq in execute(sqlite_text(queries.NEXT_MESSAGES), (indexed_row, bound)).fetchall():
+        part = parts.get(room_id)
+        if part is None and seq >= INDEXED_ROOM_MESSAGES:
+            known = execute(sqlite_text(queries.INDEXED_ROOM), (room_id,)).fetchone()
+            number, after = known or (execute(sqlite_text(queries.ADD_ROOM), (room_id,)).get, 0)
+            part = parts[room_id] = [number, after, after]
+        if part is not None:
+            work += seq - part[2]
+            part[2] = seq
+            if work >= count:
+                bound = row
+                break
+    # In the order of entries: FTS5 writes a segment whenever they fall.
+    for room_id, (number, after, last) in sorted(parts.items(), key=lambda item: item[1]):
+        execute(sqlite_text(queries.INDEX_MESSAGES), (number, room_id, after, last))
+        execute(sqlite_text(queries.SET_INDEXED_SEQ), (number, last))
+    return bound

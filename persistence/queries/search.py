@@ -1,159 +1,206 @@
-"""Search in SQLite: `message_index` up to a watermark, and LIKE for what it does not hold yet.
+"""Search in SQLite: LIKE over a room's messages, and `message_index` to name the few that are worth comparing.
 
-`$2` is what is looked for, case-folded: for the index a quoted phrase, for LIKE a pattern. LIKE ignores the case of A
-to Z by itself, which is why `folded` may be NULL where folding does no more than that.
+LIKE ignores the case of A to Z by itself, which is why `folded` may be NULL where folding does no more than that. An
+index entry's rowid is a room's number and a message's sequence, `number << 32 | seq`; see the migration.
+
+Lists of rooms are a JSON array `$1` of arrays `[room id, after, up to]`: sequences, or index entries. The queries that
+return messages add `messages.row`, the order of commit, as their last column.
 """
 
-from chinwag.persistence.queries.messages import MESSAGE_COLUMNS, MESSAGES
+from chinwag.persistence.queries.messages import MESSAGE_COLUMNS
 
 CONTAINS = "coalesce(m.folded, m.text) LIKE $2 ESCAPE '\\'"
 CONTAINS_LONG = "instr(coalesce(m.folded, lower(m.text)), $2) > 0"
 """The same for patterns over SQLite's limit for LIKE. It takes twice as long."""
 
-_MAY_SEE = "EXISTS (SELECT 1 FROM members AS mm WHERE mm.room_id = m.room_id AND mm.user_id = $1)"
+_COLUMNS = f"{MESSAGE_COLUMNS}, m.row"
+_FOUND = f"SELECT {_COLUMNS} FROM messages AS m LEFT JOIN users AS u ON u.id = m.author_id"
+_REACH = """
+SELECT mm.room_id, x.seq, x.row, r.number, coalesce(r.indexed_seq, 0)
+FROM members AS mm
+CROSS JOIN messages AS x
+LEFT JOIN search_rooms AS r ON r.room_id = mm.room_id
+WHERE x.room_id = mm.room_id
+AND x.seq = (SELECT y.seq FROM messages AS y WHERE y.room_id = mm.room_id ORDER BY y.seq DESC LIMIT 1)
+"""
+
+# What the viewer ($1) may see: rooms, with the last sequence and row of each, and its part of the index.
+# Index: members_by_user, messages_by_seq, search_rooms_by_room
+# Sort: the viewer's rooms, the one with the newest message first
+REACH = f"{_REACH} AND mm.user_id = $1 ORDER BY x.row DESC"
+
+# The same for one room ($2).
+# Index: members_by_room, messages_by_seq, search_rooms_by_room
+REACH_IN_ROOM = f"{_REACH} AND mm.user_id = $1 AND mm.room_id = $2"
+
+# A part of a room, newest first until there are enough.
+# Index: messages_by_seq
+IN_ROOM = f"""
+{_FOUND}
+WHERE m.room_id = $1 AND m.seq > $3 AND m.seq <= $4 AND m.deleted_us IS NULL AND {CONTAINS}
+ORDER BY m.seq DESC
+LIMIT $5
+"""
+
+# Parts of several rooms, of messages above a row ($3).
+# Index: messages_by_seq
+# Scan: the list of rooms
+# Sort: what was found there
+IN_ROOMS = f"""
+SELECT {_COLUMNS}
+FROM json_each($1) AS j
+CROSS JOIN messages AS m ON m.room_id = j.value ->> 0 AND m.seq > j.value ->> 1 AND m.seq <= j.value ->> 2
+LEFT JOIN users AS u ON u.id = m.author_id
+WHERE m.row > $3 AND m.deleted_us IS NULL AND {CONTAINS}
+ORDER BY m.row DESC
+LIMIT $4
+"""
+
+# All rooms of a viewer ($1) whose rooms hold a good part of all messages.
+# Index: members_by_room
+# Scan: newest first until there are enough
+IN_ALL = f"""
+{_FOUND}
+WHERE m.deleted_us IS NULL
+AND {CONTAINS}
+AND EXISTS (SELECT 1 FROM members AS mm WHERE mm.room_id = m.room_id AND mm.user_id = $1)
+ORDER BY m.row DESC
+LIMIT $3
+"""
+
+# Whether a trigram ($1, quoted) has more than $4 entries above $2 and up to $3. It walks no further than that many,
+# because it is one trigram: for a phrase, FTS5 would walk on until it found one, in whatever room. Upwards, because
+# FTS5 takes ten times as long to begin at the end of a range.
+# Index: VIRTUAL TABLE INDEX
+MORE_ENTRIES = """
+SELECT f.rowid
+FROM message_index AS f
+WHERE f.message_index MATCH $1 AND f.rowid > $2 AND f.rowid <= $3
+ORDER BY f.rowid
+LIMIT 1 OFFSET $4
+"""
+
+# The entries of a trigram ($6) in a room ($1), above $3 and up to $4, that do contain what is looked for.
+# Index: VIRTUAL TABLE INDEX, messages_by_seq
+# Sort: what was found there
+ENTRIES_IN_ROOM = f"""
+SELECT {_COLUMNS}
+FROM message_index AS f
+CROSS JOIN messages AS m ON m.room_id = $1 AND m.seq = f.rowid & 4294967295
+LEFT JOIN users AS u ON u.id = m.author_id
+WHERE f.message_index MATCH $6 AND f.rowid > $3 AND f.rowid <= $4
+AND m.deleted_us IS NULL
+AND {CONTAINS}
+ORDER BY m.row DESC
+LIMIT $5
+"""
+
+# The same for all rooms of a viewer ($1).
+# Index: VIRTUAL TABLE INDEX, primary key, members_by_room, messages_by_seq
+# Sort: what was found there
+ENTRIES = f"""
+SELECT {_COLUMNS}
+FROM message_index AS f
+CROSS JOIN search_rooms AS r ON r.number = f.rowid >> 32
+CROSS JOIN members AS mm ON mm.room_id = r.room_id AND mm.user_id = $1
+CROSS JOIN messages AS m ON m.room_id = r.room_id AND m.seq = f.rowid & 4294967295
+LEFT JOIN users AS u ON u.id = m.author_id
+WHERE f.message_index MATCH $4 AND m.deleted_us IS NULL AND {CONTAINS}
+ORDER BY m.row DESC
+LIMIT $3
+"""
+
+# Messages whose entries are stale, in parts of the index.
+# Index: primary key, messages_by_seq
+# Scan: the list of rooms
+# Sort: what was found there
+STALE = f"""
+SELECT {_COLUMNS}
+FROM json_each($1) AS j
+CROSS JOIN search_stale AS s ON s.entry > j.value ->> 1 AND s.entry <= j.value ->> 2
+CROSS JOIN messages AS m ON m.room_id = j.value ->> 0 AND m.seq = s.entry & 4294967295
+LEFT JOIN users AS u ON u.id = m.author_id
+WHERE m.deleted_us IS NULL AND {CONTAINS}
+ORDER BY m.row DESC
+LIMIT $3
+"""
+
+# --- writing ------------------------------------------------------------------------------------------------------
 
 # Index: none
 # Scan: one row
 INDEXED_ROW = "SELECT indexed_row FROM search_state"
 
-# Newest first, in the order of commit, which is the order of ids. $3 is a room, NULL for all.
-# Index: VIRTUAL TABLE INDEX, primary key, members_by_room
-INDEXED = f"""
-SELECT {MESSAGE_COLUMNS}
-FROM message_index AS f
-CROSS JOIN messages AS m ON m.row = f.rowid
-LEFT JOIN users AS u ON u.id = m.author_id
-WHERE f.message_index MATCH $2
-AND ($3 IS NULL OR m.room_id = $3)
-AND m.deleted_us IS NULL
-AND f.rowid <= $4
-AND NOT EXISTS (SELECT 1 FROM search_stale AS s WHERE s.row = f.rowid)
-AND {_MAY_SEE}
-ORDER BY f.rowid DESC
-LIMIT $5
-"""
-
-# Index: primary key, members_by_room
-TAIL = f"""
-{MESSAGES}
-WHERE m.row > $4
-AND ($3 IS NULL OR m.room_id = $3)
-AND m.deleted_us IS NULL
-AND {CONTAINS}
-AND {_MAY_SEE}
-ORDER BY m.row DESC
-LIMIT $5
-"""
-
-# Index: primary key, members_by_room
-# Scan: over the stale rows, which are few
-STALE = f"""
-SELECT {MESSAGE_COLUMNS}
-FROM search_stale AS s
-CROSS JOIN messages AS m ON m.row = s.row
-LEFT JOIN users AS u ON u.id = m.author_id
-WHERE s.row <= $4
-AND ($3 IS NULL OR m.room_id = $3)
-AND m.deleted_us IS NULL
-AND {CONTAINS}
-AND {_MAY_SEE}
-ORDER BY s.row DESC
-LIMIT $5
-"""
-
-# Shorter than a trigram, one room: newest first until there are enough.
-# Index: messages_by_seq, members_by_room
-SHORT_IN_ROOM = f"""
-{MESSAGES}
-WHERE m.room_id = $3 AND m.deleted_us IS NULL AND {CONTAINS} AND {_MAY_SEE}
-ORDER BY m.seq DESC
-LIMIT $4
-"""
-
-# Shorter than a trigram, all rooms, when the viewer's hold a good part of all messages.
-# Index: members_by_room
-# Scan: newest first until there are enough; there is no index of one or two characters
-SHORT_IN_ALL = f"""
-{MESSAGES}
-WHERE m.deleted_us IS NULL AND {CONTAINS} AND {_MAY_SEE}
-ORDER BY m.row DESC
-LIMIT $3
-"""
-
-# Shorter than a trigram, all rooms, when the viewer's hold few of all messages.
-# Index: members_by_user, messages_by_seq
-# Sort: over what was found there
-SHORT_IN_OWN = f"""
-SELECT {MESSAGE_COLUMNS}
-FROM members AS mm
-CROSS JOIN messages AS m ON m.room_id = mm.room_id
-LEFT JOIN users AS u ON u.id = m.author_id
-WHERE mm.user_id = $1 AND m.deleted_us IS NULL AND {CONTAINS}
-ORDER BY m.row DESC
-LIMIT $3
-"""
-
-# How many messages the viewer's rooms hold, tombstones too.
-# Index: members_by_user, messages_by_seq
-REACH = """
-SELECT coalesce(sum((SELECT x.seq FROM messages AS x WHERE x.room_id = mm.room_id ORDER BY x.seq DESC LIMIT 1)), 0)
-FROM members AS mm
-WHERE mm.user_id = $1
-"""
-
-# --- writing ------------------------------------------------------------------------------------------------------
-
-# A message ($1) whose entry in the index is wrong from now on.
-# Index: messages_by_id
-# Scan: one row
+# A message ($1) whose entry in the index, if it has one, is wrong from now on.
+# Index: messages_by_id, search_rooms_by_room
 MARK_STALE = """
-INSERT INTO search_stale (row)
-SELECT m.row FROM messages AS m CROSS JOIN search_state AS s WHERE m.id = $1 AND m.row <= s.indexed_row
-ON CONFLICT (row) DO NOTHING
+INSERT INTO search_stale (entry)
+SELECT r.number << 32 | m.seq
+FROM messages AS m
+CROSS JOIN search_rooms AS r ON r.room_id = m.room_id AND m.seq <= r.indexed_seq
+WHERE m.id = $1
+ON CONFLICT (entry) DO NOTHING
 """
 
 # The same for all messages of a room ($1).
-# Index: messages_by_seq
-# Scan: one row
+# Index: search_rooms_by_room, messages_by_seq
 MARK_ROOM_STALE = """
-INSERT INTO search_stale (row)
-SELECT m.row FROM messages AS m CROSS JOIN search_state AS s WHERE m.room_id = $1 AND m.row <= s.indexed_row
-ON CONFLICT (row) DO NOTHING
+INSERT INTO search_stale (entry)
+SELECT r.number << 32 | m.seq
+FROM search_rooms AS r
+CROSS JOIN messages AS m ON m.room_id = r.room_id AND m.seq <= r.indexed_seq
+WHERE r.room_id = $1
+ON CONFLICT (entry) DO NOTHING
 """
 
 # Index: none
-# Scan: counts the stale rows, which are few, when the store is opened
+# Scan: counts the stale entries, which are few, when the store is opened
 STALE_COUNT = "SELECT count(*) FROM search_stale"
 
-# The last of the next $1 stale rows.
+# The last of the next $1 stale entries.
 # Index: none
 # Scan: over at most $1 rows
-STALE_BOUND = "SELECT max(row) FROM (SELECT row FROM search_stale ORDER BY row LIMIT $1) AS next"
+STALE_BOUND = "SELECT max(entry) FROM (SELECT entry FROM search_stale ORDER BY entry LIMIT $1) AS next"
 
 # Index: primary key
-DROP_STALE_ENTRIES = "DELETE FROM message_index WHERE rowid IN (SELECT row FROM search_stale WHERE row <= $1)"
+DROP_STALE_ENTRIES = "DELETE FROM message_index WHERE rowid IN (SELECT entry FROM search_stale WHERE entry <= $1)"
 
-# Index: primary key
+# Index: primary key, messages_by_seq
 INDEX_STALE = """
 INSERT INTO message_index (rowid, folded)
-SELECT m.row, coalesce(m.folded, lower(m.text))
+SELECT s.entry, coalesce(m.folded, lower(m.text))
 FROM search_stale AS s
-CROSS JOIN messages AS m ON m.row = s.row
-WHERE s.row <= $1 AND m.deleted_us IS NULL
-ORDER BY s.row
+CROSS JOIN search_rooms AS r ON r.number = s.entry >> 32
+CROSS JOIN messages AS m ON m.room_id = r.room_id AND m.seq = s.entry & 4294967295
+WHERE s.entry <= $1 AND m.deleted_us IS NULL
+ORDER BY s.entry
 """
 
 # Index: primary key
-FORGET_STALE = "DELETE FROM search_stale WHERE row <= $1"
+FORGET_STALE = "DELETE FROM search_stale WHERE entry <= $1"
 
+# The next messages for the indexer, above the row $1 and up to $2.
 # Index: primary key
-INDEX_TAIL = """
+NEXT_MESSAGES = "SELECT row, room_id, seq FROM messages WHERE row > $1 AND row <= $2 ORDER BY row"
+
+# Index: search_rooms_by_room
+INDEXED_ROOM = "SELECT number, indexed_seq FROM search_rooms WHERE room_id = $1"
+
+# Index: none
+ADD_ROOM = "INSERT INTO search_rooms (room_id, indexed_seq) VALUES ($1, 0) RETURNING number"
+
+# Messages of a room ($2, with number $1), after $3 and up to $4.
+# Index: messages_by_seq
+INDEX_MESSAGES = """
 INSERT INTO message_index (rowid, folded)
-SELECT m.row, coalesce(m.folded, lower(m.text))
+SELECT $1 << 32 | m.seq, coalesce(m.folded, lower(m.text))
 FROM messages AS m
-WHERE m.row > $1 AND m.row <= $2 AND m.deleted_us IS NULL
-ORDER BY m.row
+WHERE m.room_id = $2 AND m.seq > $3 AND m.seq <= $4 AND m.deleted_us IS NULL
+ORDER BY m.seq
 """
+
+# Index: primary key
+SET_INDEXED_SEQ = "UPDATE search_rooms SET indexed_seq = $2 WHERE number = $1"
 
 # Index: none
 # Scan: one row

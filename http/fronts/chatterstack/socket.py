@@ -4,6 +4,7 @@ Source: chatterstack spec, "WebSocket Gateway". Everything malformed is answered
 stays open.
 """
 
+from collections.abc import Awaitable
 from typing import Annotated, cast
 
 import msgspec
@@ -124,9 +125,11 @@ class SocketReply:
         self._session = session
         self._room_id = room_id
         self._client_id = client_id
+        session.asked()
 
     def answer(self, value: object) -> None:
         """Tell the sender what no fan-out tells: the first message again, or one to a room that it does not follow."""
+        self._session.answered()
         if not isinstance(value, Posted):
             return
         if value.is_retry or not self._engine.fanout.is_subscribed(self._session, self._room_id):
@@ -135,6 +138,7 @@ class SocketReply:
 
     def refuse(self, error: EngineError) -> None:
         """Say why not."""
+        self._session.answered()
         text = wire.error(error.message, error.code, room_id=self._room_id, client_id=self._client_id)
         self._session.send(frame_text(text))
 
@@ -171,33 +175,42 @@ class ChatterstackSocket:
             frame_text(wire.error(refused.message, refused.code, room_id=room_id)) for room_id in connected.refused
         )
 
-    async def receive(self, engine: Engine, session: Session, message: str | bytes) -> None:
-        """One frame of the client. While a room's mailbox is full, this waits, and with it the client's reading."""
+    def receive(self, engine: Engine, session: Session, message: str | bytes) -> Awaitable[None] | None:
+        """One frame of the client. What has to be awaited is a place in a room's mailbox, when that is full."""
         if isinstance(message, bytes):
             _refuse(session, Invalid("frame", "must be text, not binary"))
-            return
+            return None
         try:
             frame = _read_frame(message.encode())
         except Invalid as invalid:
             _refuse(session, invalid)
-            return
-        data = frame.data
-        number = IDS.decode(data.room_id)
+            return None
+        number = IDS.decode(frame.data.room_id)
+        client_id = frame.data.client_id if isinstance(frame, SendMessageFrame) else None
         if number is None:
-            _refuse(session, NotFound("room"), client_id=_client_id(frame))
-            return
+            _refuse(session, NotFound("room"), client_id=client_id)
+            return None
         room_id = RoomId(number)
-        reply = SocketReply(engine, session, room_id, _client_id(frame))
-        await _tell(engine, room_id, _command(session, frame), reply)
+        reply = SocketReply(engine, session, room_id, client_id)
+        command = _command(session, frame)
+        try:
+            engine.tell_room(room_id, command, reply)
+        except Overloaded:
+            return _tell_later(engine, room_id, command, reply)
+        except EngineError as error:
+            reply.refuse(error)
+        return None
 
 
 def _command(session: Session, frame: Frame) -> RoomCommand:
     match frame:
         case SendMessageFrame(data=data):
-            attachments = tuple(
-                Attachment(url=each.url, mime_type=each.mime_type, size_bytes=each.size_bytes)
-                for each in data.attachments
-            )
+            attachments: tuple[Attachment, ...] = ()
+            if data.attachments:
+                attachments = tuple(
+                    Attachment(url=each.url, mime_type=each.mime_type, size_bytes=each.size_bytes)
+                    for each in data.attachments
+                )
             return post_command(session.user_id, text=data.content, attachments=attachments, key=data.client_id)
         case TypingStartFrame():
             return StartTyping(user_id=session.user_id)
@@ -205,21 +218,17 @@ def _command(session: Session, frame: Frame) -> RoomCommand:
             return StopTyping(user_id=session.user_id)
 
 
-def _client_id(frame: Frame) -> str | None:
-    return frame.data.client_id if isinstance(frame, SendMessageFrame) else None
-
-
-async def _tell(engine: Engine, room_id: RoomId, command: RoomCommand, reply: ReplyTo) -> None:
-    """Send a room a command; when its mailbox is full, wait for space: the client feels it as backpressure."""
+async def _tell_later(engine: Engine, room_id: RoomId, command: RoomCommand, reply: ReplyTo) -> None:
+    """Wait until a room's mailbox has space: the client, which is read no further, feels it as backpressure."""
     while True:
         try:
+            await engine.wait_for_room(room_id)
             engine.tell_room(room_id, command, reply)
             return
         except Overloaded as overloaded:
             if not engine.room_is_full(room_id):
                 reply.refuse(overloaded)  # parked after crashes: waiting would be in vain
                 return
-            await engine.wait_for_room(room_id)
         except EngineError as error:
             reply.refuse(error)
             return

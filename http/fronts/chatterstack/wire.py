@@ -5,6 +5,7 @@ strings, times RFC 3339 in UTC.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import msgspec
@@ -25,6 +26,11 @@ _STATUSES: dict[model.Status, StatusName] = {
     model.Status.READ: "READ",
 }
 _encode = msgspec.json.Encoder().encode
+
+REMEMBERED = 16_384
+"""Of how many messages the JSON is remembered."""
+REMEMBERED_TEXT = 1_000
+"""Longer texts, in characters, are not remembered: so they take some 10 MB as a rule, and never ten times as much."""
 
 
 # --- objects ------------------------------------------------------------------------------------------------------
@@ -140,8 +146,18 @@ def message(m: model.Message, status: model.Status) -> Message:
     )
 
 
-def messages(viewed: Iterable[model.ViewedMessage]) -> Messages:
-    return Messages(messages=[message(one.message, one.status) for one in viewed])
+def messages(viewed: Iterable[model.ViewedMessage]) -> msgspec.Raw:
+    """A `Messages`, encoded. Readers of a room mostly ask for the same messages, so each one's JSON is remembered."""
+    return msgspec.Raw(b'{"messages":[%b]}' % b",".join([_json(one.message, one.status) for one in viewed]))
+
+
+def _json(m: model.Message, status: model.Status) -> bytes:
+    return _encode(message(m, status)) if len(m.text) > REMEMBERED_TEXT else _remembered_json(m, status)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _remembered_json(m: model.Message, status: model.Status) -> bytes:
+    return _encode(message(m, status))
 
 
 # --- socket events ------------------------------------------------------------------------------------------------

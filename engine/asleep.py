@@ -1,0 +1,84 @@
+"""Pages of history that were read from rooms that sleep, kept until they wake.
+
+Everything that changes a room goes through its actor. So what was read while a room has none stays true until it gets
+one: nothing else has to be watched. This is for the moment after a restart or a broken network, when all rooms sleep and
+everybody reads their newest pages at once.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from chinwag.engine.ids import RoomId, UserId
+from chinwag.engine.model import ViewedMessage
+
+KEPT_BYTES = 32 << 20
+"""About how much memory the pages may take. Beyond it the rooms that were read first are dropped."""
+MESSAGE_BYTES = 512
+"""What a message takes besides its text."""
+
+
+class _Room:
+    """What is known of one room. `viewers` are members for sure; of others nothing is known."""
+
+    __slots__ = ("pages", "size_bytes", "viewers")
+
+    def __init__(self) -> None:
+        self.viewers: set[UserId] = set()
+        self.pages: dict[tuple[int, int], Sequence[ViewedMessage]] = {}
+        self.size_bytes = 0
+
+
+class AsleepPages:
+    """Kept pages, by room and by how many messages they leave out and hold at most."""
+
+    def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
+        self._rooms: dict[RoomId, _Room] = {}
+        self._most_bytes = kept_bytes
+        self._bytes = 0
+        self.wakings = 0
+        """How often a room woke. To be noted before a page is read, and handed over with it."""
+
+    def find(self, room_id: RoomId, viewer: UserId, *, skip: int, limit: int) -> Sequence[ViewedMessage] | None:
+        """A kept page, None when it has to be read."""
+        room = self._rooms.get(room_id)
+        if room is None or viewer not in room.viewers:
+            return None
+        return room.pages.get((skip, limit))
+
+    def keep(
+        self,
+        room_id: RoomId,
+        viewer: UserId,
+        page: Sequence[ViewedMessage],
+        *,
+        skip: int,
+        limit: int,
+        wakings: int,
+    ) -> None:
+        """Keep what a member read, unless a room woke meanwhile: it may have been this one, and the page be old."""
+        if wakings != self.wakings:
+            return
+        room = self._rooms.setdefault(room_id, _Room())
+        room.viewers.add(viewer)
+        if (skip, limit) not in room.pages:
+            room.pages[skip, limit] = page
+            size_bytes = sum(map(_size_bytes, page))
+            room.size_bytes += size_bytes
+            self._bytes += size_bytes
+        while self._bytes > self._most_bytes:
+            self._drop(next(iter(self._rooms)))
+
+    def wake(self, room_id: RoomId) -> None:
+        """The room gets an actor: what was read of it holds no longer."""
+        self.wakings += 1
+        if room_id in self._rooms:
+            self._drop(room_id)
+
+    def _drop(self, room_id: RoomId) -> None:
+        self._bytes -= self._rooms.pop(room_id).size_bytes
+
+
+def _size_bytes(viewed: ViewedMessage) -> int:
+    message = viewed.message
+    files = sum(sys.getsizeof(file.url) + sys.getsizeof(file.mime_type) for file in message.attachments)
+    return MESSAGE_BYTES + sys.getsizeof(message.text) + files
