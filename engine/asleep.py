@@ -1,8 +1,7 @@
 """Pages of history that were read from rooms that sleep, kept until they wake.
 
 Everything that changes a room goes through its actor. So what was read while a room has none stays true until it gets
-one: nothing else has to be watched. This is for the moment after a restart or a broken network, when all rooms sleep and
-everybody reads their newest pages at once.
+one: nothing else has to be watched. It is for clients that look again and again, and for a room that nobody writes in.
 """
 
 import sys
@@ -14,7 +13,7 @@ from chinwag.engine.model import ViewedMessage
 KEPT_BYTES = 32 << 20
 """About how much memory the pages may take. Beyond it the rooms that were read first are dropped."""
 MESSAGE_BYTES = 512
-"""What a message takes besides its text."""
+"""What a message takes besides its text; also what is counted for a page as such, and for a viewer."""
 
 
 class _Room:
@@ -59,12 +58,15 @@ class AsleepPages:
         if wakings != self.wakings:
             return
         room = self._rooms.setdefault(room_id, _Room())
-        room.viewers.add(viewer)
+        added_bytes = 0
+        if viewer not in room.viewers:
+            room.viewers.add(viewer)
+            added_bytes += MESSAGE_BYTES
         if (skip, limit) not in room.pages:
             room.pages[skip, limit] = page
-            size_bytes = sum(map(_size_bytes, page))
-            room.size_bytes += size_bytes
-            self._bytes += size_bytes
+            added_bytes += MESSAGE_BYTES + sum(map(_size_bytes, page))
+        room.size_bytes += added_bytes
+        self._bytes += added_bytes
         while self._bytes > self._most_bytes:
             self._drop(next(iter(self._rooms)))
 
@@ -73,6 +75,11 @@ class AsleepPages:
         self.wakings += 1
         if room_id in self._rooms:
             self._drop(room_id)
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory the pages take."""
+        return self._bytes
 
     def _drop(self, room_id: RoomId) -> None:
         self._bytes -= self._rooms.pop(room_id).size_bytes

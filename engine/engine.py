@@ -4,9 +4,8 @@
         room = await engine.create_room(ann.id, name="tea", member_ids=[bob.id])
         await engine.post_message(room.id, ann.id, text="hello")
 
-Everything that changes a room goes through its actor. Reads go to the store, or to what an actor has in memory anyway,
-and wake no actor. Who may see what is
-decided here, in `_admit`, and in the rules of `room_state`.
+Everything that changes a room goes through its actor. Reads go to the store and wake no actor; a page of history may
+come from what is in memory anyway. Who may see what is decided here, in `_admit`, and in the rules of `room_state`.
 """
 
 import contextlib
@@ -103,7 +102,7 @@ class Engine:
             on_revoked=self._end_sessions,
             refresh_days=config.refresh_token_days,
         )
-        self.presence = PresenceRegistry(on_change=self._presence_changed, grace_s=config.presence_grace_s)
+        self.presence = PresenceRegistry(on_change=self._came_or_went, grace_s=config.presence_grace_s)
         self._store = store
         self._nursery = nursery
         self._new_id = ids
@@ -221,6 +220,7 @@ class Engine:
 
     async def edit_message(self, room_id: RoomId, caller: UserId, message_id: MessageId, *, text: str) -> ViewedMessage:
         """Change one's own message. Raises `NotFound` (room or message) or `Forbidden`."""
+        refuse_unstorable(text)
         return _viewed(await self._ask(room_id, EditMessage(caller=caller, message_id=message_id, text=text)))
 
     async def delete_message(self, room_id: RoomId, caller: UserId, message_id: MessageId) -> None:
@@ -238,8 +238,8 @@ class Engine:
     async def history(self, room_id: RoomId, viewer: UserId, *, skip: int, limit: int) -> list[ViewedMessage]:
         """One page, newest first, leaving out the `skip` newest. Raises `NotFound` or `Forbidden`.
 
-        From memory where that is what the store would say: of a room that is awake and between two turns, or as it was
-        read before of a room that sleeps. Reading wakes no room.
+        From memory, without a checkpoint and even while the store is away, where that is what the store would say: of
+        a room that is awake and between two turns, or of one that sleeps as it was read before. Reading wakes no room.
         """
         actor = self._rooms.get(room_id)
         if actor is None:
@@ -504,8 +504,7 @@ class Engine:
             if family_id is None or session.family_id == family_id:
                 session.close(CloseReason.TOKEN_INVALID)
 
-    def _presence_changed(self, user_id: UserId, presence: Presence) -> None:
-        log.debug("presence", user=user_id, presence=presence.name)
+    def _came_or_went(self, user_id: UserId, _now: Presence) -> None:
         if self.accounts.may_have_declared(user_id):
             self.spawn(self.accounts.follow_connections, user_id)
 
@@ -541,12 +540,24 @@ def post_command(
     author: UserId, *, text: str, attachments: tuple[Attachment, ...] = (), key: str | None = None
 ) -> PostMessage:
     """A `PostMessage` whose fingerprint tells, for every front alike, whether a retry has the same content."""
+    refuse_unstorable(text)
     if key is None:
         return PostMessage(author=author, text=text, attachments=attachments)
     content = hashlib.blake2b(text.encode(), digest_size=16)
     for each in attachments:
         content.update(f"\0{each.url}\0{each.mime_type}\0{each.size_bytes}".encode())
     return PostMessage(author=author, text=text, attachments=attachments, key=key, digest=content.digest())
+
+
+def refuse_unstorable(text: str) -> None:
+    """Raise `Invalid("text")` for what no store takes: the NUL character, and lone surrogates."""
+    if "\0" in text:
+        raise Invalid("text", "must not contain the NUL character")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise Invalid("text", "is not valid Unicode") from None
 
 
 def _admit(access: Access) -> Room:

@@ -104,46 +104,39 @@ class Fanout(Generic[S]):
         """Deliver a turn's events in order: one write per session for each run of events with the same audience."""
         run: list[Event] = []
         for event in events:
-            if event.audience is Audience.ROOM:
-                run.append(event)
-                if isinstance(event, MessagePosted):
-                    self.published = event.message.id
-                elif isinstance(event, MemberRemoved | RoomDeleted):
-                    # What follows in this turn is not for who has just left.
-                    self._to_room(room_id, run)
-                    run = []
-                    self._end_subscriptions(room_id, event)
-            else:
-                if run:
-                    self._to_room(room_id, run)
-                    run = []
-                self._to_some(room_id, event)
+            if type(event) is MessagePosted:
+                self.published = event.message.id
+            if run and not _same_audience(run[0], event):
+                self._deliver(room_id, run)
+                run = []
+            run.append(event)
+            if isinstance(event, MemberRemoved | RoomDeleted):
+                # What follows in this turn is not for who has just left.
+                self._deliver(room_id, run)
+                run = []
+                self._end_subscriptions(room_id, event)
         if run:
-            self._to_room(room_id, run)
+            self._deliver(room_id, run)
 
-    def _to_room(self, room_id: RoomId, run: list[Event]) -> None:
+    def _deliver(self, room_id: RoomId, run: list[Event]) -> None:
+        """One write per session for events that all have the same audience."""
         self.events += len(run)
-        by_wire = self._by_room.get(room_id)
-        if by_wire is None:
+        if run[0].audience is Audience.ROOM:
+            for wire, sessions in self._by_room.get(room_id, {}).items():
+                data = _encoded(wire, run)
+                if data:
+                    self.deliveries += len(sessions)
+                    for session in sessions:
+                        session.deliver(data, run)
             return
-        for wire, sessions in by_wire.items():
-            data = _encoded(wire, run)
-            if data:
-                self.deliveries += len(sessions)
-                for session in sessions:
-                    session.deliver(data, run)
-
-    def _to_some(self, room_id: RoomId, event: Event) -> None:
-        self.events += 1
         encoded: dict[WireFormat, bytes] = {}
-        for session in self._audience(room_id, event):
+        for session in self._audience(room_id, run[0]):
             wire = session.wire
-            data = encoded.get(wire)
-            if data is None:
-                data = encoded[wire] = _encoded(wire, (event,))
-            if data:
+            if wire not in encoded:
+                encoded[wire] = _encoded(wire, run)
+            if encoded[wire]:
                 self.deliveries += 1
-                session.deliver(data, [event])
+                session.deliver(encoded[wire], run)
 
     def _audience(self, room_id: RoomId, event: Event) -> list[S]:
         if event.audience is Audience.OTHERS:
@@ -184,3 +177,9 @@ def _encoded(wire: WireFormat, events: Sequence[Event]) -> bytes:
     except Exception:
         log.exception("events could not be encoded", wire=type(wire).__name__)
         return b""
+
+
+def _same_audience(one: Event, other: Event) -> bool:
+    if one.audience is not other.audience:
+        return False
+    return one.audience is Audience.ROOM or one.addressee == other.addressee

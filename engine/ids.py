@@ -46,8 +46,3 @@ class IdSource:
         fresh = (self._clock_us() // 1000 - EPOCH_MS) << SEQUENCE_BITS
         self._last = fresh if fresh > self._last else self._last + 1
         return self._last
-
-
-def created_ms(any_id: int) -> int:
-    """When an id was made, in Unix milliseconds (up to what was borrowed)."""
-    return (any_id >> SEQUENCE_BITS) + EPOCH_MS

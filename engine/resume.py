@@ -17,8 +17,12 @@ RESUME_LIMIT = 1_000
 """Missed messages of one room beyond which a client has to reload it."""
 RESUME_TOTAL = 10_000
 """The same for one connection, over all its rooms: the replay is held in memory."""
-RESUME_CHARACTERS = 8_000_000
-"""And the most text that one connection's replay holds: two rooms full of the longest messages of any front."""
+RESUME_BYTES = 8 * 1024 * 1024
+"""And the most text that one connection's replay holds: two rooms full of long messages."""
+ALL_RESUMES_BYTES = 256 * 1024 * 1024
+"""The same for all connections that are being replayed to at one time."""
+MESSAGE_BYTES = 512
+"""What a message takes besides its text."""
 
 
 class Replay(Record):
@@ -29,33 +33,37 @@ class Replay(Record):
     results: tuple[Resumed, ...] = ()
     known_seq: dict[RoomId, int] = msgspec.field(default_factory=dict)
     """Up to which sequence the replay, or the reload it asks for, covers each room."""
+    size_bytes: int = 0
+    """About how much memory the messages take."""
 
 
-def build_replay(missed: Mapping[RoomId, Missed], *, published: int) -> Replay:
+def build_replay(missed: Mapping[RoomId, Missed], *, published: int, room_bytes: int = RESUME_BYTES) -> Replay:
     """Everything missed in all rooms, rising by id, and how each room was resumed.
 
     A message above `published` is durable and not yet released: it is left to the live events, which will bring it to
-    this session, perhaps when the replay is long over.
+    this session, perhaps when the replay is long over. `room_bytes` is how much the messages may take.
     """
     messages: list[MessageReplayed] = []
     results: list[Resumed] = []
     known_seq: dict[RoomId, int] = {}
-    characters = 0
+    taken = 0
     for room_id, room in missed.items():
-        size = sum(map(_characters, room.messages or ()))
-        fits = len(messages) + len(room.messages or ()) <= RESUME_TOTAL and characters + size <= RESUME_CHARACTERS
+        size = sum(map(message_bytes, room.messages or ()))
+        fits = len(messages) + len(room.messages or ()) <= RESUME_TOTAL and taken + size <= room_bytes
         complete = room.messages is not None and fits
         found: tuple[Message, ...] = (room.messages or ()) if complete else ()
         replayed = [each for each in found if each.id <= published]
         known_seq[room_id] = found[len(replayed)].seq - 1 if len(replayed) < len(found) else room.last_seq
-        characters += size if complete else 0
+        taken += size if complete else 0
         for each in replayed:
             status = room.receipts.status_of(each) if room.receipts is not None else Status.SENT
             messages.append(MessageReplayed(room_id=room_id, message=each, status=status))
         results.append(Resumed(room_id=room_id, recovered=complete, replayed=len(replayed)))
     messages.sort(key=lambda each: each.message.id)
-    return Replay(messages=tuple(messages), results=tuple(results), known_seq=known_seq)
+    return Replay(messages=tuple(messages), results=tuple(results), known_seq=known_seq, size_bytes=taken)
 
 
-def _characters(message: Message) -> int:
-    return len(message.text) + sum(len(each.url) for each in message.attachments)
+def message_bytes(message: Message) -> int:
+    """About how much memory a message takes. Python keeps a text with a character beyond Latin at 2 or 4 bytes each."""
+    text = len(message.text) if message.text.isascii() else 4 * len(message.text)
+    return MESSAGE_BYTES + text + sum(MESSAGE_BYTES + len(each.url) for each in message.attachments)

@@ -6,8 +6,8 @@ from typing import Protocol
 import trio
 
 from chinwag.engine.actor import Actor, CommandCrashed
-from chinwag.engine.commands import PostMessage, RoomCommand
-from chinwag.engine.errors import EngineError, NotFound, Overloaded, StoreUnavailable
+from chinwag.engine.commands import ExpireTyping, PostMessage, RoomCommand
+from chinwag.engine.errors import EngineError, InternalError, NotFound, Overloaded, StoreUnavailable
 from chinwag.engine.events import Event, MessagePosted
 from chinwag.engine.ids import RoomId, UserId, now_us
 from chinwag.engine.mailbox import Envelope
@@ -56,6 +56,7 @@ class RoomActor(Actor[RoomCommand]):
         self._spawn = spawn
         self._stats = stats
         self._state: RoomState | None = None
+        self._timers: dict[UserId, tuple[float, ExpireTyping]] = {}
         self._typing: dict[UserId, int] = {}
 
     def idle(self, seconds: float) -> bool:
@@ -88,15 +89,15 @@ class RoomActor(Actor[RoomCommand]):
         try:
             try:
                 await self._take(batch)
-            except (DuplicateKey, WriteRejected) as clash:
-                self.reset()
+            except (DuplicateKey, WriteRejected, InternalError) as clash:
                 await self._after_clash(batch, clash)
         except StoreUnavailable as unavailable:
-            self.reset()
             for envelope in batch:
                 envelope.refuse(unavailable)
 
-    async def _after_clash(self, batch: list[Envelope[RoomCommand]], clash: DuplicateKey | WriteRejected) -> None:
+    async def _after_clash(
+        self, batch: list[Envelope[RoomCommand]], clash: DuplicateKey | WriteRejected | InternalError
+    ) -> None:
         """The store refused the turn. Most likely one of its commands is a retry under a key that memory has let go of.
 
         With the first messages under all unknown keys at hand the turn is taken again; if that does not help, one
@@ -105,8 +106,7 @@ class RoomActor(Actor[RoomCommand]):
         try:
             if isinstance(clash, DuplicateKey) and await self._recall_keys(batch):
                 return await self._take(batch)
-        except (DuplicateKey, WriteRejected) as again:
-            self.reset()
+        except (DuplicateKey, WriteRejected, InternalError) as again:
             clash = again
         except StoreUnavailable:
             if len(batch) == 1:
@@ -151,13 +151,17 @@ class RoomActor(Actor[RoomCommand]):
                 if isinstance(outcome, Outcome):
                     envelope.answer(outcome.answer)
                     if outcome.timer is not None:
-                        self._spawn(self._tell_later, outcome.timer)
+                        self._arm(outcome.timer)
                 else:
                     envelope.refuse(outcome)
 
         if writes:
-            # The store runs `release` in commit order over all rooms, which this task alone could not promise.
-            await self._store.commit(writes, release)
+            try:
+                # The store runs `release` in commit order over all rooms, which this task alone could not promise.
+                await self._store.commit(writes, release)
+            except BaseException:
+                self.reset()  # the state is ahead of the store: nothing may be answered from it any more
+                raise
         else:
             release()
         state.forget_recalled()
@@ -190,11 +194,23 @@ class RoomActor(Actor[RoomCommand]):
                     found = True
         return found
 
-    async def _tell_later(self, timer: Timer) -> None:
-        await trio.sleep(timer.after_s)
+    def _arm(self, timer: Timer) -> None:
+        """One task per user that is typing, however often they say so: a client must not be able to make more."""
+        user_id = timer.command.user_id
+        armed = user_id in self._timers
+        self._timers[user_id] = (trio.current_time() + timer.after_s, timer.command)
+        if not armed:
+            self._spawn(self._tell_when_due, user_id)
+
+    async def _tell_when_due(self, user_id: UserId) -> None:
+        deadline, command = self._timers[user_id]
+        while deadline > trio.current_time():
+            await trio.sleep_until(deadline)
+            deadline, command = self._timers[user_id]
+        del self._timers[user_id]
         while not self.stopped:
             try:
-                self.tell(timer.command)
+                self.tell(command)
                 return
             except Overloaded:
-                await trio.sleep(timer.after_s)
+                await trio.sleep(1.0)

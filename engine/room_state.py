@@ -77,7 +77,7 @@ TYPING_TTL_S = 6.0
 
 
 class Timer(Record):
-    """A command that the room wants to be told after `after_s` seconds."""
+    """A command that the room wants to be told after `after_s` seconds. A later one about the same user replaces it."""
 
     after_s: float
     command: ExpireTyping

@@ -3,8 +3,8 @@
 A session owns its user, its outbox and its transport. Nobody ever waits for it: what cannot be written at once goes
 into an outbox that is bounded in bytes, and a session that exceeds the bound, or stays blocked, is a slow consumer and
 is closed. A connection has one task, its reader (see `Session.run`), and only while it is blocked a second one, its
-writer: that is what keeps an idle connection small. Time is watched from outside, by `Session.check`, for all sessions
-at once.
+writer, and a queue: that is what keeps an idle connection small. Time is watched from outside, by `Session.check`, for
+all sessions at once.
 """
 
 import enum
@@ -65,6 +65,9 @@ class SessionStats:
         self.slow_consumers = 0
         self.closed_by_reason: dict[CloseReason, int] = {}
 
+
+ENTRY_BYTES = 256
+"""What a piece in an outbox takes besides its bytes: many small ones must count for what they cost."""
 
 Spawn = Callable[..., None]
 """Starts `fn(*args)` as a task beside its caller; what it raises is logged and ends that task alone."""
@@ -129,7 +132,8 @@ class Session:
         self._spawn = spawn
         self._transport: Transport | None = None
         self._held: list[Event] = []
-        self._outbox: deque[memoryview] = deque()
+        self._outbox: deque[memoryview] | None = None
+        """Made when there is something to put in: an empty one takes 760 bytes."""
         self._outbox_bytes = 0
         self._partial = False
         self._blocked_since = float("inf")
@@ -150,7 +154,7 @@ class Session:
     def deliver(self, data: bytes, events: list[Event]) -> None:
         """Fan-out's entrance: write now, or keep the events while the replay goes on. Never waits."""
         if self.phase is Phase.LIVE:
-            self.send(data)
+            self._write(data)
         elif self.phase is Phase.HELD:
             self._held.extend(events)
             if len(self._held) > self._limits.held_events:
@@ -194,10 +198,16 @@ class Session:
             self._forget_unsent()
         self._write(self._transport.goodbye(reason))
 
-    def finish(self, last: bytes) -> None:
-        """End as the protocol wants it: write `last` (an answer to the peer's own goodbye) and deliver nothing more."""
+    def finish(self, last: bytes, reason: CloseReason | None = None) -> None:
+        """End as the protocol wants it: write `last` (an answer to the peer's own goodbye) and deliver nothing more.
+
+        `reason` says what the peer did wrong, None when it just leaves.
+        """
         if self.phase in (Phase.CLOSING, Phase.CLOSED):
             return
+        if reason is not None:
+            self.close_reason = reason
+            self._stats.closed_by_reason[reason] = self._stats.closed_by_reason.get(reason, 0) + 1
         self._write(last)
         self.phase = Phase.CLOSING
         self._close_deadline = trio.current_time() + self._limits.closing_s
@@ -252,9 +262,12 @@ class Session:
                 self._spawn(self._catch_up, replay)
             else:
                 self._go_live(replay)
-            await pump()
+            pumping = pump()
+            # This frame lives as long as the connection. A replay can be megabytes.
+            del transport, pump, replay
+            await pumping
         except LOST:
-            log.debug("connection lost", user=self.user_id)
+            return  # an ordinary end
         finally:
             self.abandon()
 
@@ -262,7 +275,7 @@ class Session:
         """Forget the session at once and drop its transport. Twice is fine."""
         self.phase = Phase.CLOSED
         self._fanout.discard(self)
-        self._outbox.clear()
+        self._outbox = None
         self._outbox_bytes = 0
         self._held.clear()
         if self._drained is not None:
@@ -354,11 +367,16 @@ class Session:
             except LOST:
                 transport.abort()  # the reader notices, and ends the session
                 return
+            except Exception:
+                # A bug in a transport must not reach the room that is fanning out: it costs this session.
+                log.exception("transport failed", user=self.user_id)
+                transport.abort()
+                return
             if taken == len(data):
                 return
             self._partial = taken > 0
-            self._outbox.append(memoryview(data)[taken:])  # a view: the others' outboxes share the bytes
-            self._outbox_bytes = len(data) - taken
+            self._outbox = deque([memoryview(data)[taken:]])  # a view: the others' outboxes share the bytes
+            self._outbox_bytes = len(data) - taken + ENTRY_BYTES
             self._blocked_since = trio.current_time()
             if not self._writing:  # it still is after `_forget_unsent` took everything away from it
                 self._writing = True
@@ -368,7 +386,7 @@ class Session:
             self.close(CloseReason.SLOW_CONSUMER)
             return
         self._outbox.append(memoryview(data))
-        self._outbox_bytes += len(data)
+        self._outbox_bytes += len(data) + ENTRY_BYTES
 
     async def _flush(self) -> None:
         """The writer: lives while the outbox is not empty."""
@@ -388,11 +406,14 @@ class Session:
                         self._outbox[0] = chunk[taken:]
                         break
                     self._outbox.popleft()
+                    self._outbox_bytes -= ENTRY_BYTES
                     self._partial = False
         except LOST:
             transport.abort()
-            self._outbox.clear()
+            self._outbox = None
             self._outbox_bytes = 0
+        else:
+            self._outbox = None
         finally:
             self._writing = False
             self._blocked_since = float("inf")
@@ -409,4 +430,4 @@ class Session:
             self._outbox.clear()
             if self._partial:
                 self._outbox.append(head)
-            self._outbox_bytes = sum(map(len, self._outbox))
+            self._outbox_bytes = sum(len(chunk) + ENTRY_BYTES for chunk in self._outbox)

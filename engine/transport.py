@@ -15,7 +15,6 @@ class CloseReason(enum.Enum):
     TOO_BIG = (1009, False, "message too big")
     INTERNAL_ERROR = (1011, True, "internal error")
     TOKEN_INVALID = (4401, False, "token expired or revoked")
-    FORBIDDEN = (4403, False, "no longer allowed")
     SLOW_CONSUMER = (4408, True, "slow consumer")
     PING_TIMEOUT = (4410, True, "no answer to pings")
 

@@ -7,7 +7,7 @@ import msgspec
 
 from chinwag.engine.engine import Engine
 from chinwag.engine.errors import Invalid, NotFound
-from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
+from chinwag.engine.ids import MessageId, RoomId, UserId
 from chinwag.http.messages import Header
 from chinwag.http.tokens import AccessTokens, Claims
 
@@ -75,15 +75,6 @@ class Call(Generic[Body, Query]):
     def user(self) -> UserId:
         """The user who asks."""
         return self.claims.user_id
-
-    @property
-    def family(self) -> FamilyId:
-        """The log-in by which the user asks."""
-        return self.claims.family_id
-
-    def path_text(self, name: str) -> str:
-        """What stands in the path at `{name}`, decoded."""
-        return self._path[name]
 
     def path_id(self, name: str, kind: Callable[[int], AnId]) -> AnId:
         """The id at `{name}`: `path_id("room_id", RoomId)`. One that does not decode names nothing: `NotFound`."""

@@ -6,6 +6,7 @@ Options become `Settings`. What a user got wrong becomes one line on stderr and 
 import errno
 import importlib
 import math
+import os
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -310,6 +311,7 @@ def ws_echo(*, bind: tuple[str, int]) -> None:
 async def _serve(settings: Settings) -> None:
     from chinwag.http.server import serve as serve_settings  # what --help need not load
 
+    os.umask(0o077)  # the data folder holds everybody's messages, and is nobody else's business
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     async with trio.open_nursery() as nursery:
         port = await nursery.start(serve_settings, settings)

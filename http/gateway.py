@@ -16,7 +16,7 @@ import trio
 from chinwag.engine.engine import Connected, Engine
 from chinwag.engine.errors import EngineError, InternalError
 from chinwag.engine.session import Session
-from chinwag.engine.transport import Transport
+from chinwag.engine.transport import LOST, CloseReason, Transport
 from chinwag.http.front import Front, SocketEndpoint, SocketRequest
 from chinwag.http.head import RequestHead
 from chinwag.http.messages import HttpRequest, HttpResponse
@@ -38,6 +38,9 @@ from chinwag.http.websocket import (
 
 log = structlog.get_logger("chinwag.http")
 
+_REASONS: Final = {
+    reason.code: reason for reason in (CloseReason.PROTOCOL_ERROR, CloseReason.INVALID_TEXT, CloseReason.TOO_BIG)
+}
 FINISH_S: Final = 1.0
 """How long a connection that said goodbye may take to close its side."""
 LINGER_BYTES: Final = 64 * 1024
@@ -46,7 +49,9 @@ LINGER_BYTES: Final = 64 * 1024
 class Upgrader(Protocol):
     """What the listener hands WebSocket requests to."""
 
-    async def __call__(self, head: RequestHead, stream: trio.SocketStream, leftover: bytes) -> None: ...
+    async def __call__(
+        self, head: RequestHead, stream: trio.SocketStream, leftover: bytes
+    ) -> Awaitable[None] | None: ...
 
 
 class MessageTransport(Transport, Protocol):
@@ -73,37 +78,37 @@ class Gateway:
         self._service = service
         self._poller = poller
 
-    async def upgrade(self, head: RequestHead, stream: trio.SocketStream, leftover: bytes) -> None:
-        """Answer an upgrade request, and when it is granted serve the connection until it ends."""
+    async def upgrade(self, head: RequestHead, stream: trio.SocketStream, leftover: bytes) -> Awaitable[None] | None:
+        """Answer an upgrade request. When it was granted, what is returned serves the connection until it ends."""
         request = _as_http(head, stream)
         front = self._service.socket_front(request)
         if front is None or front.socket is None:
             response = await self._service.handle(request)
             await _answer(stream, response)
-            return
+            return None
         try:
             handshake = accept_upgrade(head)
         except HandshakeRefused as refused:
             await refuse(stream, refused.status, refused.message, refused.headers)
-            return
+            return None
         try:
             connected = await self.admit(request, front)
         except EngineError as error:
             await _answer(stream, self._service.refuse(request, error))
-            return
+            return None
         except Exception:
             log.exception("upgrade failed", front=front.name)
             await _answer(stream, self._service.refuse(request, InternalError()))
-            return
+            return None
         try:
             await stream.send_all(handshake)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             connected.session.abandon()  # the client left while it was being admitted
-            return
+            return None
         except BaseException:
             connected.session.abandon()
             raise
-        await self.serve(front, connected, SocketTransport(stream, leftover=leftover, poller=self._poller))
+        return self.serve(front, connected, SocketTransport(stream, leftover=leftover, poller=self._poller))
 
     async def admit(self, request: HttpRequest, front: Front) -> Connected:
         """Decide who asks and whether they may. Raises `EngineError`s, which are answered over HTTP."""
@@ -119,25 +124,35 @@ class Gateway:
             ),
         )
 
-    async def serve(self, front: Front, connected: Connected, transport: MessageTransport) -> None:
-        """Serve a connection that was admitted, and whose handshake was answered, until it ends."""
-        session = connected.session
+    def serve(self, front: Front, connected: Connected, transport: MessageTransport) -> Awaitable[None]:
+        """Serve a connection that was admitted, and whose handshake was answered, until it ends. To be awaited.
+
+        Every frame between a connection's task and its read is there for each idle connection: there are few.
+        """
         assert front.socket is not None
+        session = connected.session
         greeting = front.socket.greeting(connected)
         take = partial(_take, self._engine, front.socket, session)
+        return self._engine.serve_session(
+            connected, transport, partial(_pump, front, session, transport, take, greeting)
+        )
 
-        async def pump() -> None:
-            if greeting:
-                session.send(greeting)
-            try:
-                await transport.deliver(take)
-            except ProtocolFailure as failure:
-                session.finish(close_frame(failure.code, failure.reason))
-            with trio.move_on_after(FINISH_S):
-                await session.drained()
-            await transport.finish(FINISH_S)
 
-        await self._engine.serve_session(connected, transport, pump)
+async def _pump(front: Front, session: Session, transport: MessageTransport, take: Take, greeting: bytes) -> None:
+    """Read until either side says goodbye, then end the connection in order."""
+    session.send(greeting)
+    try:
+        await transport.deliver(take)
+    except ProtocolFailure as failure:
+        session.finish(close_frame(failure.code, failure.reason), _REASONS.get(failure.code))
+    except Exception as bug:
+        if isinstance(bug, LOST):
+            raise
+        log.exception("message failed", front=front.name, user=session.user_id)
+        session.close(CloseReason.INTERNAL_ERROR)
+    with trio.move_on_after(FINISH_S):
+        await session.drained()
+    await transport.finish(FINISH_S)
 
 
 def _take(engine: Engine, endpoint: SocketEndpoint, session: Session, item: Incoming) -> Awaitable[None] | None:

@@ -64,10 +64,10 @@ class Handler(Protocol):
         ...
 
 
-OnUpgrade = Callable[[RequestHead, trio.SocketStream, bytes], Awaitable[None]]
-"""Answers an opening handshake (`accept_upgrade`, `refuse`) and runs the connection until it ends.
+OnUpgrade = Callable[[RequestHead, trio.SocketStream, bytes], Awaitable[Awaitable[None] | None]]
+"""Answers an opening handshake (`accept_upgrade`, `refuse`); what it returns runs the connection until it ends.
 
-The bytes are what the client sent after the head. The stream is closed when this returns, if it is not already.
+The bytes are what the client sent after the head. The stream is closed at the end, if it is not already.
 """
 
 
@@ -121,13 +121,6 @@ class Lane:
             yield
             nursery.cancel_scope.cancel()
 
-    async def serve_connection(self, stream: trio.SocketStream) -> None:
-        """Answer requests until the connection ends, or becomes a WebSocket; then until that ends."""
-        upgrade = await self._answer_requests(stream)
-        if upgrade is not None:
-            head, early = upgrade
-            await self._on_upgrade(head, stream, early)
-
     async def begin_shutdown(self) -> None:
         """Close connections on which no request has begun to be served, and the others after their answer."""
         self.stopping = True
@@ -137,17 +130,20 @@ class Lane:
 
     # --- a connection's life ---
 
-    async def _answer_requests(self, stream: trio.SocketStream) -> tuple[RequestHead, bytes] | None:
-        """Serve until the client leaves, does wrong or is too slow; the head and what followed it of an upgrade."""
+    async def serve_connection(self, stream: trio.SocketStream) -> Awaitable[None] | None:
+        """Answer requests until the client leaves, does wrong or is too slow, or asks for a WebSocket.
+
+        Then the handshake is answered, and returned is what runs the WebSocket: an idle one holds nothing of this.
+        """
         connection = _Connection(stream, self)
         self._connections.add(connection)
         data = b""
         answers: list[bytes] = []
         answered = 0
         head: LaneHead | None = None
+        upgrade: RequestHead | None = None
         try:
-            while True:
-                head = None
+            while upgrade is None:
                 # First a whole head.
                 while True:
                     begun = False
@@ -172,6 +168,7 @@ class Lane:
                     if not more:
                         return None
                     data = data + more if data else more
+                    del more
                 end += len(HEAD_END)
                 if end > self._limits.max_head_bytes:
                     raise HeadTooLarge(f"the request's head is larger than {self._limits.max_head_bytes} bytes")
@@ -181,7 +178,8 @@ class Lane:
                 if head.wants_websocket:
                     if answers:
                         await connection.send(answers)
-                    return head.as_request_head(), data
+                    upgrade = head.as_request_head()
+                    continue
                 # Then its body.
                 body = b""
                 if head.length:
@@ -206,7 +204,11 @@ class Lane:
                     return None
                 answers.append(self._answers.encode(response, keep_alive=head.version == "1.0"))
                 answered += 1
-                if answered >= BATCH_REQUESTS or len(response.body) >= BATCH_BYTES:
+                large = len(response.body) >= BATCH_BYTES
+                # Or a connection that waits for its next request would keep the last one and its answer for so long.
+                head = None
+                del body, work, response
+                if large or answered >= BATCH_REQUESTS:
                     await connection.send(answers)
                     await trio.lowlevel.checkpoint()
                     answered = 0
@@ -224,7 +226,7 @@ class Lane:
             log.debug("client left")
         finally:
             self._connections.discard(connection)
-        return None
+        return None if upgrade is None else await self._on_upgrade(upgrade, stream, data)
 
     async def _read_body(
         self, connection: "_Connection", head: LaneHead, data: bytes, answers: list[bytes]

@@ -3,7 +3,7 @@
 Nothing a client does on one connection ends another, or delays the server's end for longer than the grace period.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -52,8 +52,11 @@ class ConnectionServer(Protocol):
         """Serve within the block."""
         ...
 
-    async def serve_connection(self, stream: trio.SocketStream) -> None:
-        """Serve one connection until it ends."""
+    async def serve_connection(self, stream: trio.SocketStream) -> Awaitable[None] | None:
+        """Serve one connection until it ends. What this returns, if anything, is still to be awaited.
+
+        So a connection that becomes something else (a WebSocket) keeps nothing of what it was while it is that.
+        """
         ...
 
     async def begin_shutdown(self) -> None:
@@ -115,7 +118,9 @@ class _Connections:
         """Run one connection. Whatever goes wrong stays here; a bug is logged."""
         self.streams.add(stream)
         try:
-            await self.server.serve_connection(stream)
+            rest = await self.server.serve_connection(stream)
+            if rest is not None:
+                await rest
         except Exception:
             log.exception("connection ended by an error")
         except BaseExceptionGroup as group:

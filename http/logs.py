@@ -3,10 +3,11 @@
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TextIO, cast
 
+import orjson
 import structlog
 from structlog.typing import Processor
 
@@ -55,7 +56,11 @@ def configure_logging(log_format: LogFormat, level: LogLevel) -> None:
 
 
 def _json() -> Sequence[Processor]:
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json_text)]
+
+
+def _json_text(event: object, default: Callable[[object], object] | None = None) -> str:
+    return orjson.dumps(event, default=default, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def _text() -> Sequence[Processor]:

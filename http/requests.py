@@ -17,7 +17,7 @@ from chinwag.engine.errors import Invalid
 
 T = TypeVar("T")
 
-MAX_QUERY_PARAMETERS = 1000
+MAX_QUERY_PARAMETERS = 2000
 """More than any client sends; a bound on the work of one request."""
 
 _NOUNS = {

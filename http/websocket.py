@@ -284,7 +284,11 @@ class FrameParser:
             stop = start + length
             if stop > len(data):
                 return -1
-            found.append(self._control(opcode, apply_mask(data[start:stop], mask)))
+            control = self._control(opcode, apply_mask(data[start:stop], mask))
+            if opcode is Opcode.PING and found and isinstance(found[-1], Ping):
+                found[-1] = control  # RFC 6455 section 5.5.3: of several pings only the newest needs an answer
+            else:
+                found.append(control)
             return stop
         partial = self._partial
         if partial is None:

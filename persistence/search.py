@@ -3,7 +3,7 @@
 What a search costs depends on what its caller may see, not on what else the store holds; and whatever is found was
 compared (LIKE), so the index only has to name every message that might match:
 - The viewer's rooms are taken in the order of their newest messages, and compared directly, newest first, for a start.
-  Once there are enough matches, rooms and messages that are older than all of those are left out. Common words end here.
+  Once there are enough matches, what is older than all of them is left out. Common words end here.
 - For the rest the trigram index is asked which of the text's trigrams is rare, in all of the store or in one large
   room, whose entries are one range of the index. It stops counting at a bound, and what has the trigram is compared.
 - Where none is rare, the text is likely to be common; then, and for a text of one or two characters, which has no
@@ -19,8 +19,8 @@ small share of the writer's time; with nothing else to do it takes all.
 import json
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import apsw
 import structlog
@@ -45,22 +45,27 @@ LIKE_PATTERN_BYTES = 50_000
 """SQLite's limit for a LIKE pattern (SQLITE_MAX_LIKE_PATTERN_LENGTH)."""
 SEQ_BITS = 32
 """Of an index entry's rowid; the room's number is above them."""
+LAST_ENTRY = (1 << 63) - 1
 
 INDEXED_ROOM_MESSAGES = 32
 """A room enters the index with this message. Comparing fewer takes no longer than one look into the index."""
 LARGE_ROOM_MESSAGES = 1_000
-"""A room with more is looked up in the index by itself. Comparing so many takes 0.3 to 0.6 ms, looking up about as long."""
+"""A room with more is looked up in the index by itself. Comparing so many takes 0.3 to 0.6 ms."""
 FIRST_GROUP_MESSAGES = 1_000
 """So many are compared before the index is asked."""
-GROUP_GROWTH = 4
-"""The next group of rooms is so many times larger: what was found in the one before may make it superfluous."""
-RARE_ENTRIES = 500
-"""A trigram with no more entries in the whole store is rare: its entries are looked through for those of the viewer."""
+GROUP_GROWTH = 8
+"""The next group of rooms, or part of a large one, is so many times larger: what was found before may make it
+superfluous."""
 FIRST_BOUND = 64
 BOUND_GROWTH = 8
-"""Entries of a trigram in a large room are counted up to a bound; if no trigram has fewer, up to so many times more."""
+"""A trigram's entries are counted up to a bound; if no trigram has fewer, up to so many times more, until the last
+bound. Counting takes 0.05 µs an entry."""
 RARE_SHARE = 4
-"""The last bound: a trigram that one message in so many has saves nothing any more."""
+"""The last bound in a large room: a trigram that one message in so many has saves little any more."""
+RARE_ENTRIES = 500
+RARE_SHARE_ANYWHERE = 8
+"""The last bound in the whole store: so many, or one for so many messages of the viewer. Each is looked at, whoever may
+see it."""
 OWN_SHARE = 4
 """A short text is looked for room by room when the viewer's rooms hold less than one message in so many."""
 
@@ -163,25 +168,29 @@ class _Search:
         else:
             rows = self._all_rows(queries.REACH_IN_ROOM, (self._viewer, room_id))
         rooms = [_Reach(*row) for row in rows]
-        if room_id is None and not self._trigrams and self._is_a_good_part(rooms):
+        if room_id is not None:
+            for room in rooms:
+                self._in_room(room)
+            return
+        if not self._trigrams and self._is_a_good_part(rooms):
             self._compare(queries.IN_ALL, self._viewer, self._limit)
             return
         group: list[_Reach] = []
         size, enough, first = 0, FIRST_GROUP_MESSAGES, True
         for room in rooms:
+            if size >= enough:
+                self._in_group(group)
+                if first and room.last_row > self._floor and self._rare_anywhere(rooms):
+                    return
+                group, size, enough, first = [], 0, enough * GROUP_GROWTH, False
             if room.last_row <= self._floor:
                 break  # so are the next ones
             group.append(room)
             size += min(room.last_seq, LARGE_ROOM_MESSAGES)
-            if size >= enough:
-                self._in_group(group)
-                if first and len(rooms) > 1 and self._rare_anywhere(rooms):
-                    return
-                group, size, enough, first = [], 0, enough * GROUP_GROWTH, False
         self._in_group(group)
 
     def _is_a_good_part(self, rooms: Iterable[_Reach]) -> bool:
-        ((total,),) = self._all_rows(messages.LAST_ROW, ())
+        total = int(self._all_rows(messages.LAST_ROW, ())[0][0])
         return sum(room.last_seq for room in rooms) * OWN_SHARE >= total
 
     # - comparing
@@ -204,31 +213,34 @@ class _Search:
             if room.last_seq <= LARGE_ROOM_MESSAGES:
                 small.append((room.room_id, 0, room.last_seq))
             elif room.last_row > self._floor:
-                self._in_large_room(room)
+                self._in_room(room)
         self._in_parts(small)
 
     def _in_parts(self, parts: list[tuple[RoomId, int, int]]) -> None:
         if parts:
             self._compare(queries.IN_ROOMS, json.dumps(parts), self._floor, self._limit)
 
-    def _in_large_room(self, room: _Reach) -> None:
+    def _in_room(self, room: _Reach) -> None:
         """Its newest messages and those that are not indexed yet; and then the older ones."""
-        middle = min(room.indexed_seq, room.last_seq - LARGE_ROOM_MESSAGES)
-        if not self._trigrams:
-            middle = 0
+        middle = max(0, min(room.indexed_seq, room.last_seq - LARGE_ROOM_MESSAGES)) if self._trigrams else 0
         count = self._compare(queries.IN_ROOM, room.room_id, middle, room.last_seq, self._limit)
         if middle == 0 or count >= self._limit:
             return
         oldest = self._seq_at_floor(room, middle)
-        if oldest == middle:
-            return
-        trigram = self._rare_trigram(room, oldest, middle)
+        size = LARGE_ROOM_MESSAGES
+        while middle > oldest and count < self._limit:
+            size *= GROUP_GROWTH
+            after = max(oldest, middle - size)
+            count += self._in_indexed_part(room, after, middle)
+            middle = after
+
+    def _in_indexed_part(self, room: _Reach, after: int, last: int) -> int:
+        entries = (room.entry(after), room.entry(last))
+        trigram = self._rare_trigram(*entries, (last - after) // RARE_SHARE)
         if trigram is None:
-            self._compare(queries.IN_ROOM, room.room_id, oldest, middle, self._limit)
-            return
-        part = (room.entry(oldest), room.entry(middle))
-        self._compare(queries.ENTRIES_IN_ROOM, room.room_id, *part, self._limit, trigram)
-        self._compare(queries.STALE, json.dumps([(room.room_id, *part)]), self._limit)
+            return self._compare(queries.IN_ROOM, room.room_id, after, last, self._limit)
+        self._compare(queries.STALE, json.dumps([(room.room_id, *entries)]), self._limit)
+        return self._compare(queries.ENTRIES_IN_ROOM, room.room_id, *entries, self._limit, trigram)
 
     def _seq_at_floor(self, room: _Reach, last: int) -> int:
         """The last sequence up to `last` that is too old. Rows rise with the sequence, so this bisects."""
@@ -242,29 +254,28 @@ class _Search:
 
     # - the index
 
-    def _rare_trigram(self, room: _Reach, after: int, last: int) -> str | None:
-        """A trigram with so few entries in a part of a room that it pays to compare just those."""
-        highest = (last - after) // RARE_SHARE
+    def _rare_trigram(self, after: int, last: int, highest: int) -> str | None:
+        """A trigram with no more than `highest` entries in a part of the index, and about as rare as there is one."""
         bound = min(FIRST_BOUND, highest)
         while True:
             for trigram in self._trigrams:
-                if not self._all_rows(queries.MORE_ENTRIES, (trigram, room.entry(after), room.entry(last), bound)):
+                if not self._all_rows(queries.MORE_ENTRIES, (trigram, after, last, bound)):
                     return trigram
             if bound == highest:
                 return None
             bound = min(bound * BOUND_GROWTH, highest)
 
-    def _rare_anywhere(self, rooms: Iterable[_Reach]) -> bool:
+    def _rare_anywhere(self, rooms: Sequence[_Reach]) -> bool:
         """Finish the search by a trigram that is rare in the whole store, if there is one."""
-        everything = (0, (1 << 63) - 1)
-        for trigram in self._trigrams:
-            if not self._all_rows(queries.MORE_ENTRIES, (trigram, *everything, RARE_ENTRIES)):
-                break
-        else:
+        reach = sum(room.last_seq for room in rooms)
+        trigram = self._rare_trigram(0, LAST_ENTRY, max(RARE_ENTRIES, reach // RARE_SHARE_ANYWHERE))
+        if trigram is None:
             return False
         self._compare(queries.ENTRIES, self._viewer, self._limit, trigram)
-        self._in_parts([(room.room_id, room.indexed_seq, room.last_seq) for room in rooms])
-        indexed = [(room.room_id, room.entry(0), room.entry(room.indexed_seq)) for room in rooms if room.number]
+        self._in_parts(
+            [(room.room_id, room.indexed_seq, room.last_seq) for room in rooms if room.indexed_seq < room.last_seq]
+        )
+        indexed = [(room.room_id, room.entry(0), room.entry(room.indexed_seq)) for room in rooms if room.indexed_seq]
         self._compare(queries.STALE, json.dumps(indexed), self._limit)
         return True
 
@@ -383,22 +394,25 @@ def _index_messages(connection: apsw.Connection, indexed_row: int, bound: int, c
     A room that enters the index brings all its older messages with it, so that may be before `bound`.
     """
     execute = connection.execute
-    parts: dict[RoomId, list[int]] = {}  # of the rooms in the index: number, and sequences: after, up to
+    parts: dict[RoomId, list[int]] = {}  # of rooms in the index: number, room, and sequences: after, up to
     work = 0
-    for row, room_id, seq in execute(sqlite_text(queries.NEXT_MESSAGES), (indexed_row, bound)).fetchall():
+    rows: list[Any] = execute(sqlite_text(queries.NEXT_MESSAGES), (indexed_row, bound)).fetchall()
+    for row, room_id, seq, number, after in rows:
         part = parts.get(room_id)
+        if part is None and number is not None:
+            part = parts[room_id] = [number, room_id, after, after]
         if part is None and seq >= INDEXED_ROOM_MESSAGES:
-            known = execute(sqlite_text(queries.INDEXED_ROOM), (room_id,)).fetchone()
-            number, after = known or (execute(sqlite_text(queries.ADD_ROOM), (room_id,)).get, 0)
-            part = parts[room_id] = [number, after, after]
+            added: int = execute(sqlite_text(queries.ADD_ROOM), (room_id,)).get
+            part = parts[room_id] = [added, room_id, 0, 0]
         if part is not None:
-            work += seq - part[2]
-            part[2] = seq
+            work += seq - part[-1]
+            part[-1] = seq
             if work >= count:
                 bound = row
                 break
-    # In the order of entries: FTS5 writes a segment whenever they fall.
-    for room_id, (number, after, last) in sorted(parts.items(), key=lambda item: item[1]):
-        execute(sqlite_text(queries.INDEX_MESSAGES), (number, room_id, after, last))
-        execute(sqlite_text(queries.SET_INDEXED_SEQ), (number, last))
+    if parts:
+        # In the order of entries: FTS5 writes a segment whenever they fall.
+        ordered = json.dumps(sorted(parts.values()))
+        execute(sqlite_text(queries.INDEX_MESSAGES), (ordered,))
+        execute(sqlite_text(queries.SET_INDEXED_SEQS), (ordered,))
     return bound

@@ -212,8 +212,8 @@ async def open_sqlite_store(
                     nursery.cancel_scope.cancel()  # ends the indexer; the actor first commits what is queued
         finally:
             with trio.CancelScope(shield=True):
-                await readers.close()
-                await writer.close()  # the last one: moves the log into the database
+                await readers.close(interrupt=True)
+                await writer.close(interrupt=False)  # the last one: moves the log into the database
         if raised is not None:
             raise raised
 

@@ -4,7 +4,6 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 import apsw
-import msgspec
 
 from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
 from chinwag.engine.model import Family, Message, ReceiptFloor, Receipts, RefreshToken, Room, User, receipt_floor
@@ -25,12 +24,6 @@ from chinwag.persistence.search import find
 MAX_INTEGER = (1 << 63) - 1
 """SQLite's largest. Whoever asks to skip more skips everything."""
 _ROOM_WIDTH = rooms.ROOM_COLUMNS.count(",") + 1
-_ACCESS_WIDTH = rooms.ACCESS_COLUMNS.count(",") + 1
-
-_floor_from = msgspec.json.Decoder(list[tuple[int, UserId]]).decode
-_message_rows_from = msgspec.json.Decoder(
-    list[tuple[int, int, int, int, str | None, str, int, str | None, str | None, int | None, int | None]]
-).decode
 
 
 class Snapshot:
@@ -94,12 +87,10 @@ class Snapshot:
     # - rooms
 
     def access(self, room_id: RoomId, viewer: UserId) -> Access:
-        return self._access(self._one(rooms.ACCESS, room_id, viewer))
-
-    def _access(self, row: Row | None) -> Access:
+        row = self._one(rooms.ACCESS, room_id, viewer)
         if row is None:
             return Access(room=None, member=None)
-        member = row[_ROOM_WIDTH:_ACCESS_WIDTH]
+        member = row[_ROOM_WIDTH:]
         return Access(
             room=self._reader.room(row[:_ROOM_WIDTH]),
             member=self._reader.member(member) if member[0] is not None else None,
@@ -162,30 +153,10 @@ class Snapshot:
         return self._keyed(row) if row else None
 
     def history(self, room_id: RoomId, viewer: UserId, skip: int, limit: int) -> MessagePage:
-        most, beyond = min(limit, MAX_INTEGER), min(skip, MAX_INTEGER)
-        try:
-            cursor = self._connection.execute(sqlite_text(messages.HISTORY_PAGE), (room_id, viewer, most, beyond))
-            row = cursor.fetchone()
-            access = self._access(row)
-            if row is None or access.member is None:
-                return MessagePage(access=access)
-            delivered, read, page = row[_ACCESS_WIDTH:]
-            return MessagePage(
-                access=access,
-                receipts=Receipts(
-                    delivered=receipt_floor(_floor_from(delivered)), read=receipt_floor(_floor_from(read))
-                ),
-                messages=tuple(map(self._reader.message, _message_rows_from(page))),
-            )
-        except (apsw.SQLError, UnicodeError, OverflowError, msgspec.MsgspecError):
-            # Something in it is damaged, or no such thing can be stored: row by row, then, so that the others are read.
-            return self._history_by_rows(room_id, viewer, most, beyond)
-
-    def _history_by_rows(self, room_id: RoomId, viewer: UserId, most: int, beyond: int) -> MessagePage:
         access = self.access(room_id, viewer)
         if access.member is None:
             return MessagePage(access=access)
-        page = self._messages(messages.HISTORY, room_id, most, beyond)
+        page = self._messages(messages.HISTORY, room_id, min(limit, MAX_INTEGER), min(skip, MAX_INTEGER))
         return MessagePage(access=access, receipts=self.receipts(room_id), messages=tuple(page))
 
     def window(self, room_id: RoomId, viewer: UserId, around: MessageId, limit: int) -> MessagePage:

@@ -77,13 +77,18 @@ class ConnectionThreads:
             raise job.error
         return cast("T", job.result)
 
-    async def close(self) -> None:
-        """End the threads, interrupting reads that nobody waits for, and close the connections."""
+    async def close(self, *, interrupt: bool) -> None:
+        """End the threads and close the connections.
+
+        `interrupt` what is going on only where nobody waits for it any more (reads): an interrupted connection does not
+        move the log into the database either when it is closed.
+        """
         self._closed = True
         for _ in self._threads:
             self._jobs.put(None)
-        for connection in self._connections:
-            connection.interrupt()
+        if interrupt:
+            for connection in self._connections:
+                connection.interrupt()
         await trio.to_thread.run_sync(self._join)
 
     def _join(self) -> None:

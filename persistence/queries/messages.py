@@ -1,7 +1,5 @@
 """Messages of a room."""
 
-from chinwag.persistence.queries.rooms import ACCESS_COLUMNS, ACCESS_TABLES, DELIVERED_FLOOR, READ_FLOOR
-
 MESSAGE_COLUMNS = """
 m.id, m.room_id, m.seq, m.author_id, u.username, m.text, m.created_us, m.attachments, m.key, m.edited_us, m.deleted_us
 """.strip()
@@ -24,26 +22,6 @@ RECENT = f"{_KEYED} WHERE m.room_id = $1 ORDER BY m.seq DESC LIMIT $2"
 # A number to skip is what the fronts are asked for; it costs a walk over what is skipped.
 # Index: messages_by_seq
 HISTORY = f"{MESSAGES} WHERE m.room_id = $1 AND m.deleted_us IS NULL ORDER BY m.seq DESC LIMIT $2 OFFSET $3"
-
-# The same page for a viewer ($2), with all else that it takes to show it: how the viewer stands to the room, then for a
-# member the two floors and the messages, each as JSON. One row, because a thread gives up Python's lock for every row
-# that it steps to, and that cost more than the rows: four readers and the event loop pass the lock around all the time.
-# Index: primary key, members_by_room, members_by_delivered, members_by_read, messages_by_seq
-# Scan: over what the inner queries found
-HISTORY_PAGE = f"""
-SELECT
-    {ACCESS_COLUMNS},
-    (SELECT json_group_array(json_array(delivered_seq, user_id)) FROM ({DELIVERED_FLOOR})),
-    (SELECT json_group_array(json_array(read_seq, user_id)) FROM ({READ_FLOOR})),
-    CASE WHEN m.user_id IS NOT NULL THEN (
-        SELECT json_group_array(json_array(
-            id, room_id, seq, author_id, username, text, created_us, attachments, key, edited_us, deleted_us
-        ))
-        FROM ({MESSAGES} WHERE m.room_id = $1 AND m.deleted_us IS NULL ORDER BY m.seq DESC LIMIT $3 OFFSET $4)
-    ) END
-FROM {ACCESS_TABLES}
-WHERE r.id = $1
-"""
 
 # Index: messages_by_id
 SEQ_OF_LIVING = "SELECT seq FROM messages WHERE id = $2 AND room_id = $1 AND deleted_us IS NULL"

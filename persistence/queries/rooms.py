@@ -3,19 +3,18 @@
 ROOM_COLUMNS = "r.id, r.kind, r.name, r.description, r.created_by, r.created_us, r.direct_key"
 _MEMBER = "m.user_id, u.username, m.role, m.joined_us, m.delivered_seq, m.read_seq"
 
-ACCESS_COLUMNS = f"{ROOM_COLUMNS}, {_MEMBER}"
-ACCESS_TABLES = """
-rooms AS r
-LEFT JOIN members AS m ON m.room_id = r.id AND m.user_id = $2
-LEFT JOIN users AS u ON u.id = m.user_id
-""".strip()
-
 # Index: primary key
 ROOM = f"SELECT {ROOM_COLUMNS} FROM rooms AS r WHERE r.id = $1"
 
 # How a viewer ($2) stands to a room ($1): the member's columns are NULL for a stranger.
 # Index: primary key, members_by_room
-ACCESS = f"SELECT {ACCESS_COLUMNS} FROM {ACCESS_TABLES} WHERE r.id = $1"
+ACCESS = f"""
+SELECT {ROOM_COLUMNS}, {_MEMBER}
+FROM rooms AS r
+LEFT JOIN members AS m ON m.room_id = r.id AND m.user_id = $2
+LEFT JOIN users AS u ON u.id = m.user_id
+WHERE r.id = $1
+"""
 
 # Index: rooms_by_direct_key
 ROOM_BY_DIRECT_KEY = f"SELECT {ROOM_COLUMNS} FROM rooms AS r WHERE r.direct_key = $1"

@@ -42,18 +42,22 @@ ORDER BY m.seq DESC
 LIMIT $5
 """
 
-# Parts of several rooms, of messages above a row ($3).
-# Index: messages_by_seq
+# Parts of several rooms, of messages above a row ($3). The users are joined to what is kept, for many may be found.
+# Index: messages_by_seq, primary key
 # Scan: the list of rooms
 # Sort: what was found there
 IN_ROOMS = f"""
 SELECT {_COLUMNS}
-FROM json_each($1) AS j
-CROSS JOIN messages AS m ON m.room_id = j.value ->> 0 AND m.seq > j.value ->> 1 AND m.seq <= j.value ->> 2
+FROM (
+    SELECT m.row AS row
+    FROM json_each($1) AS j
+    CROSS JOIN messages AS m ON m.room_id = j.value ->> 0 AND m.seq > j.value ->> 1 AND m.seq <= j.value ->> 2
+    WHERE m.row > $3 AND m.deleted_us IS NULL AND {CONTAINS}
+    ORDER BY m.row DESC
+    LIMIT $4
+) AS best
+CROSS JOIN messages AS m ON m.row = best.row
 LEFT JOIN users AS u ON u.id = m.author_id
-WHERE m.row > $3 AND m.deleted_us IS NULL AND {CONTAINS}
-ORDER BY m.row DESC
-LIMIT $4
 """
 
 # All rooms of a viewer ($1) whose rooms hold a good part of all messages.
@@ -179,28 +183,36 @@ ORDER BY s.entry
 # Index: primary key
 FORGET_STALE = "DELETE FROM search_stale WHERE entry <= $1"
 
-# The next messages for the indexer, above the row $1 and up to $2.
-# Index: primary key
-NEXT_MESSAGES = "SELECT row, room_id, seq FROM messages WHERE row > $1 AND row <= $2 ORDER BY row"
-
-# Index: search_rooms_by_room
-INDEXED_ROOM = "SELECT number, indexed_seq FROM search_rooms WHERE room_id = $1"
+# The next messages for the indexer, above the row $1 and up to $2, with their room's part of the index.
+# Index: primary key, search_rooms_by_room
+NEXT_MESSAGES = """
+SELECT m.row, m.room_id, m.seq, r.number, r.indexed_seq
+FROM messages AS m
+LEFT JOIN search_rooms AS r ON r.room_id = m.room_id
+WHERE m.row > $1 AND m.row <= $2
+ORDER BY m.row
+"""
 
 # Index: none
 ADD_ROOM = "INSERT INTO search_rooms (room_id, indexed_seq) VALUES ($1, 0) RETURNING number"
 
-# Messages of a room ($2, with number $1), after $3 and up to $4.
+# Messages of rooms, in the order of the list: a JSON array of [number, room id, after, up to].
 # Index: messages_by_seq
+# Scan: the list of rooms
 INDEX_MESSAGES = """
 INSERT INTO message_index (rowid, folded)
-SELECT $1 << 32 | m.seq, coalesce(m.folded, lower(m.text))
-FROM messages AS m
-WHERE m.room_id = $2 AND m.seq > $3 AND m.seq <= $4 AND m.deleted_us IS NULL
-ORDER BY m.seq
+SELECT (j.value ->> 0) << 32 | m.seq, coalesce(m.folded, lower(m.text))
+FROM json_each($1) AS j
+CROSS JOIN messages AS m ON m.room_id = j.value ->> 1 AND m.seq > j.value ->> 2 AND m.seq <= j.value ->> 3
+WHERE m.deleted_us IS NULL
 """
 
+# By the same list.
 # Index: primary key
-SET_INDEXED_SEQ = "UPDATE search_rooms SET indexed_seq = $2 WHERE number = $1"
+# Scan: the list of rooms
+SET_INDEXED_SEQS = """
+UPDATE search_rooms SET indexed_seq = j.value ->> 3 FROM json_each($1) AS j WHERE number = j.value ->> 0
+"""
 
 # Index: none
 # Scan: one row

@@ -13,7 +13,7 @@ from chinwag.engine.harness import EngineHarness, Person, open_harness, texts
 from chinwag.engine.ids import MAX_ID, MessageId, RoomId, UserId
 from chinwag.engine.memory import MemoryClient
 from chinwag.engine.model import Message, Receipts, Role, Room, receipt_floor
-from chinwag.engine.resume import RESUME_CHARACTERS, RESUME_LIMIT, RESUME_TOTAL, build_replay
+from chinwag.engine.resume import RESUME_BYTES, RESUME_LIMIT, RESUME_TOTAL, build_replay
 from chinwag.engine.session import SessionLimits
 from chinwag.engine.store import Access, Missed
 from chinwag.engine.testing import MemoryStore, make_message
@@ -505,7 +505,7 @@ def test_a_replay_is_bounded_in_text_and_a_room_that_does_not_fit_is_left_to_a_r
         receipts = Receipts(delivered=receipt, read=receipt)
         return Missed(access=Access(room=None, member=None), last_seq=1, receipts=receipts, messages=(message,))
 
-    rooms = {RoomId(1): missed(RoomId(1), 10), RoomId(2): missed(RoomId(2), RESUME_CHARACTERS)}
+    rooms = {RoomId(1): missed(RoomId(1), 10), RoomId(2): missed(RoomId(2), RESUME_BYTES)}
     replay = build_replay(rooms, published=MAX_ID)
     assert [(each.room_id, each.recovered) for each in replay.results] == [(1, True), (2, False)]
     assert [each.room_id for each in replay.messages] == [1]

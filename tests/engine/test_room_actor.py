@@ -4,7 +4,7 @@ from typing import cast
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chinwag.engine.actor import PARKED_S, RESTARTS_ALLOWED
 from chinwag.engine.commands import (
@@ -32,7 +32,7 @@ from chinwag.engine.harness import EngineHarness, RoomHarness, open_harness, tex
 from chinwag.engine.ids import RoomId
 from chinwag.engine.model import Role, Status
 from chinwag.engine.room_state import RECENT_MESSAGES, TYPING_TTL_S
-from chinwag.engine.store import KeyedMessage, WriteRejected
+from chinwag.engine.store import DuplicateKey, KeyedMessage, WriteRejected
 from chinwag.engine.testing import MemoryStore
 
 BUG = cast("RoomCommand", object())
@@ -413,3 +413,39 @@ async def test_members_added_in_a_turn_hear_what_follows_only_once_they_connect(
     await room.ask(AddMember(caller=ann.user, user_id=cid.id, username="cid", role=Role.MEMBER))
     assert [type(event).__name__ for event in client.received()] == ["RoomJoined"]
     assert [type(event) for event in ann.received()] == [MemberAdded]
+
+
+async def test_what_was_not_committed_is_never_answered_from_memory(autojump_clock: MockClock) -> None:
+    """A turn that clashes is taken again; when that commit fails too, its new messages must not look like retries."""
+    async with open_harness() as h:
+        room = RoomHarness(h)
+        ann = await room.join("ann")
+        await h.post(room.room, ann.person, "hello", key="k")
+        await fill(room, "ann", RECENT_MESSAGES)
+        retry = room.tell(post_command(ann.user, text="hello", key="k"))
+        fresh = room.tell(post_command(ann.user, text="new", key="n"))
+        h.store.fail_next_commits(1, DuplicateKey("idempotency_key"))
+        h.store.fail_next_commits(1, StoreUnavailable("full"))
+        outcomes: list[object] = []
+        for slot in (retry, fresh):
+            try:
+                outcomes.append(await slot.result())
+            except StoreUnavailable as refusal:
+                outcomes.append(refusal)
+        stored = await h.engine.history(room.id, ann.user, skip=0, limit=1)
+        acknowledged = [each.message.id for each in outcomes if isinstance(each, Posted) and each.message.text == "new"]
+        assert acknowledged in ([], [stored[0].message.id])
+
+
+async def test_typing_floods_make_one_timer(room: RoomHarness, autojump_clock: MockClock) -> None:
+    ann, bob = await room.join("ann"), await room.join("bob")
+    await wait_all_tasks_blocked()
+    before = trio.lowlevel.current_statistics().tasks_living
+    for _ in range(200):
+        await room.ask(StartTyping(user_id=ann.user))
+        await room.ask(StopTyping(user_id=ann.user))
+    await room.ask(StartTyping(user_id=ann.user))
+    assert trio.lowlevel.current_statistics().tasks_living == before + 1
+    bob.received()
+    await trio.sleep(TYPING_TTL_S + 0.001)
+    assert [type(event) for event in bob.received()] == [TypingStopped]

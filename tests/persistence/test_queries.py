@@ -12,15 +12,7 @@ import pytest
 from chinwag.persistence.queries import accounts, messages, rooms, search, sqlite_text
 from chinwag.persistence.sqlite import migrate
 
-FRAGMENTS = {
-    "ROOM_COLUMNS",
-    "MESSAGE_COLUMNS",
-    "MESSAGES",
-    "ACCESS_COLUMNS",
-    "ACCESS_TABLES",
-    "CONTAINS",
-    "CONTAINS_LONG",
-}
+FRAGMENTS = {"ROOM_COLUMNS", "MESSAGE_COLUMNS", "MESSAGES", "CONTAINS", "CONTAINS_LONG"}
 """Parts that queries are made of."""
 
 

@@ -1,7 +1,8 @@
 """Search finds exactly the texts that contain what is looked for, however far the index is behind."""
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
@@ -25,8 +26,10 @@ from chinwag.engine.store import (
 )
 from chinwag.engine.testing import MemoryStore, make_member, make_message, make_room, make_user
 from chinwag.persistence import search as search_module
+from chinwag.persistence.rows import Row
 from chinwag.persistence.search import case_folded
 from chinwag.persistence.sqlite import SqliteStore, open_sqlite_store
+from chinwag.persistence.sqlite_reads import Snapshot
 
 ANN, BOB = UserId(1), UserId(2)
 ROOMS = (RoomId(10), RoomId(11), RoomId(12))
@@ -70,36 +73,63 @@ def post(seq: int, text: str) -> InsertMessage:
 
 
 def indexed(path: Path) -> list[int]:
-    """The rows that the index has entries for."""
+    """The sequences that the index has entries for."""
     connection = apsw.Connection(str(path))
     try:
-        return [int(row) for (row,) in connection.execute("SELECT id FROM message_index_docsize ORDER BY id")]
+        entries = connection.execute("SELECT id FROM message_index_docsize ORDER BY id")
+        return [int(entry) & 0xFFFFFFFF for (entry,) in entries]
     finally:
         connection.close()
+
+
+@contextmanager
+def small_numbers(large_room: int) -> Iterator[None]:
+    """All rooms are indexed, and a few messages make a large room, a full group, a trigram that is not rare."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search_module, "INDEXED_ROOM_MESSAGES", 2)
+        patch.setattr(search_module, "LARGE_ROOM_MESSAGES", large_room)
+        patch.setattr(search_module, "FIRST_GROUP_MESSAGES", 1)
+        patch.setattr(search_module, "RARE_ENTRIES", 3)
+        patch.setattr(search_module, "FIRST_BOUND", 1)
+        patch.setattr(search_module, "RARE_SHARE", 1)
+        yield
+
+
+@pytest.fixture
+def index_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A room is in the index from its first message, and the index is asked about all but the newest."""
+    monkeypatch.setattr(search_module, "INDEXED_ROOM_MESSAGES", 1)
+    monkeypatch.setattr(search_module, "LARGE_ROOM_MESSAGES", 1)
 
 
 # --- the property -------------------------------------------------------------------------------------------------
 
 ALPHABET = "aAbsSßẞkK\u212aİiıIσςΣéÉe\u0301ΑаАдДŉ京都東い가ﬃ%_'\"\\*^-() .0🐎𐐀𐐨\n"
-TEXTS = st.text(ALPHABET, max_size=12) | st.text(
-    st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8
+TEXTS = (
+    st.sampled_from(["needle", "the needle", "Needles and needless", "haystack"])
+    | st.text(ALPHABET, max_size=12)
+    | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 )
 STEPS = st.one_of(
     st.tuples(st.just("post"), st.integers(0, 2), TEXTS),
+    st.tuples(st.just("post"), st.just(0), TEXTS),
     st.tuples(st.just("edit"), st.integers(0, 20), TEXTS),
     st.tuples(st.just("delete"), st.integers(0, 20), st.none()),
-    st.tuples(st.just("index"), st.integers(1, 6), st.none()),
-    st.tuples(st.just("leave"), st.just(0), st.none()),
-    st.tuples(st.just("drop"), st.just(0), st.none()),
+    st.tuples(st.just("index"), st.integers(1, 40), st.none()),
+    st.tuples(st.just("leave"), st.integers(0, 5), st.none()),
+    st.tuples(st.just("drop"), st.integers(0, 5), st.none()),
 )
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    st.lists(STEPS, min_size=3, max_size=30), st.lists(st.text(ALPHABET, min_size=1, max_size=5), max_size=4), st.data()
+    st.lists(STEPS, min_size=12, max_size=40),
+    st.lists(st.text(ALPHABET, min_size=1, max_size=5), max_size=4),
+    st.sampled_from([1, 2, 1_000]),
+    st.data(),
 )
 def test_search_is_containment_of_case_folded_texts(
-    steps: list[tuple[str, int, str | None]], needles: list[str], data: st.DataObject
+    steps: list[tuple[str, int, str | None]], needles: list[str], large_room: int, data: st.DataObject
 ) -> None:
     """The same writes go to the store and to the fake, whose search is `casefold() in casefold()` by definition."""
 
@@ -114,10 +144,13 @@ def test_search_is_containment_of_case_folded_texts(
                 for write in await scenario(store, texts):
                     await fake.commit([write])
                 parts = [data.draw(parts_of(text)) for text in texts[:3] if text]
-                for needle in [*needles, *parts, "%", "_", "ss"]:
+                for needle in [*needles, *parts, "needle", "%", "_", "ss"]:
                     for room in (None, *ROOMS):
                         assert await find(store, needle, room=room) == await find(fake, needle, room=room), needle
-                    assert await find(store, needle, limit=2) == await find(fake, needle, limit=2), needle
+                    for room in (None, ROOMS[0]):
+                        for limit in (1, 2):
+                            expected = await find(fake, needle, room=room, limit=limit)
+                            assert await find(store, needle, room=room, limit=limit) == expected, needle
 
     async def scenario(store: SqliteStore, texts: list[str]) -> list[Write]:
         """Carry the steps out on the store; returns the writes."""
@@ -142,9 +175,11 @@ def test_search_is_containment_of_case_folded_texts(
             elif kind == "delete" and living:
                 message, room = living.pop(n % len(living))
                 write = DeleteMessage(room_id=room, message_id=message, deleted_us=1)
-            elif kind == "leave" and ROOMS[1] in rooms and not any(isinstance(w, DeleteMember) for w in done):
+            elif (
+                kind == "leave" and n == 0 and ROOMS[1] in rooms and not any(isinstance(w, DeleteMember) for w in done)
+            ):
                 write = DeleteMember(room_id=ROOMS[1], user_id=ANN)
-            elif kind == "drop" and ROOMS[0] in rooms:
+            elif kind == "drop" and n == 0 and ROOMS[0] in rooms:
                 rooms.remove(ROOMS[0])
                 living = [(message, room) for message, room in living if room != ROOMS[0]]
                 write = DeleteRoom(room_id=ROOMS[0])
@@ -154,7 +189,8 @@ def test_search_is_containment_of_case_folded_texts(
             done.append(write)
         return done
 
-    trio.run(check)
+    with small_numbers(large_room):
+        trio.run(check)
 
 
 @st.composite
@@ -185,6 +221,7 @@ async def test_the_indexer_catches_up_by_itself(store: SqliteStore) -> None:
     assert len(await find(store, "needle", limit=999)) == 300
 
 
+@pytest.mark.usefixtures("index_everything")
 async def test_edits_deletions_and_dropped_rooms_leave_nothing_in_the_index(store: SqliteStore, tmp_path: Path) -> None:
     await store.commit([post(seq, f"needle {seq}") for seq in range(1, 11)])
     await store.indexer.step(rows=100)
@@ -202,6 +239,7 @@ async def test_edits_deletions_and_dropped_rooms_leave_nothing_in_the_index(stor
     assert indexed(tmp_path / "chinwag.db") == []
 
 
+@pytest.mark.usefixtures("index_everything")
 async def test_what_is_edited_before_it_was_indexed_is_indexed_once(store: SqliteStore) -> None:
     await store.commit([post(1, "needle"), post(2, "needle")])
     await store.commit([UpdateMessageText(room_id=ROOMS[0], message_id=MessageId(1001), text="thread", edited_us=1)])
@@ -238,6 +276,7 @@ async def test_a_store_that_takes_no_writes_can_be_searched(
     assert await find(store, "needle") == [1001]
 
 
+@pytest.mark.usefixtures("index_everything")
 @pytest.mark.parametrize("indexed_rows", [0, 3, 10])
 async def test_a_restart_in_the_middle_of_indexing_loses_nothing(tmp_path: Path, indexed_rows: int) -> None:
     path = tmp_path / "chinwag.db"
@@ -264,3 +303,101 @@ async def test_short_texts_are_found_in_few_rooms_of_many_and_in_most_of_few(sto
     assert await find(store, "xy") == [1003, 1001]  # one message in eighteen is Ann's to see
     _, found = await store.search(BOB, text="XY", room_id=None, limit=3)
     assert [entry.message.id for entry in found] == [2050, 2049, 2048]
+
+
+# --- what it costs ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def compared(store: SqliteStore) -> Iterator[list[int]]:
+    """The numbers of rows that SQLite compared with LIKE, per statement, in what a reader runs in this block."""
+    counts: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        original = Snapshot._all
+
+        def counting(self: Snapshot, query: str, values: tuple[object, ...]) -> list[Row]:
+            calls = 0
+
+            def like(pattern: str, text: str, escape: str) -> bool:
+                nonlocal calls
+                calls += 1
+                return pattern.strip("%") in text.lower()
+
+            self._connection.create_scalar_function("like", like, 3, deterministic=True)
+            try:
+                rows = original(self, query, values)
+            finally:
+                self._connection.create_scalar_function("like", None, 3)
+            counts.append(calls)
+            return rows
+
+        patch.setattr(Snapshot, "_all", counting)
+        yield counts
+
+
+def others(count: int, text: str, start: int = 1) -> list[Write]:
+    """Messages where Ann cannot see them."""
+    return [
+        InsertMessage(message=make_message(100_000 + seq, ROOMS[2], seq, BOB, text))
+        for seq in range(start, start + count)
+    ]
+
+
+@pytest.mark.parametrize("word", ["needle", "ne"])
+async def test_what_others_write_is_not_compared(store: SqliteStore, word: str) -> None:
+    await store.commit([*(post(seq, f"needle {seq}") for seq in range(1, 41)), *others(3_000, "needle")])
+    await index_all(store, rows=1_000)
+    with compared(store) as counts:
+        assert len(await find(store, word)) == 40
+    assert sum(counts) == 40
+
+
+async def test_a_common_word_is_found_in_the_newest_messages(store: SqliteStore) -> None:
+    await store.commit([post(seq, "needle") for seq in range(1, 3_001)])
+    await index_all(store, rows=1_000)
+    for room in (None, ROOMS[0]):
+        with compared(store) as counts:
+            assert await find(store, "needle", room=room, limit=20) == [1000 + n for n in range(3_000, 2_980, -1)]
+        assert sum(counts) == 20
+
+
+@pytest.mark.parametrize("room", [None, ROOMS[0]])
+async def test_a_rare_word_of_a_large_room_is_found_by_the_index(store: SqliteStore, room: RoomId | None) -> None:
+    """Though the word is common elsewhere."""
+    await store.commit([post(seq, "zebra" if seq == 7 else "horse") for seq in range(1, 3_001)])
+    await store.commit(others(1_000, "zebra"))
+    await index_all(store, rows=1_000)
+    with compared(store) as counts:
+        assert await find(store, "zebra", room=room) == [1007]
+    assert sum(counts) == search_module.LARGE_ROOM_MESSAGES + 1
+
+
+async def test_a_word_that_is_rare_everywhere_is_found_in_many_rooms_at_once(store: SqliteStore) -> None:
+    rooms = [RoomId(n) for n in range(50_000, 50_100)]
+    await store.commit([InsertRoom(room=make_room(room, ANN)) for room in rooms])
+    await store.commit([InsertMember(room_id=room, member=make_member(ANN)) for room in rooms])
+    for seq in range(1, 51):
+        await store.commit(
+            [
+                InsertMessage(
+                    message=make_message(
+                        100_000 + seq * 1_000 + at, room, seq, ANN, "zebra" if (seq, at) == (9, 50) else "horse"
+                    )
+                )
+                for at, room in enumerate(rooms)
+            ]
+        )
+    await index_all(store, rows=1_000)
+    with compared(store) as counts:
+        assert await find(store, "zebra") == [109_050]
+    assert sum(counts) <= search_module.FIRST_GROUP_MESSAGES + 1
+
+
+async def test_small_rooms_are_not_in_the_index(store: SqliteStore, tmp_path: Path) -> None:
+    last = search_module.INDEXED_ROOM_MESSAGES
+    await store.commit([post(seq, "needle") for seq in range(1, last)])
+    await index_all(store, rows=5)
+    assert indexed(tmp_path / "chinwag.db") == []
+    await store.commit([post(last, "needle")])
+    await index_all(store, rows=5)
+    assert indexed(tmp_path / "chinwag.db") == list(range(1, last + 1))

@@ -183,7 +183,7 @@ class ChatterstackSocket:
         try:
             frame = _read_frame(message.encode())
         except Invalid as invalid:
-            _refuse(session, invalid)
+            session.send(frame_text(wire.frame_error(invalid, message)))
             return None
         number = IDS.decode(frame.data.room_id)
         client_id = frame.data.client_id if isinstance(frame, SendMessageFrame) else None
@@ -196,7 +196,7 @@ class ChatterstackSocket:
         try:
             engine.tell_room(room_id, command, reply)
         except Overloaded:
-            return _tell_later(engine, room_id, command, reply)
+            return _tell_later(engine, session, room_id, command, reply)
         except EngineError as error:
             reply.refuse(error)
         return None
@@ -218,11 +218,13 @@ def _command(session: Session, frame: Frame) -> RoomCommand:
             return StopTyping(user_id=session.user_id)
 
 
-async def _tell_later(engine: Engine, room_id: RoomId, command: RoomCommand, reply: ReplyTo) -> None:
+async def _tell_later(engine: Engine, session: Session, room_id: RoomId, command: RoomCommand, reply: ReplyTo) -> None:
     """Wait until a room's mailbox has space: the client, which is read no further, feels it as backpressure."""
     while True:
         try:
             await engine.wait_for_room(room_id)
+            if not session.open:
+                return  # logged out meanwhile, or cut off: what they said no longer counts
             engine.tell_room(room_id, command, reply)
             return
         except Overloaded as overloaded:

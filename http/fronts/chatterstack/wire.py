@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from chinwag.engine import model
+from chinwag.engine.errors import Refused
 from chinwag.engine.ids import MessageId, RoomId, UserId
 from chinwag.http.times import rfc3339
 
@@ -289,6 +290,30 @@ def room_removed(room_id: RoomId) -> bytes:
 def resumed(room_id: RoomId, *, recovered: bool, replayed: int) -> bytes:
     """What became of the request to resume in one room."""
     return _encode(Resumed(data=ResumedData(room_id=str(room_id), recovered=recovered, replayed=replayed)))
+
+
+class _Named(msgspec.Struct, frozen=True):
+    """What an unacceptable frame says it is about, as far as that can be read."""
+
+    room_id: str | UnsetType = UNSET
+    client_id: str | UnsetType = UNSET
+
+
+class _Whatever(msgspec.Struct, frozen=True):
+    data: _Named
+
+
+_decode_named = msgspec.json.Decoder(_Whatever).decode
+
+
+def frame_error(refused: Refused, frame: str) -> bytes:
+    """A frame was refused as a whole. Names the room and the client's id, where the frame does."""
+    try:
+        named = _decode_named(frame).data
+    except (msgspec.MsgspecError, RecursionError):
+        named = _Named()
+    data = ErrorData(message=refused.message, code=refused.code, room_id=named.room_id, client_id=named.client_id)
+    return _encode(Error(data=data))
 
 
 def error(message: str, code: str, *, room_id: RoomId | None = None, client_id: str | None = None) -> bytes:

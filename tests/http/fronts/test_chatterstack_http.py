@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 from hypothesis import given, settings
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from chinwag.engine.ids import MAX_ID
 from chinwag.http.front import Front
-from chinwag.http.fronts.chatterstack import FRONT
+from chinwag.http.fronts.chatterstack import FRONT, wire
+from chinwag.http.fronts.chatterstack.wire import REMEMBERED_TEXT
 from tests.http.api import Answer, Api, Person, open_api
 
 NOBODY = "4096"
@@ -729,10 +731,26 @@ async def test_every_endpoint_says_so_when_the_store_is_away(api: Api, ann: Pers
         "peer_user_id": NOBODY,
         "content": "x",
     }
+    # Around a message, since the newest page is answered from memory.
+    query = {"q": "x", "email": "a@example.org", "around_message_id": message_id}
     api.store.unavailable = True
-    answer = await api.ask(route.method, path, as_=ann, json=body, query={"q": "x", "email": "a@example.org"})
+    answer = await api.ask(route.method, path, as_=ann, json=body, query=query)
     refused(answer, 503)
     assert answer.headers["retry-after"] == "1"
+
+
+async def test_the_newest_page_is_the_same_from_memory_and_from_the_store(api: Api, ann: Person) -> None:
+    room_id = await api.room(ann)
+    for text in ("plain", '"q" \\ é 東 \u2028', "x" * (REMEMBERED_TEXT + 1)):
+        await api.post(ann, room_id, text)
+    path = f"/v1/rooms/{room_id}/messages"
+    first = await api.ask("GET", path, as_=ann)
+    around = await api.ask("GET", path, as_=ann, query={"around_message_id": first.json["messages"][1]["id"]})
+    assert first.json["messages"] == around.json["messages"][::-1]
+    whole = msgspec.json.decode(first.body, type=wire.Messages)
+    assert msgspec.json.encode(whole) == first.body
+    api.store.unavailable = True
+    assert (await api.ask("GET", path, as_=ann)).body == first.body
 
 
 def bodies() -> st.SearchStrategy[object]:
