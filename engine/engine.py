@@ -346,7 +346,9 @@ class Engine:
         session = connected.session
         self.presence.arrive(session.user_id)
         try:
-            await session.run(transport, pump, connected.replay)
+            running = session.run(transport, pump, connected.replay)
+            del connected, transport, pump  # this frame lives as long as the connection, and a replay can be megabytes
+            await running
         finally:
             self.presence.depart(session.user_id, trio.current_time())
 

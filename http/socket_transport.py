@@ -5,7 +5,7 @@ is made of stays the owner of the file descriptor and should not be used beside 
 """
 
 import os
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Final, cast
 
 import outcome
@@ -230,7 +230,11 @@ class SocketTransport:
             rest = iter(items)
             for item in rest:
                 waiting = take(item)
-                if waiting is not None or self._parked is None:  # it has to wait, or it ended the connection
+                if self._parked is None:  # it ended the connection
+                    if isinstance(waiting, Coroutine):
+                        waiting.close()
+                    return
+                if waiting is not None:
                     self._wake(outcome.Value((waiting, tuple(rest), failure)))
                     return
             if failure is not None or self._parser.finished:

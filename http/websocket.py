@@ -33,6 +33,9 @@ MAX_CONTROL_BYTES: Final = 125
 MAX_REASON_BYTES: Final = MAX_CONTROL_BYTES - 2
 """What a close code leaves of a control frame for words."""
 
+PINGS_AT_ONCE: Final = 64
+"""Messages in one read after which, of pings in a row, only the last is reported: a read may hold thousands."""
+
 _ACCEPT_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """RFC 6455 section 1.3."""
 
@@ -285,8 +288,8 @@ class FrameParser:
             if stop > len(data):
                 return -1
             control = self._control(opcode, apply_mask(data[start:stop], mask))
-            if opcode is Opcode.PING and found and isinstance(found[-1], Ping):
-                found[-1] = control  # RFC 6455 section 5.5.3: of several pings only the newest needs an answer
+            if opcode is Opcode.PING and len(found) >= PINGS_AT_ONCE and isinstance(found[-1], Ping):
+                found[-1] = control  # a flood; RFC 6455 section 5.5.3: only the newest ping needs an answer
             else:
                 found.append(control)
             return stop

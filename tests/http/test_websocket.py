@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from chinwag.http.head import RequestHead, parse_head
 from chinwag.http.websocket import (
     MAX_REASON_BYTES,
+    PINGS_AT_ONCE,
     Close,
     FrameParser,
     HandshakeRefused,
@@ -525,3 +526,10 @@ def test_wanting_a_websocket_is_told_by_the_upgrade_header() -> None:
     assert wants_websocket(handshake(upgrade="WEBSOCKET", without="connection"))
     assert not wants_websocket(handshake(without="upgrade"))
     assert not wants_websocket(handshake(upgrade="h2c"))
+
+
+def test_of_a_flood_of_pings_only_the_last_is_reported() -> None:
+    pings = b"".join(client_frame(Opcode.PING, str(number).encode()) for number in range(1000))
+    found = FrameParser().feed(pings + client_frame(Opcode.TEXT, b"after"))
+    assert len(found) <= PINGS_AT_ONCE + 1
+    assert found[-2:] == [Ping(b"999"), "after"]
