@@ -49,7 +49,7 @@ from chinwag.engine.model import (
 )
 from chinwag.engine.passwords import Argon2Passwords, Passwords
 from chinwag.engine.presence import GRACE_S, PresenceRegistry
-from chinwag.engine.resume import RESUME_LIMIT, Replay, build_replay
+from chinwag.engine.resume import ALL_RESUMES_BYTES, RESUME_BYTES, RESUME_LIMIT, Replay, build_replay
 from chinwag.engine.room_actor import RoomActor, RoomStats
 from chinwag.engine.session import Session, SessionLimits, SessionStats
 from chinwag.engine.store import Access, DuplicateKey, InsertMember, InsertRoom, Store, Write
@@ -337,7 +337,10 @@ class Engine:
         if not resume:
             return Connected(session=session, replay=Replay(), refused=refused)
         mine = {each: missed[each] for each in wanted if each not in refused}
-        return Connected(session=session, replay=build_replay(mine, published=self.fanout.published), refused=refused)
+        left = ALL_RESUMES_BYTES - self.session_stats.replaying_bytes
+        replay = build_replay(mine, published=self.fanout.published, most_bytes=max(0, min(RESUME_BYTES, left)))
+        session.expect_replay(replay.size_bytes)
+        return Connected(session=session, replay=replay, refused=refused)
 
     async def serve_session(
         self, connected: Connected, transport: Transport, pump: Callable[[], Awaitable[None]]

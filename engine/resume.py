@@ -37,11 +37,11 @@ class Replay(Record):
     """About how much memory the messages take."""
 
 
-def build_replay(missed: Mapping[RoomId, Missed], *, published: int, room_bytes: int = RESUME_BYTES) -> Replay:
+def build_replay(missed: Mapping[RoomId, Missed], *, published: int, most_bytes: int = RESUME_BYTES) -> Replay:
     """Everything missed in all rooms, rising by id, and how each room was resumed.
 
     A message above `published` is durable and not yet released: it is left to the live events, which will bring it to
-    this session, perhaps when the replay is long over. `room_bytes` is how much the messages may take.
+    this session, perhaps when the replay is long over. `most_bytes` is how much the messages may take.
     """
     messages: list[MessageReplayed] = []
     results: list[Resumed] = []
@@ -49,7 +49,7 @@ def build_replay(missed: Mapping[RoomId, Missed], *, published: int, room_bytes:
     taken = 0
     for room_id, room in missed.items():
         size = sum(map(message_bytes, room.messages or ()))
-        fits = len(messages) + len(room.messages or ()) <= RESUME_TOTAL and taken + size <= room_bytes
+        fits = len(messages) + len(room.messages or ()) <= RESUME_TOTAL and taken + size <= most_bytes
         complete = room.messages is not None and fits
         found: tuple[Message, ...] = (room.messages or ()) if complete else ()
         replayed = [each for each in found if each.id <= published]

@@ -59,9 +59,11 @@ class Phase(enum.Enum):
 class SessionStats:
     """Counters that all sessions of an engine share."""
 
-    __slots__ = ("closed_by_reason", "slow_consumers")
+    __slots__ = ("closed_by_reason", "replaying_bytes", "slow_consumers")
 
     def __init__(self) -> None:
+        self.replaying_bytes = 0
+        """What the replays that are under way hold in memory."""
         self.slow_consumers = 0
         self.closed_by_reason: dict[CloseReason, int] = {}
 
@@ -91,6 +93,7 @@ class Session:
         "_outbox_bytes",
         "_partial",
         "_progress",
+        "_replay_bytes",
         "_spawn",
         "_stats",
         "_transport",
@@ -141,8 +144,14 @@ class Session:
         self._last_ping = trio.current_time()
         self._drained: trio.Event | None = None
         self._unanswered = 0
+        self._replay_bytes = 0
         self._progress: trio.Event | None = None
         self._writing = False
+
+    def expect_replay(self, size_bytes: int) -> None:
+        """Count a replay of this size as under way, until the session is live or over."""
+        self._replay_bytes = size_bytes
+        self._stats.replaying_bytes += size_bytes
 
     # --- out ---
 
@@ -273,6 +282,7 @@ class Session:
 
     def abandon(self) -> None:
         """Forget the session at once and drop its transport. Twice is fine."""
+        self._replay_is_over()
         self.phase = Phase.CLOSED
         self._fanout.discard(self)
         self._outbox = None
@@ -345,8 +355,13 @@ class Session:
         fresh.extend(event for event in self._held if self._is_news(event, replay))
         data = b"".join(map(self.wire.encode, fresh))
         self._held = []
+        self._replay_is_over()
         self.phase = Phase.LIVE
         self.send(data)
+
+    def _replay_is_over(self) -> None:
+        self._stats.replaying_bytes -= self._replay_bytes
+        self._replay_bytes = 0
 
     def _is_news(self, event: Event, replay: Replay) -> bool:
         if isinstance(event, MessagePosted) and event.message.seq <= replay.known_seq.get(event.room_id, -1):

@@ -71,7 +71,10 @@ class InsertRefreshToken(Record):
 
 
 class SpendRefreshToken(Record):
-    """Rejected (`WriteRejected`) unless the token exists and is unspent: of two concurrent uses one wins."""
+    """Rejected (`WriteRejected`) unless the token exists and is unspent: of two concurrent uses one wins.
+
+    The family's tokens that had expired by then are forgotten.
+    """
 
     digest: bytes
     spent_us: int

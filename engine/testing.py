@@ -395,6 +395,10 @@ class _Tables:
                 if token.spent_us is not None:
                     raise WriteRejected("the refresh token is spent")
                 self._put(self.refresh_tokens, write.digest, replace(token, spent_us=write.spent_us))
+                for other in list(self.refresh_tokens.values()):
+                    expired = other.family_id == token.family_id and other.expires_us < write.spent_us
+                    if expired and other.digest != token.digest:
+                        self._remove(self.refresh_tokens, other.digest)
             case RevokeFamily():
                 self._revoke(self._existing(self.families, write.family_id), write.revoked_us)
             case RevokeFamilies():

@@ -19,6 +19,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import apsw
 import trio
 
+from chinwag.engine.errors import StoreUnavailable
 from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
 from chinwag.engine.model import Family, Message, RefreshToken, Room, User
 from chinwag.engine.store import (
@@ -76,7 +77,8 @@ class SqliteDriver:
 class SqliteStore:
     """See `Store`. Made by `open_sqlite_store`."""
 
-    def __init__(self, actor: PersistenceActor, readers: ConnectionThreads, indexer: Indexer) -> None:
+    def __init__(self, path: Path, actor: PersistenceActor, readers: ConnectionThreads, indexer: Indexer) -> None:
+        self._path = path
         self._actor = actor
         self._readers = readers
         self._rows = RowReader()
@@ -95,6 +97,9 @@ class SqliteStore:
         await self._actor.commit(writes, then)
 
     async def check(self) -> None:
+        """See `Store.check`. A file that was deleted under the server still takes writes, and they end with it."""
+        if not await trio.Path(self._path).exists():
+            raise StoreUnavailable("the database file is gone")
         await self._read(Snapshot.highest_id)
 
     async def highest_id(self) -> int:
@@ -204,7 +209,7 @@ async def open_sqlite_store(
                 nursery.start_soon(actor.run)
                 nursery.start_soon(indexer.run)
                 try:
-                    yield SqliteStore(actor, readers, indexer)
+                    yield SqliteStore(path, actor, readers, indexer)
                 except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001
                     raised = error  # the block's own: raised below, where no exception group is made of it
                 finally:

@@ -193,6 +193,7 @@ class _Batch:
                 )
             case SpendRefreshToken():
                 self._change("unspent token", accounts.SPEND_REFRESH_TOKEN, write.digest, write.spent_us)
+                self._execute(accounts.FORGET_EXPIRED_TOKENS, write.digest, write.spent_us)
             case RevokeFamily():
                 self._change("family", accounts.REVOKE_FAMILY, write.family_id, write.revoked_us)
             case RevokeFamilies():

@@ -33,6 +33,7 @@ CREATE TABLE refresh_tokens (
     expires_us BIGINT NOT NULL,
     spent_us BIGINT                     -- when it was exchanged for its successor; NULL: not yet
 );
+CREATE INDEX refresh_tokens_by_family ON refresh_tokens (family_id, expires_us);
 
 CREATE TABLE rooms (
     id BIGINT PRIMARY KEY NOT NULL,

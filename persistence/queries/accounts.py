@@ -53,6 +53,13 @@ INSERT INTO refresh_tokens (digest, family_id, user_id, expires_us, spent_us) VA
 # Index: primary key
 SPEND_REFRESH_TOKEN = "UPDATE refresh_tokens SET spent_us = $2 WHERE digest = $1 AND spent_us IS NULL"
 
+# Of the family of a token ($1), those that expired before a time ($2): they are refused without being known, too.
+# Index: refresh_tokens_by_family, primary key
+FORGET_EXPIRED_TOKENS = """
+DELETE FROM refresh_tokens
+WHERE family_id = (SELECT t.family_id FROM refresh_tokens AS t WHERE t.digest = $1) AND expires_us < $2 AND digest <> $1
+"""
+
 # The first time counts.
 # Index: primary key
 REVOKE_FAMILY = "UPDATE families SET revoked_us = coalesce(revoked_us, $2) WHERE id = $1"

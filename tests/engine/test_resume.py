@@ -509,3 +509,22 @@ def test_a_replay_is_bounded_in_text_and_a_room_that_does_not_fit_is_left_to_a_r
     replay = build_replay(rooms, published=MAX_ID)
     assert [(each.room_id, each.recovered) for each in replay.results] == [(1, True), (2, False)]
     assert [each.room_id for each in replay.messages] == [1]
+
+
+async def test_replays_share_a_budget_and_give_it_back(
+    h: EngineHarness, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, bob = await h.join("ann"), await h.join("bob")
+    room = await h.room("tea", ann, bob)
+    first = await h.post(room, ann, "first")
+    await post_many(h, room, ann, 10)
+    waiting = await h.admit(bob, room, since=first.id)
+    held = h.engine.session_stats.replaying_bytes
+    assert held > 0
+    monkeypatch.setattr("chinwag.engine.engine.ALL_RESUMES_BYTES", held)
+    refused = await h.connect(bob, room, since=first.id)
+    assert resumed(await all_of(refused)) == [(room.id, False, 0)], "the budget is taken"
+    waiting.session.abandon()
+    served = await h.connect(bob, room, since=first.id)
+    assert resumed(await all_of(served)) == [(room.id, True, 10)]
+    assert h.engine.session_stats.replaying_bytes == 0

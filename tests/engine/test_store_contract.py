@@ -381,6 +381,15 @@ async def test_families_and_tokens_come_back_as_they_were_stored(store: Store) -
     assert await store.refresh_token(b"unknown") is None
 
 
+async def test_spending_a_token_forgets_those_of_its_family_that_have_expired(store: Store) -> None:
+    old = replace(TOKEN, digest=b"old", expires_us=100)
+    good = replace(TOKEN, digest=b"good", expires_us=10_000)
+    await store.commit([InsertFamily(family=FAMILY), InsertRefreshToken(token=old), InsertRefreshToken(token=good)])
+    await store.commit([SpendRefreshToken(digest=b"good", spent_us=500)])
+    assert await store.refresh_token(b"old") is None
+    assert await store.refresh_token(b"good") == replace(good, spent_us=500)
+
+
 async def test_of_two_uses_of_a_refresh_token_at_once_one_wins(store: Store) -> None:
     await store.commit([InsertFamily(family=FAMILY), InsertRefreshToken(token=TOKEN)])
     outcomes: list[str] = []

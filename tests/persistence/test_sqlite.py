@@ -397,3 +397,33 @@ async def test_commits_are_observed(path: Path) -> None:
         await store.commit([post(1)])
     assert [writes for writes, _ in observed] == [3, 1]
     assert all(seconds > 0 for _, seconds in observed)
+
+
+async def test_a_clean_stop_leaves_one_file_with_everything(path: Path) -> None:
+    async with open_sqlite_store(path) as store:
+        await store.commit(world())
+        await store.commit([post(1)])
+    assert not path.with_name(path.name + "-wal").exists()
+    copy = path.with_name("copy.db")
+    await trio.Path(copy).write_bytes(await trio.Path(path).read_bytes())
+    async with open_sqlite_store(copy) as store:
+        assert await history(store) == [1]
+
+
+async def test_commits_wait_for_the_disk_also_after_indexing(path: Path) -> None:
+    """A kill cannot tell, only a power cut could: so this looks at the setting."""
+    connections: list[apsw.Connection] = []
+    async with open_sqlite_store(path, prepare_writer=connections.append) as store:
+        full = 2
+        assert connections[0].execute("PRAGMA synchronous").get == full
+        await store.commit([*world(), post(1)])
+        await store.indexer.step()
+        assert connections[0].execute("PRAGMA synchronous").get == full
+
+
+async def test_a_database_file_that_was_deleted_is_not_well(path: Path) -> None:
+    async with open_sqlite_store(path) as store:
+        await store.check()
+        await trio.Path(path).unlink()
+        with pytest.raises(StoreUnavailable):
+            await store.check()
