@@ -246,7 +246,10 @@ class PersistenceActor:
         self._commits += 1
         self._writes += writes
         if self._observe is not None:
-            self._observe(writes, seconds)
+            try:
+                self._observe(writes, seconds)
+            except Exception:
+                log.exception("observing a commit failed")
         return None
 
     def _release_all(self, units: Sequence[_Unit], error: Exception | None) -> None:

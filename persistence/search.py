@@ -84,6 +84,8 @@ DELAY_S = 0.2
 REST = 40
 """While commits keep coming, the indexer rests so many times as long as it worked. (With 9 it cost a fifth of the
 commits at 50 clients: what it changes, the next commit has to sync.)"""
+PATIENCE_S = 1.0
+"""How long a slice waits for a moment without commits."""
 RETRY_S = 5.0
 """Until it tries again when the store takes no writes."""
 
@@ -180,7 +182,7 @@ class _Search:
         for room in rooms:
             if size >= enough:
                 self._in_group(group)
-                if first and room.last_row > self._floor and self._rare_anywhere(rooms):
+                if first and not self._floor and self._rare_anywhere(rooms):
                     return
                 group, size, enough, first = [], 0, enough * GROUP_GROWTH, False
             if room.last_row <= self._floor:
@@ -324,13 +326,24 @@ class Indexer:
                 commits = self._actor.commits
                 started = time.perf_counter()
                 try:
-                    await self.step()
+                    await self._step_when_quiet()
                 except EngineError as error:
                     log.warning("indexing failed", reason=error.message)
+                    await trio.sleep(RETRY_S)
+                except Exception:
+                    # Searches are complete without the index, only slower. A bug in it must not end the store.
+                    log.exception("indexing failed")
                     await trio.sleep(RETRY_S)
                 else:
                     if self._actor.commits != commits:
                         await trio.sleep(REST * (time.perf_counter() - started))
+
+    async def _step_when_quiet(self) -> None:
+        """Index a slice when no commit is queued; when one always is, between two of them all the same."""
+        with trio.move_on_after(PATIENCE_S) as waiting:
+            await self.step()
+        if waiting.cancelled_caught:
+            await self.step(urgent=True)
 
     async def catch_up(self) -> None:
         """Wait until a search has little to compare one by one, if that is soon; then, and else, search."""

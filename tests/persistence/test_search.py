@@ -343,9 +343,10 @@ def compared(store: SqliteStore) -> Iterator[list[int]]:
         def counting(self: Snapshot, query: str, values: tuple[object, ...]) -> list[Row]:
             calls = 0
 
-            def like(pattern: str, text: str, escape: str) -> bool:
+            def like(*arguments: object) -> bool:
                 nonlocal calls
                 calls += 1
+                pattern, text, _escape = map(str, arguments)
                 return pattern.strip("%") in text.lower()
 
             self._connection.create_scalar_function("like", like, 3, deterministic=True)
