@@ -246,10 +246,7 @@ class PersistenceActor:
         self._commits += 1
         self._writes += writes
         if self._observe is not None:
-            try:
-                self._observe(writes, seconds)
-            except Exception:
-                log.exception("observing a commit failed")
+            self._observe(writes, seconds)
         return None
 
     def _release_all(self, units: Sequence[_Unit], error: Exception | None) -> None:

@@ -417,7 +417,7 @@ def _index_messages(connection: apsw.Connection, indexed_row: int, bound: int, c
         if part is None and seq >= INDEXED_ROOM_MESSAGES:
             added: int = execute(sqlite_text(queries.ADD_ROOM), (room_id,)).get
             part = parts[room_id] = [added, room_id, 0, 0]
-        if part is not None:
+        if part is not None and seq > part[-1]:
             work += seq - part[-1]
             part[-1] = seq
             if work >= count:
