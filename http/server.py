@@ -65,6 +65,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
             stats=[EngineStats(engine), commit_times],
         )
         async with listening(engine, service, listeners, server=settings.server, tls=tls) as shutdown:
+            log.debug("serving", fronts=settings.fronts or "all", server=settings.server)
             task_status.started(listeners[0].socket.getsockname()[1])
             await termination()
             log.info("shutting down", connections=len(engine.fanout))
