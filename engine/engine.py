@@ -331,7 +331,7 @@ class Engine:
                 raise Forbidden("not a member of any of these rooms")
             for room_id in refused:
                 self.fanout.unsubscribe(session, room_id)
-        except BaseException:
+        except BaseException:  # cancellation too: a session that nobody will run must not stay subscribed
             session.abandon()
             raise
         if not resume:
@@ -394,6 +394,7 @@ class Engine:
             try:
                 self._sweep(trio.current_time())
             except Exception:
+                # A bug in one of its duties must not end time for everybody: the next second tries again.
                 log.exception("sweep failed")
 
     def spawn(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
@@ -436,6 +437,7 @@ class Engine:
             try:
                 session.check(now)
             except Exception:
+                # It costs the session it happened in, and not those that come after it in this sweep.
                 log.exception("session check failed", user=session.user_id)
                 session.abandon()
         self.presence.sweep(now)
@@ -445,6 +447,7 @@ class Engine:
         try:
             await task(*args)
         except Exception:
+            # The nursery is shared by all rooms and sessions: what escapes into it would end them all.
             log.exception("task failed", task=getattr(task, "__qualname__", repr(task)))
 
     def _room(self, room_id: RoomId) -> RoomActor:
@@ -469,6 +472,7 @@ class Engine:
         try:
             await actor.run()
         except Exception:
+            # Likewise. Its askers have been refused on the way out, and the next command starts a new actor.
             log.exception("room ended by a bug outside its turns", room=actor.room_id)
         finally:
             self._ended_restarts += actor.restarts
