@@ -1,7 +1,7 @@
 """What a room can be asked to do. Imperative, and in the engine's own words: no front's field names."""
 
 from chinwag.engine.ids import MessageId, UserId
-from chinwag.engine.model import Attachment, Message, Receipts, Record, Role
+from chinwag.engine.model import Attachment, Invitation, Message, MessageKind, Receipts, Record, Role, Sealed, User
 
 
 class PostMessage(Record):
@@ -12,18 +12,38 @@ class PostMessage(Record):
     attachments: tuple[Attachment, ...] = ()
     key: str | None = None
     digest: bytes | None = None
+    kind: MessageKind = MessageKind.TEXT
+    reply_to: MessageId | None = None
+    sealed: Sealed | None = None
 
 
 class EditMessage(Record):
-    """Answered with `Posted`. Only the author may."""
+    """Answered with `Posted`. Only the author may, and not of a SYSTEM message."""
 
     caller: UserId
     message_id: MessageId
     text: str
+    sealed: Sealed | None = None
+
+
+class AddReaction(Record):
+    """Answered with `Posted`. Twice is no error, and changes nothing."""
+
+    caller: UserId
+    message_id: MessageId
+    emoji: str
+
+
+class RemoveReaction(Record):
+    """Answered with `Posted`. `NotFound("reaction")` when the caller has no such reaction there."""
+
+    caller: UserId
+    message_id: MessageId
+    emoji: str
 
 
 class DeleteMessage(Record):
-    """The author may, and an ADMIN."""
+    """The author may, and a MODERATOR."""
 
     caller: UserId
     message_id: MessageId
@@ -33,29 +53,77 @@ class AddMember(Record):
     """Answered with the new `Member`. Only an ADMIN may."""
 
     caller: UserId
-    user_id: UserId
-    username: str
+    user: User
     role: Role
+
+
+class JoinRoom(Record):
+    """A user joins a group that is not private. Answered with the `Member`; no-op when present."""
+
+    user: User
+
+
+class CreateInvitation(Record):
+    """Any member may invite to an open group, a MODERATOR to a private one. Answered with the invitation."""
+
+    caller: UserId
+    invitation: Invitation
+
+
+class AcceptInvitation(Record):
+    """A user joins by an invitation's code. Answered with the `Member`; who is a member already uses nothing up.
+
+    `NotFound("invitation")` for one that is unknown, expired or used up: the three look the same to a stranger.
+    """
+
+    user: User
+    digest: bytes
+
+
+class UpdateRoom(Record):
+    """A MODERATOR may. None leaves a setting as it is. Answered with the `Room`."""
+
+    caller: UserId
+    name: str | None = None
+    description: str | None = None
+    max_members: int | None = None
+    auto_summary: bool | None = None
+    summary_threshold: int | None = None
+
+
+class SetMemberRole(Record):
+    """Only the OWNER may, and not of themselves. OWNER makes the old one an ADMIN. Answered with the `Member`."""
+
+    caller: UserId
+    user_id: UserId
+    role: Role
+
+
+class UpdateProfile(Record):
+    """A member's names or avatar have changed; the engine sends it to rooms that are awake. No-op for strangers."""
+
+    user: User
 
 
 class RestoreMember(Record):
     """Put one of a direct room's two users back after they left; the engine sends it, no caller. No-op when present."""
 
-    user_id: UserId
-    username: str
+    user: User
 
 
 class RemoveMember(Record):
-    """Anyone may leave; only an ADMIN removes somebody else. The last ADMIN's leaving hands the role on."""
+    """Anyone may leave; an ADMIN removes anybody else, a MODERATOR plain members. The OWNER's leaving hands ownership
+    on to the highest role, and of several to who has been there longest."""
 
     caller: UserId
     user_id: UserId
 
 
 class DeleteRoom(Record):
-    """Only an ADMIN may. The room's actor stops afterwards."""
+    """Only who has the role `least` may. The room's actor stops afterwards."""
 
     caller: UserId
+    least: Role = Role.ADMIN
 
 
 class AdvanceReceipts(Record):
@@ -87,7 +155,15 @@ RoomCommand = (
     PostMessage
     | EditMessage
     | DeleteMessage
+    | AddReaction
+    | RemoveReaction
     | AddMember
+    | JoinRoom
+    | CreateInvitation
+    | AcceptInvitation
+    | UpdateRoom
+    | SetMemberRole
+    | UpdateProfile
     | RestoreMember
     | RemoveMember
     | DeleteRoom

@@ -5,8 +5,15 @@
     │   ├── Invalid            a value is wrong; names the field
     │   ├── NotFound           there is no such thing
     │   ├── Forbidden          there is, but not for this caller
+    │   │   ├── NotAMember         of the room
+    │   │   ├── RoleNeeded         a higher role in the room
+    │   │   └── NotTheAuthor       of the message
     │   ├── Conflict           it clashes with what is there
+    │   ├── LimitReached       there are as many as there may be
+    │   ├── CannotDecrypt      it is not encrypted with the room's key
     │   └── Unauthenticated    who is asking could not be established
+    │       ├── TokenExpired       refresh it
+    │       └── AccountInactive    the account was deactivated
     ├── TryLater           not now; the same request, with the same idempotency key, may succeed later
     │   ├── Overloaded         a mailbox is full, or an actor is parked after repeated crashes
     │   ├── ActorStopped       the actor ended before it came to this command
@@ -62,6 +69,41 @@ class Forbidden(Refused):
     code = "forbidden"
 
 
+class NotAMember(Forbidden):
+    """The caller is not in the room."""
+
+    def __init__(self) -> None:
+        super().__init__("not a member of this room")
+
+
+class RoleNeeded(Forbidden):
+    """The caller is a member, of too low a role. `role` is the name of the least one that may ("OWNER", ...)."""
+
+    def __init__(self, role: str, message: str) -> None:
+        super().__init__(message)
+        self.role = role
+
+
+class NotTheAuthor(Forbidden):
+    """Only a message's author may do this (or who stands above them, where the message says so)."""
+
+
+class LimitReached(Refused):
+    """There are as many `what` as there may be ("members", "reactions", "connections", "uploads", ...)."""
+
+    code = "limit_reached"
+
+    def __init__(self, what: str, message: str) -> None:
+        super().__init__(message)
+        self.what = what
+
+
+class CannotDecrypt(Refused):
+    """The server holds the room's key, and what was sent is not encrypted with it."""
+
+    code = "cannot_decrypt"
+
+
 class Conflict(Refused):
     """It clashes with something that exists; `what` names it ("username", "email", "idempotency_key", ...)."""
 
@@ -76,6 +118,12 @@ class Unauthenticated(Refused):
     """The credentials or the token do not establish who is asking. Log in again."""
 
     code = "unauthenticated"
+
+
+class AccountInactive(Unauthenticated):
+    """The account was deactivated. Logging in again changes nothing."""
+
+    code = "account_inactive"
 
 
 class TokenExpired(Unauthenticated):

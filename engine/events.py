@@ -7,21 +7,23 @@ import enum
 from typing import ClassVar
 
 from chinwag.engine.ids import MessageId, RoomId, UserId
-from chinwag.engine.model import Member, Message, Record, Role, Room, Status
+from chinwag.engine.model import Member, Message, Presence, Reaction, Record, Role, Room, Status
 
 
 class Audience(enum.Enum):
-    """Who gets an event: sessions subscribed to the room, those of others, those of one user there, or anywhere."""
+    """Who gets an event: sessions subscribed to the room, those of others, those of one user there, or anywhere, or
+    those of everybody who shares a room with a user."""
 
     ROOM = enum.auto()
     OTHERS = enum.auto()
     USER_IN_ROOM = enum.auto()
     USER = enum.auto()
+    PEERS = enum.auto()
 
     @property
     def reaches_anywhere(self) -> bool:
         """True for what a user is told whether or not a session is subscribed to the room."""
-        return self is Audience.USER
+        return self is Audience.USER or self is Audience.PEERS
 
 
 class RoomEvent(Record, tag=True):
@@ -65,6 +67,40 @@ class MemberRemoved(RoomEvent):
 class RoleChanged(RoomEvent):
     user_id: UserId
     role: Role
+
+
+class ReactionAdded(RoomEvent):
+    message_id: MessageId
+    reaction: Reaction
+
+
+class ReactionRemoved(RoomEvent):
+    message_id: MessageId
+    user_id: UserId
+    emoji: str
+
+
+class RoomUpdated(RoomEvent):
+    room: Room
+
+
+class RoomKeyChanged(RoomEvent):
+    """The room has a new key: messages are to be encrypted with `version` from now on."""
+
+    version: int
+
+
+class PresenceChanged(RoomEvent):
+    """A user came or went. Not about a room: `room_id` is 0."""
+
+    audience = Audience.PEERS
+    user_id: UserId
+    username: str
+    presence: Presence
+
+    @property
+    def addressee(self) -> UserId:
+        return self.user_id
 
 
 class StatusAdvanced(RoomEvent):
@@ -145,6 +181,11 @@ Event = (
     MessagePosted
     | MessageEdited
     | MessageDeleted
+    | ReactionAdded
+    | ReactionRemoved
+    | RoomUpdated
+    | RoomKeyChanged
+    | PresenceChanged
     | MemberAdded
     | MemberRemoved
     | RoleChanged

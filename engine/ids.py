@@ -14,6 +14,9 @@ RoomId = NewType("RoomId", int)
 MessageId = NewType("MessageId", int)
 FamilyId = NewType("FamilyId", int)
 """One log-in: the family of refresh tokens that descend from it, and the access tokens issued beside them."""
+FileId = NewType("FileId", int)
+InvitationId = NewType("InvitationId", int)
+SummaryId = NewType("SummaryId", int)
 
 EPOCH_MS = 1_735_689_600_000
 """2025-01-01T00:00:00Z in Unix milliseconds."""

@@ -9,7 +9,7 @@ from typing import dataclass_transform
 
 import msgspec
 
-from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
+from chinwag.engine.ids import FamilyId, FileId, InvitationId, MessageId, RoomId, SummaryId, UserId
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -21,7 +21,9 @@ class Role(enum.IntEnum):
     """What a member may do in a room. Ordered: a higher role may do all that a lower one may."""
 
     MEMBER = 0
+    MODERATOR = 10
     ADMIN = 20
+    OWNER = 30
 
 
 class RoomKind(enum.IntEnum):
@@ -29,6 +31,22 @@ class RoomKind(enum.IntEnum):
 
     DIRECT = 0
     GROUP = 1
+
+
+class KeyCustody(enum.IntEnum):
+    """Who holds the keys that a room's messages are encrypted with: its members alone, or the server for them."""
+
+    CLIENT = 0
+    SERVER = 1
+
+
+class MessageKind(enum.IntEnum):
+    """What a message is. SYSTEM ones are written by the room itself, in the name of the member they are about."""
+
+    TEXT = 0
+    IMAGE = 1
+    FILE = 2
+    SYSTEM = 3
 
 
 class Status(enum.IntEnum):
@@ -47,17 +65,30 @@ class Presence(enum.IntEnum):
 
 
 class User(Record):
-    """An account. `declared` is the presence the user set by hand, None when it follows the open connections."""
+    """An account. `declared` is the presence the user set by hand, None when it follows the open connections.
+
+    `public_key` is an RSA key as PEM text. Who is not `active` can neither log in nor use a token.
+    """
 
     id: UserId
     username: str
     email: str | None
     created_us: int
     declared: Presence | None = None
+    display_name: str | None = None
+    avatar_url: str | None = None
+    public_key: str | None = None
+    last_login_us: int | None = None
+    active: bool = True
 
 
 class Room(Record):
-    """A room. `direct_key` names a direct room by its pair ("dm:LOWER:HIGHER") and is None for a group."""
+    """A room. `direct_key` names a direct room by its pair ("dm:LOWER:HIGHER") and is None for a group.
+
+    A `private` group is joined only by invitation, any other by whoever knows its id. `max_members` is None where there
+    is no limit. One that `announces` has a SYSTEM message for everyone who joins or leaves. With `auto_summary` a
+    summary is made after each `summary_threshold` messages. `updated_us`: the last change of these settings.
+    """
 
     id: RoomId
     kind: RoomKind
@@ -66,10 +97,20 @@ class Room(Record):
     created_by: UserId
     created_us: int
     direct_key: str | None = None
+    private: bool = True
+    max_members: int | None = None
+    auto_summary: bool = False
+    summary_threshold: int = 50
+    custody: KeyCustody = KeyCustody.CLIENT
+    announces: bool = False
+    updated_us: int | None = None
 
 
 class Member(Record):
-    """One user's place in one room. Both watermarks are sequences: all up to and including it got there."""
+    """One user's place in one room. Both watermarks are sequences: all up to and including it got there.
+
+    `read_us` is when `read_seq` was last raised, None when it never was. The names and the avatar are the user's.
+    """
 
     user_id: UserId
     username: str
@@ -77,18 +118,56 @@ class Member(Record):
     joined_us: int
     delivered_seq: int = 0
     read_seq: int = 0
+    read_us: int | None = None
+    display_name: str | None = None
+    avatar_url: str | None = None
 
 
 class Attachment(Record):
-    """A file that a message points to. `size_bytes` is what the sender claims."""
+    """A file that a message points to: one somewhere else, by `url`, or with `file_id` an uploaded one.
+
+    Of the first kind everything is what the sender claims. Of the second `url` is "" (a front makes one that expires),
+    the rest is known, and `has_thumbnail` tells that a small picture of it was made.
+    """
 
     url: str
     mime_type: str
     size_bytes: int
+    name: str = ""
+    file_id: FileId | None = None
+    has_thumbnail: bool = False
+
+
+class Sealed(Record):
+    """Content as a client encrypted it, kept bit for bit. With `key_version` 0 `data` is plain text.
+
+    `data` and `iv` are the texts the client sent (Base64 as a rule; nobody but the key's holder looks into them).
+    """
+
+    data: str
+    iv: str
+    key_version: int
+
+
+class Reaction(Record):
+    """One user's emoji on one message. `username` is as it was then."""
+
+    user_id: UserId
+    username: str
+    emoji: str
+    created_us: int
+
+
+ENCRYPTED_PLACEHOLDER = "[encrypted message]"
+"""What is shown of a message that only its readers can decrypt, to clients that know nothing of encryption."""
 
 
 class Message(Record):
-    """One message. `seq` is its place in the room; `key` the sender's idempotency key, if any."""
+    """One message. `seq` is its place in the room; `key` the sender's idempotency key, if any.
+
+    `text` is what the server can read: the text itself also of a `sealed` message whose key the server holds, "" of one
+    that is opaque to it. Within a room `created_us` rises strictly with `seq`. `reply_to` is a message of the same room.
+    """
 
     id: MessageId
     room_id: RoomId
@@ -101,6 +180,22 @@ class Message(Record):
     key: str | None = None
     edited_us: int | None = None
     deleted_us: int | None = None
+    kind: MessageKind = MessageKind.TEXT
+    reply_to: MessageId | None = None
+    sealed: Sealed | None = None
+    reactions: tuple[Reaction, ...] = ()
+    author_display_name: str | None = None
+    author_avatar_url: str | None = None
+
+    @property
+    def opaque(self) -> bool:
+        """True when the server cannot read it."""
+        return self.sealed is not None and not self.text and self.deleted_us is None
+
+    @property
+    def shown_text(self) -> str:
+        """The text, or the placeholder for an opaque message: for fronts that know no encryption."""
+        return ENCRYPTED_PLACEHOLDER if self.opaque else self.text
 
 
 class ReceiptFloor(Record):
@@ -155,6 +250,90 @@ class ViewedMessage(Record):
 
     message: Message
     status: Status
+
+
+class RoomOverview(Record):
+    """A room in its member's list. `unread` counts living messages of others after the member's read watermark, up to a
+    bound of 1,000; `active_us` is when its last message was made, or else the room."""
+
+    room: Room
+    member: Member
+    member_ids: tuple[UserId, ...]
+    last_message: Message | None
+    unread: int
+    active_us: int
+
+
+class Invitation(Record):
+    """A code that lets its bearers join a room. The code is never stored, only its SHA-256 (`digest`)."""
+
+    id: InvitationId
+    room_id: RoomId
+    digest: bytes
+    created_by: UserId
+    created_us: int
+    expires_us: int
+    max_uses: int
+    uses: int = 0
+
+
+class StoredFile(Record):
+    """An uploaded file. `room_id` is None for an avatar. `blob` names its bytes in the blob store, `thumbnail` those of
+    a small picture of it; `digest` is the SHA-256 of the bytes."""
+
+    id: FileId
+    owner_id: UserId
+    room_id: RoomId | None
+    name: str
+    mime_type: str
+    size_bytes: int
+    digest: bytes
+    blob: str
+    thumbnail: str | None
+    created_us: int
+
+
+class Summary(Record):
+    """What was said in a room, in short: of `message_count` messages from `first_us` to `last_us`.
+
+    `left_out` counts the messages in that time that the server cannot read. `sentiment` is from -1 to 1; `language` an
+    ISO 639-1 code, "und" when it could not be told.
+    """
+
+    id: SummaryId
+    room_id: RoomId
+    text: str
+    automatic: bool
+    message_count: int
+    left_out: int
+    first_us: int
+    last_us: int
+    last_seq: int
+    participants: tuple[UserId, ...]
+    keywords: tuple[str, ...]
+    sentiment: float
+    language: str
+    created_us: int
+
+
+class RoomKey(Record):
+    """One version of a room's key in server custody: 32 bytes, sealed with the server's master key."""
+
+    room_id: RoomId
+    version: int
+    sealed: bytes
+    created_us: int
+
+
+class MemberKey(Record):
+    """One version of a room's key sealed for one member, by another (client custody): text that only they can open."""
+
+    room_id: RoomId
+    version: int
+    user_id: UserId
+    sealed: str
+    sealed_by: UserId
+    created_us: int
 
 
 class Family(Record):

@@ -13,10 +13,12 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from chinwag.engine.errors import EngineError
-from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
+from chinwag.engine.ids import FamilyId, FileId, MessageId, RoomId, UserId
 from chinwag.engine.model import (
     Family,
+    Invitation,
     Member,
+    MemberKey,
     Message,
     Presence,
     Receipts,
@@ -24,6 +26,11 @@ from chinwag.engine.model import (
     RefreshToken,
     Role,
     Room,
+    RoomKey,
+    RoomKind,
+    RoomOverview,
+    StoredFile,
+    Summary,
     User,
 )
 
@@ -62,6 +69,12 @@ class SetDeclaredPresence(Record):
     declared: Presence | None
 
 
+class UpdateUser(Record):
+    """Replaces display name, avatar, public key, last log-in and `active` of a user. The rest stays as it is."""
+
+    user: User
+
+
 class InsertFamily(Record):
     family: Family
 
@@ -98,8 +111,14 @@ class InsertRoom(Record):
     room: Room
 
 
+class UpdateRoom(Record):
+    """Replaces everything about a room but its id, kind, maker, making and direct key."""
+
+    room: Room
+
+
 class DeleteRoom(Record):
-    """Removes the room with its members and messages, also from the search index."""
+    """Removes the room with all that is in it: members, messages, invitations, files, keys, summaries, index."""
 
     room_id: RoomId
 
@@ -129,6 +148,40 @@ class SetWatermarks(Record):
     user_id: UserId
     delivered_seq: int
     read_seq: int
+    read_us: int | None = None
+    """When `read_seq` was raised; None leaves what is stored."""
+
+
+class InsertInvitation(Record):
+    """Unique: digest ("invitation")."""
+
+    invitation: Invitation
+
+
+class UseInvitation(Record):
+    """Counts one use. Rejected when there is none left."""
+
+    digest: bytes
+
+
+class InsertFile(Record):
+    file: StoredFile
+
+
+class InsertSummary(Record):
+    summary: Summary
+
+
+class InsertRoomKey(Record):
+    """Unique: room and version ("room_key")."""
+
+    key: RoomKey
+
+
+class PutMemberKey(Record):
+    """Stores a key sealed for one member, in place of an earlier one of the same version."""
+
+    key: MemberKey
 
 
 class InsertMessage(Record):
@@ -141,15 +194,20 @@ class InsertMessage(Record):
     digest: bytes | None = None
 
 
-class UpdateMessageText(Record):
-    room_id: RoomId
-    message_id: MessageId
-    text: str
-    edited_us: int
+class UpdateMessage(Record):
+    """Replaces text, sealed content and time of edit of a living message, to be indexed anew."""
+
+    message: Message
+
+
+class SetReactions(Record):
+    """Replaces a living message's reactions by those of `message`."""
+
+    message: Message
 
 
 class DeleteMessage(Record):
-    """Leaves a tombstone: id, seq, author and key stay; text and attachments go."""
+    """Leaves a tombstone: id, seq, author and key stay; text, sealed content, attachments and reactions go."""
 
     room_id: RoomId
     message_id: MessageId
@@ -158,6 +216,7 @@ class DeleteMessage(Record):
 
 Write = (
     InsertUser
+    | UpdateUser
     | SetDeclaredPresence
     | InsertFamily
     | InsertRefreshToken
@@ -165,14 +224,22 @@ Write = (
     | RevokeFamily
     | RevokeFamilies
     | InsertRoom
+    | UpdateRoom
     | DeleteRoom
     | InsertMember
     | DeleteMember
     | SetRole
     | SetWatermarks
     | InsertMessage
-    | UpdateMessageText
+    | UpdateMessage
+    | SetReactions
     | DeleteMessage
+    | InsertInvitation
+    | UseInvitation
+    | InsertFile
+    | InsertSummary
+    | InsertRoomKey
+    | PutMemberKey
 )
 
 
@@ -221,6 +288,20 @@ class MessagePage(Record):
     messages: tuple[Message, ...] = ()
 
 
+class CountedPage(Record):
+    """A `MessagePage` and how many messages there are in all within the same bounds."""
+
+    page: MessagePage
+    total: int = 0
+
+
+class Overviews(Record):
+    """A part of a member's list of rooms, and how many rooms the whole list has."""
+
+    rooms: tuple[RoomOverview, ...]
+    total: int
+
+
 class Missed(Record):
     """What a viewer missed in one room. `messages` is None when there are more than were asked for."""
 
@@ -265,6 +346,28 @@ class Store(Protocol):
         """Those that exist, in no particular order."""
         ...
 
+    async def peers_of(self, user_id: UserId) -> set[UserId]:
+        """Everybody who shares a room with a user, without the user."""
+        ...
+
+    async def invitation(self, digest: bytes) -> Invitation | None: ...
+
+    async def file(self, file_id: FileId) -> StoredFile | None: ...
+
+    async def summaries(
+        self, room_id: RoomId, *, automatic: bool | None, after_us: int | None, before_us: int | None, limit: int
+    ) -> list[Summary]:
+        """Newest first; only those whose messages lie within the bounds (each included, None: no bound)."""
+        ...
+
+    async def room_keys(self, room_id: RoomId) -> list[RoomKey]:
+        """All versions of a room's key in server custody, rising."""
+        ...
+
+    async def member_keys(self, room_id: RoomId, user_id: UserId) -> list[MemberKey]:
+        """All versions of a room's key that were sealed for this user, rising."""
+        ...
+
     async def family(self, family_id: FamilyId) -> Family | None: ...
 
     async def refresh_token(self, digest: bytes) -> RefreshToken | None: ...
@@ -293,6 +396,27 @@ class Store(Protocol):
 
     async def history(self, room_id: RoomId, viewer: UserId, *, skip: int, limit: int) -> MessagePage:
         """Newest first, leaving out the `skip` newest."""
+        ...
+
+    async def history_between(
+        self,
+        room_id: RoomId,
+        viewer: UserId,
+        *,
+        after_us: int | None,
+        before_us: int | None,
+        skip: int,
+        limit: int,
+    ) -> CountedPage:
+        """Newest first, of the messages made after and before these times (each excluded, None: no bound), leaving out
+        the `skip` newest. `created_us` rises with `seq`, so the bounds are found by bisection, and counting costs the
+        tombstones alone."""
+        ...
+
+    async def overviews(
+        self, viewer: UserId, *, kind: RoomKind | None, name_contains: str, skip: int, limit: int
+    ) -> Overviews:
+        """The viewer's rooms, latest activity first; of one kind or all."""
         ...
 
     async def window(self, room_id: RoomId, viewer: UserId, *, around: MessageId, limit: int) -> MessagePage:
