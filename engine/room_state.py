@@ -64,7 +64,7 @@ from chinwag.engine.store import (
     RoomSnapshot,
     SetRole,
     SetWatermarks,
-    UpdateMessageText,
+    UpdateMessage,
     Write,
 )
 from chinwag.engine.store import DeleteMessage as DeleteMessageRow
@@ -257,14 +257,7 @@ class RoomState:
         return Outcome(
             answer=Posted(message=edited, receipts=self._receipts),
             events=(MessageEdited(room_id=self.room.id, message=edited, status=status),),
-            writes=(
-                UpdateMessageText(
-                    room_id=self.room.id,
-                    message_id=edited.id,
-                    text=edited.text,
-                    edited_us=edited.edited_us or now_us,
-                ),
-            ),
+            writes=(UpdateMessage(message=edited),),
         )
 
     def _delete(self, command: DeleteMessage, now_us: int) -> Outcome:

@@ -34,11 +34,14 @@ from chinwag.engine.model import (
     User,
 )
 
+UNREAD_BOUND = 1_000
+"""Unread messages are counted no further than this."""
+
 
 class DuplicateKey(EngineError):
     """A write clashed with a unique key; nothing of its commit was applied. `key` names which:
 
-    "username", "email", "direct_key", "member", "idempotency_key", "seq", "id".
+    "username", "email", "direct_key", "member", "idempotency_key", "seq", "invitation", "room_key", "id".
     """
 
     code = "duplicate_key"
@@ -195,19 +198,21 @@ class InsertMessage(Record):
 
 
 class UpdateMessage(Record):
-    """Replaces text, sealed content and time of edit of a living message, to be indexed anew."""
+    """Replaces text, kind, reply, sealed content, reactions and time of edit of a living message; the search goes by
+    the new text."""
 
     message: Message
 
 
 class SetReactions(Record):
-    """Replaces a living message's reactions by those of `message`."""
+    """Replaces a living message's reactions. All else of `message` has to be as it is stored."""
 
     message: Message
 
 
 class DeleteMessage(Record):
-    """Leaves a tombstone: id, seq, author and key stay; text, sealed content, attachments and reactions go."""
+    """Leaves a tombstone: id, seq, author, times and key stay; text, attachments, kind, reply, sealed content and
+    reactions go."""
 
     room_id: RoomId
     message_id: MessageId

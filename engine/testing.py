@@ -5,71 +5,93 @@ has no threads, so it works under trio's autojump clock, and it fails or dawdles
 """
 
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
-from typing import TypeVar, assert_never
+from collections.abc import Callable, Sequence
 
 import trio
-from msgspec.structs import replace
 
 from chinwag.engine.errors import EngineError, StoreUnavailable
-from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
+from chinwag.engine.ids import FamilyId, FileId, InvitationId, MessageId, RoomId, SummaryId, UserId
+from chinwag.engine.memory_tables import Tables
 from chinwag.engine.model import (
     Attachment,
     Family,
+    Invitation,
+    KeyCustody,
     Member,
+    MemberKey,
     Message,
-    Receipts,
+    MessageKind,
+    Reaction,
     RefreshToken,
     Role,
     Room,
+    RoomKey,
     RoomKind,
+    RoomOverview,
+    Sealed,
+    StoredFile,
+    Summary,
     User,
-    receipt_floor,
 )
 from chinwag.engine.store import (
+    UNREAD_BOUND,
     Access,
+    CountedPage,
     Credentials,
-    DeleteMember,
-    DeleteMessage,
-    DeleteRoom,
-    DuplicateKey,
     FoundMessage,
-    InsertFamily,
-    InsertMember,
-    InsertMessage,
-    InsertRefreshToken,
-    InsertRoom,
-    InsertUser,
     KeyedMessage,
     MessagePage,
     Missed,
-    RevokeFamilies,
-    RevokeFamily,
+    Overviews,
     RoomMembers,
     RoomSnapshot,
-    SetDeclaredPresence,
-    SetRole,
-    SetWatermarks,
-    SpendRefreshToken,
-    UpdateMessageText,
     Write,
-    WriteRejected,
 )
 
-__all__ = ["MemoryStore", "make_member", "make_message", "make_room", "make_user"]
-
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
+__all__ = [
+    "MemoryStore",
+    "make_file",
+    "make_invitation",
+    "make_member",
+    "make_message",
+    "make_room",
+    "make_summary",
+    "make_user",
+]
 
 # --- values -------------------------------------------------------------------------------------------------------
 
 
-def make_user(user_id: int, username: str = "", *, email: str | None = None) -> User:
+def make_user(
+    user_id: int,
+    username: str = "",
+    *,
+    email: str | None = None,
+    display_name: str | None = None,
+    avatar_url: str | None = None,
+) -> User:
     """A user, made at the microsecond of its id; without a name it is called "user-ID"."""
-    return User(id=UserId(user_id), username=username or f"user-{user_id}", email=email, created_us=user_id)
+    return User(
+        id=UserId(user_id),
+        username=username or f"user-{user_id}",
+        email=email,
+        created_us=user_id,
+        display_name=display_name,
+        avatar_url=avatar_url,
+    )
 
 
-def make_room(room_id: int, created_by: int, *, name: str = "", direct_key: str | None = None) -> Room:
+def make_room(
+    room_id: int,
+    created_by: int,
+    *,
+    name: str = "",
+    direct_key: str | None = None,
+    private: bool = True,
+    max_members: int | None = None,
+    custody: KeyCustody = KeyCustody.CLIENT,
+    announces: bool = False,
+) -> Room:
     """A group named "room-ID", or a direct room when it has a key."""
     return Room(
         id=RoomId(room_id),
@@ -79,11 +101,15 @@ def make_room(room_id: int, created_by: int, *, name: str = "", direct_key: str 
         created_by=UserId(created_by),
         created_us=room_id,
         direct_key=direct_key,
+        private=private,
+        max_members=max_members,
+        custody=custody,
+        announces=announces,
     )
 
 
 def make_member(user_id: int, *, role: Role = Role.MEMBER, joined_us: int = 1) -> Member:
-    """A member at the start of a room. (The store fills in the name.)"""
+    """A member at the start of a room. (The store fills in the names.)"""
     return Member(user_id=UserId(user_id), username="", role=role, joined_us=joined_us)
 
 
@@ -96,8 +122,12 @@ def make_message(
     *,
     key: str | None = None,
     attachments: tuple[Attachment, ...] = (),
+    kind: MessageKind = MessageKind.TEXT,
+    reply_to: int | None = None,
+    sealed: Sealed | None = None,
+    reactions: tuple[Reaction, ...] = (),
 ) -> Message:
-    """A message, made at the microsecond of its id. (The store fills in the author's name.)"""
+    """A message, made at the microsecond of its id. (The store fills in the author's names.)"""
     return Message(
         id=MessageId(message_id),
         room_id=RoomId(room_id),
@@ -108,6 +138,62 @@ def make_message(
         created_us=message_id,
         key=key,
         attachments=attachments,
+        kind=kind,
+        reply_to=None if reply_to is None else MessageId(reply_to),
+        sealed=sealed,
+        reactions=reactions,
+    )
+
+
+def make_invitation(
+    invitation_id: int, room_id: int, created_by: int, *, digest: bytes = b"", max_uses: int = 1, uses: int = 0
+) -> Invitation:
+    """An invitation, made at the microsecond of its id and good for a second; its digest is made of the id."""
+    return Invitation(
+        id=InvitationId(invitation_id),
+        room_id=RoomId(room_id),
+        digest=digest or f"invitation-{invitation_id}".encode(),
+        created_by=UserId(created_by),
+        created_us=invitation_id,
+        expires_us=invitation_id + 1_000_000,
+        max_uses=max_uses,
+        uses=uses,
+    )
+
+
+def make_file(file_id: int, owner_id: int, room_id: int | None, *, thumbnail: str | None = None) -> StoredFile:
+    """A text file of three bytes, named "file-ID", made at the microsecond of its id."""
+    return StoredFile(
+        id=FileId(file_id),
+        owner_id=UserId(owner_id),
+        room_id=None if room_id is None else RoomId(room_id),
+        name=f"file-{file_id}.txt",
+        mime_type="text/plain",
+        size_bytes=3,
+        digest=b"d" * 32,
+        blob=f"blob-{file_id}",
+        thumbnail=thumbnail,
+        created_us=file_id,
+    )
+
+
+def make_summary(summary_id: int, room_id: int, *, first_us: int, last_us: int, automatic: bool = True) -> Summary:
+    """A summary of two messages, made at the microsecond of its id."""
+    return Summary(
+        id=SummaryId(summary_id),
+        room_id=RoomId(room_id),
+        text=f"summary {summary_id}",
+        automatic=automatic,
+        message_count=2,
+        left_out=1,
+        first_us=first_us,
+        last_us=last_us,
+        last_seq=2,
+        participants=(UserId(1), UserId(2)),
+        keywords=("tea", "ü"),
+        sentiment=-0.25,
+        language="en",
+        created_us=summary_id,
     )
 
 
@@ -129,7 +215,7 @@ class MemoryStore:
         """While True every commit, read and check raises `StoreUnavailable`."""
         self.commits = 0
         """How many calls of `commit` were applied."""
-        self._tables = _Tables()
+        self._tables = Tables()
         self._queue: deque[_Unit] = deque()
         self._running = False
         self._failures: deque[EngineError] = deque()
@@ -174,7 +260,7 @@ class MemoryStore:
         if unit.then is not None:
             unit.then()
 
-    async def _read(self) -> "_Tables":
+    async def _read(self) -> Tables:
         await trio.lowlevel.checkpoint()
         if self.unavailable:
             raise StoreUnavailable("the store was told to be unavailable")
@@ -205,6 +291,40 @@ class MemoryStore:
         tables = await self._read()
         return [tables.users[user_id].user for user_id in set(user_ids) if user_id in tables.users]
 
+    async def peers_of(self, user_id: UserId) -> set[UserId]:
+        tables = await self._read()
+        rooms = [tables.members_of(room.id) for room in tables.rooms_of(user_id)]
+        return {member.user_id for members in rooms for member in members} - {user_id}
+
+    async def invitation(self, digest: bytes) -> Invitation | None:
+        return (await self._read()).invitations.get(digest)
+
+    async def file(self, file_id: FileId) -> StoredFile | None:
+        return (await self._read()).files.get(file_id)
+
+    async def summaries(
+        self, room_id: RoomId, *, automatic: bool | None, after_us: int | None, before_us: int | None, limit: int
+    ) -> list[Summary]:
+        tables = await self._read()
+        found = [
+            summary
+            for summary in tables.summaries.values()
+            if summary.room_id == room_id
+            and automatic in (None, summary.automatic)
+            and (after_us is None or summary.first_us >= after_us)
+            and (before_us is None or summary.last_us <= before_us)
+        ]
+        return sorted(found, key=lambda summary: summary.id, reverse=True)[:limit]
+
+    async def room_keys(self, room_id: RoomId) -> list[RoomKey]:
+        keys = (await self._read()).room_keys.values()
+        return sorted((key for key in keys if key.room_id == room_id), key=lambda key: key.version)
+
+    async def member_keys(self, room_id: RoomId, user_id: UserId) -> list[MemberKey]:
+        keys = (await self._read()).member_keys.values()
+        found = (key for key in keys if (key.room_id, key.user_id) == (room_id, user_id))
+        return sorted(found, key=lambda key: key.version)
+
     async def family(self, family_id: FamilyId) -> Family | None:
         return (await self._read()).families.get(family_id)
 
@@ -222,9 +342,7 @@ class MemoryStore:
     async def rooms_of(self, viewer: UserId, *, name_contains: str, limit: int) -> list[Room]:
         tables = await self._read()
         needle = name_contains.casefold()
-        rooms = [room for room in tables.rooms_of(viewer) if needle in room.name.casefold()]
-        rooms.sort(key=lambda room: tables.last_activity(room.id), reverse=True)
-        return rooms[:limit]
+        return [room for room in tables.rooms_of(viewer) if needle in room.name.casefold()][:limit]
 
     async def members(self, room_id: RoomId, viewer: UserId) -> RoomMembers:
         tables = await self._read()
@@ -240,7 +358,7 @@ class MemoryStore:
         return RoomSnapshot(
             room=room,
             members=tables.members_of(room_id),
-            last_seq=messages[-1].message.seq if messages else 0,
+            last_seq=tables.last_seq(room_id),
             recent=tuple(messages[max(0, len(messages) - recent) :]),
         )
 
@@ -263,6 +381,42 @@ class MemoryStore:
         return MessagePage(
             access=access, receipts=tables.receipts(room_id), messages=tuple(newest_first[skip : skip + limit])
         )
+
+    async def history_between(
+        self,
+        room_id: RoomId,
+        viewer: UserId,
+        *,
+        after_us: int | None,
+        before_us: int | None,
+        skip: int,
+        limit: int,
+    ) -> CountedPage:
+        tables = await self._read()
+        access = tables.access(room_id, viewer)
+        if access.member is None:
+            return CountedPage(page=MessagePage(access=access))
+        newest_first = [
+            message
+            for message in tables.living(room_id)[::-1]
+            if (after_us is None or message.created_us > after_us)
+            and (before_us is None or message.created_us < before_us)
+        ]
+        page = MessagePage(
+            access=access, receipts=tables.receipts(room_id), messages=tuple(newest_first[skip : skip + limit])
+        )
+        return CountedPage(page=page, total=len(newest_first))
+
+    async def overviews(
+        self, viewer: UserId, *, kind: RoomKind | None, name_contains: str, skip: int, limit: int
+    ) -> Overviews:
+        tables = await self._read()
+        needle = name_contains.casefold()
+        rooms = [
+            room for room in tables.rooms_of(viewer) if kind in (None, room.kind) and needle in room.name.casefold()
+        ]
+        chosen = tuple(_overview(tables, room, viewer) for room in rooms[skip : skip + limit])
+        return Overviews(rooms=chosen, total=len(rooms))
 
     async def window(self, room_id: RoomId, viewer: UserId, *, around: MessageId, limit: int) -> MessagePage:
         tables = await self._read()
@@ -294,7 +448,7 @@ class MemoryStore:
                 messages = tuple(message for message in tables.living(room_id) if message.id > since)
             answer[room_id] = Missed(
                 access=access,
-                last_seq=max((stored.message.seq for stored in tables.messages_of(room_id)), default=0),
+                last_seq=tables.last_seq(room_id),
                 receipts=tables.receipts(room_id),
                 messages=messages if messages is not None and len(messages) <= limit else None,
             )
@@ -326,212 +480,16 @@ class _Unit:
         self.error: Exception | None = None
 
 
-def _new_id(write: Write) -> int | None:
-    """The id that a write brings into the store."""
-    match write:
-        case InsertUser():
-            return write.user.id
-        case InsertFamily():
-            return write.family.id
-        case InsertRoom():
-            return write.room.id
-        case InsertMessage():
-            return write.message.id
-        case _:
-            return None
-
-
-class _Tables:
-    """The rows, their unique keys, and every write and read over them. Synchronous; nothing here waits."""
-
-    def __init__(self) -> None:
-        self.highest_id = 0
-        self.users: dict[UserId, Credentials] = {}
-        self.usernames: dict[str, UserId] = {}
-        self.emails: dict[str, UserId] = {}
-        self.families: dict[FamilyId, Family] = {}
-        self.refresh_tokens: dict[bytes, RefreshToken] = {}
-        self.rooms: dict[RoomId, Room] = {}
-        self.direct_keys: dict[str, RoomId] = {}
-        self.members: dict[RoomId, dict[UserId, Member]] = {}
-        self.messages: dict[RoomId, dict[int, KeyedMessage]] = {}
-        self.places: dict[MessageId, tuple[RoomId, int]] = {}
-        self.keys: dict[tuple[RoomId, UserId, str], tuple[RoomId, int]] = {}
-        self._undo: list[Callable[[], object]] = []
-
-    # - writing
-
-    def apply(self, writes: Sequence[Write]) -> None:
-        """All of `writes` in order, or an exception and none."""
-        self._undo.clear()
-        try:
-            for write in writes:
-                self._write(write)
-        except BaseException:
-            for undo in reversed(self._undo):
-                undo()
-            raise
-        self.highest_id = max((self.highest_id, *filter(None, map(_new_id, writes))))
-
-    def _write(self, write: Write) -> None:
-        match write:
-            case InsertUser(user=user):
-                self._insert(self.users, user.id, Credentials(user=user, password_hash=write.password_hash), "id")
-                self._insert(self.usernames, user.username.casefold(), user.id, "username")
-                if user.email is not None:
-                    self._insert(self.emails, user.email.casefold(), user.id, "email")
-            case SetDeclaredPresence():
-                old = self._existing(self.users, write.user_id)
-                self._put(self.users, write.user_id, replace(old, user=replace(old.user, declared=write.declared)))
-            case InsertFamily(family=family):
-                self._existing(self.users, family.user_id)
-                self._insert(self.families, family.id, family, "id")
-            case InsertRefreshToken(token=token):
-                self._existing(self.families, token.family_id)
-                self._existing(self.users, token.user_id)
-                self._insert(self.refresh_tokens, token.digest, token, "id")
-            case SpendRefreshToken():
-                token = self._existing(self.refresh_tokens, write.digest)
-                if token.spent_us is not None:
-                    raise WriteRejected("the refresh token is spent")
-                self._put(self.refresh_tokens, write.digest, replace(token, spent_us=write.spent_us))
-                for other in list(self.refresh_tokens.values()):
-                    expired = other.family_id == token.family_id and other.expires_us < write.spent_us
-                    if expired and other.digest != token.digest:
-                        self._remove(self.refresh_tokens, other.digest)
-            case RevokeFamily():
-                self._revoke(self._existing(self.families, write.family_id), write.revoked_us)
-            case RevokeFamilies():
-                for family in list(self.families.values()):
-                    if family.user_id == write.user_id:
-                        self._revoke(family, write.revoked_us)
-            case InsertRoom(room=room):
-                self._existing(self.users, room.created_by)
-                self._insert(self.rooms, room.id, room, "id")
-                if room.direct_key is not None:
-                    self._insert(self.direct_keys, room.direct_key, room.id, "direct_key")
-                self._put(self.members, room.id, {})
-                self._put(self.messages, room.id, {})
-            case DeleteRoom():
-                self._delete_room(self._existing(self.rooms, write.room_id))
-            case InsertMember(room_id=room_id, member=member):
-                members = self._existing(self.members, room_id)
-                name = self._existing(self.users, member.user_id).user.username
-                self._insert(members, member.user_id, replace(member, username=name), "member")
-            case DeleteMember():
-                self._remove(self._existing(self.members, write.room_id), write.user_id)
-            case SetRole():
-                members = self._existing(self.members, write.room_id)
-                self._put(members, write.user_id, replace(self._existing(members, write.user_id), role=write.role))
-            case SetWatermarks():
-                members = self._existing(self.members, write.room_id)
-                member = self._existing(members, write.user_id)
-                delivered = max(member.delivered_seq, write.delivered_seq)
-                read = max(member.read_seq, write.read_seq)
-                self._put(members, write.user_id, replace(member, delivered_seq=delivered, read_seq=read))
-            case InsertMessage():
-                self._insert_message(write)
-            case UpdateMessageText():
-                stored = self._living(write.room_id, write.message_id)
-                edited = replace(stored.message, text=write.text, edited_us=write.edited_us)
-                self._put(self.messages[write.room_id], edited.seq, replace(stored, message=edited))
-            case DeleteMessage():
-                stored = self._living(write.room_id, write.message_id)
-                tombstone = replace(stored.message, text="", attachments=(), deleted_us=write.deleted_us)
-                self._put(self.messages[write.room_id], tombstone.seq, replace(stored, message=tombstone))
-            case _:
-                assert_never(write)
-
-    def _insert_message(self, write: InsertMessage) -> None:
-        message = write.message
-        messages = self._existing(self.messages, message.room_id)
-        name = self._existing(self.users, message.author_id).user.username
-        at = (message.room_id, message.seq)
-        stored = KeyedMessage(message=replace(message, author_name=name), digest=write.digest)
-        if message.key is not None:
-            self._insert(self.keys, (message.room_id, message.author_id, message.key), at, "idempotency_key")
-        self._insert(self.places, message.id, at, "id")
-        self._insert(messages, message.seq, stored, "seq")
-
-    def _delete_room(self, room: Room) -> None:
-        for message in (stored.message for stored in self.messages[room.id].values()):
-            self._remove(self.places, message.id)
-            if message.key is not None:
-                self._remove(self.keys, (room.id, message.author_id, message.key))
-        if room.direct_key is not None:
-            self._remove(self.direct_keys, room.direct_key)
-        self._remove(self.messages, room.id)
-        self._remove(self.members, room.id)
-        self._remove(self.rooms, room.id)
-
-    def _revoke(self, family: Family, revoked_us: int) -> None:
-        if family.revoked_us is None:
-            self._put(self.families, family.id, replace(family, revoked_us=revoked_us))
-
-    def _living(self, room_id: RoomId, message_id: MessageId) -> KeyedMessage:
-        room_there, seq = self._existing(self.places, message_id)
-        stored = self.messages[room_there][seq]
-        if room_there != room_id or stored.message.deleted_us is not None:
-            raise WriteRejected("the message is gone")
-        return stored
-
-    # Every change of a dictionary goes through the next three, which note how to take it back.
-
-    def _insert(self, table: dict[K, V], key: K, value: V, name: str) -> None:
-        if key in table:
-            raise DuplicateKey(name)
-        self._put(table, key, value)
-
-    def _put(self, table: dict[K, V], key: K, value: V) -> None:
-        if key in table:
-            old = table[key]
-            self._undo.append(lambda: table.__setitem__(key, old))
-        else:
-            self._undo.append(lambda: table.__delitem__(key))
-        table[key] = value
-
-    def _remove(self, table: dict[K, V], key: K) -> None:
-        old = self._existing(table, key)
-        self._undo.append(lambda: table.__setitem__(key, old))
-        del table[key]
-
-    def _existing(self, table: dict[K, V], key: K) -> V:
-        if key not in table:
-            raise WriteRejected("the row is gone")
-        return table[key]
-
-    # - reading
-
-    def access(self, room_id: RoomId, viewer: UserId) -> Access:
-        return Access(room=self.rooms.get(room_id), member=self.members.get(room_id, {}).get(viewer))
-
-    def rooms_of(self, viewer: UserId) -> list[Room]:
-        return [self.rooms[room_id] for room_id, members in self.members.items() if viewer in members]
-
-    def members_of(self, room_id: RoomId) -> tuple[Member, ...]:
-        members = self.members[room_id].values()
-        return tuple(sorted(members, key=lambda member: (member.joined_us, member.user_id)))
-
-    def stored(self, place: tuple[RoomId, int]) -> KeyedMessage:
-        room_id, seq = place
-        return self.messages[room_id][seq]
-
-    def messages_of(self, room_id: RoomId) -> list[KeyedMessage]:
-        """All of a room's messages, tombstones too, rising by seq."""
-        return [stored for _, stored in sorted(self.messages[room_id].items())]
-
-    def living(self, room_id: RoomId) -> list[Message]:
-        """A room's messages without tombstones, rising by seq."""
-        return [keyed.message for keyed in self.messages_of(room_id) if keyed.message.deleted_us is None]
-
-    def receipts(self, room_id: RoomId) -> Receipts:
-        members = self.members[room_id].values()
-        return Receipts(
-            delivered=receipt_floor(sorted((member.delivered_seq, member.user_id) for member in members)),
-            read=receipt_floor(sorted((member.read_seq, member.user_id) for member in members)),
-        )
-
-    def last_activity(self, room_id: RoomId) -> int:
-        """The id of the room's last message, or its own while it has none: ids rise with time."""
-        messages = self.messages_of(room_id)
-        return messages[-1].message.id if messages else room_id
+def _overview(tables: Tables, room: Room, viewer: UserId) -> RoomOverview:
+    member = tables.access(room.id, viewer).member
+    assert member is not None
+    living = tables.living(room.id)
+    unread = [message for message in living if message.seq > member.read_seq and message.author_id != viewer]
+    return RoomOverview(
+        room=room,
+        member=member,
+        member_ids=tuple(each.user_id for each in tables.members_of(room.id)),
+        last_message=living[-1] if living else None,
+        unread=min(len(unread), UNREAD_BOUND),
+        active_us=tables.active_us(room.id),
+    )

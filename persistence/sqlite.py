@@ -20,15 +20,29 @@ import apsw
 import trio
 
 from chinwag.engine.errors import StoreUnavailable
-from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
-from chinwag.engine.model import Family, Message, RefreshToken, Room, User
+from chinwag.engine.ids import FamilyId, FileId, MessageId, RoomId, UserId
+from chinwag.engine.model import (
+    Family,
+    Invitation,
+    MemberKey,
+    Message,
+    RefreshToken,
+    Room,
+    RoomKey,
+    RoomKind,
+    StoredFile,
+    Summary,
+    User,
+)
 from chinwag.engine.store import (
     Access,
+    CountedPage,
     Credentials,
     FoundMessage,
     KeyedMessage,
     MessagePage,
     Missed,
+    Overviews,
     RoomMembers,
     RoomSnapshot,
     Write,
@@ -117,6 +131,26 @@ class SqliteStore:
     async def users(self, user_ids: Sequence[UserId]) -> list[User]:
         return await self._read(Snapshot.users, user_ids)
 
+    async def peers_of(self, user_id: UserId) -> set[UserId]:
+        return await self._read(Snapshot.peers_of, user_id)
+
+    async def invitation(self, digest: bytes) -> Invitation | None:
+        return await self._read(Snapshot.invitation, digest)
+
+    async def file(self, file_id: FileId) -> StoredFile | None:
+        return await self._read(Snapshot.file, file_id)
+
+    async def summaries(
+        self, room_id: RoomId, *, automatic: bool | None, after_us: int | None, before_us: int | None, limit: int
+    ) -> list[Summary]:
+        return await self._read(Snapshot.summaries, room_id, automatic, after_us, before_us, limit)
+
+    async def room_keys(self, room_id: RoomId) -> list[RoomKey]:
+        return await self._read(Snapshot.room_keys, room_id)
+
+    async def member_keys(self, room_id: RoomId, user_id: UserId) -> list[MemberKey]:
+        return await self._read(Snapshot.member_keys, room_id, user_id)
+
     async def family(self, family_id: FamilyId) -> Family | None:
         return await self._read(Snapshot.family, family_id)
 
@@ -146,6 +180,23 @@ class SqliteStore:
 
     async def history(self, room_id: RoomId, viewer: UserId, *, skip: int, limit: int) -> MessagePage:
         return await self._read(Snapshot.history, room_id, viewer, skip, limit)
+
+    async def history_between(
+        self,
+        room_id: RoomId,
+        viewer: UserId,
+        *,
+        after_us: int | None,
+        before_us: int | None,
+        skip: int,
+        limit: int,
+    ) -> CountedPage:
+        return await self._read(Snapshot.history_between, room_id, viewer, after_us, before_us, skip, limit)
+
+    async def overviews(
+        self, viewer: UserId, *, kind: RoomKind | None, name_contains: str, skip: int, limit: int
+    ) -> Overviews:
+        return await self._read(Snapshot.overviews, viewer, kind, name_contains, skip, limit)
 
     async def window(self, room_id: RoomId, viewer: UserId, *, around: MessageId, limit: int) -> MessagePage:
         return await self._read(Snapshot.window, room_id, viewer, around, limit)

@@ -1,23 +1,42 @@
 """What the engine reads, from one SQLite snapshot. Runs in a reader's thread."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 import apsw
 
-from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
-from chinwag.engine.model import Family, Message, ReceiptFloor, Receipts, RefreshToken, Room, User, receipt_floor
+from chinwag.engine.ids import FamilyId, FileId, MessageId, RoomId, UserId
+from chinwag.engine.model import (
+    Family,
+    Invitation,
+    MemberKey,
+    Message,
+    ReceiptFloor,
+    Receipts,
+    RefreshToken,
+    Room,
+    RoomKey,
+    RoomKind,
+    RoomOverview,
+    StoredFile,
+    Summary,
+    User,
+    receipt_floor,
+)
 from chinwag.engine.store import (
+    UNREAD_BOUND,
     Access,
+    CountedPage,
     Credentials,
     FoundMessage,
     KeyedMessage,
     MessagePage,
     Missed,
+    Overviews,
     RoomMembers,
     RoomSnapshot,
 )
-from chinwag.persistence.queries import accounts, messages, rooms, sqlite_text
+from chinwag.persistence.queries import accounts, files, invitations, keys, messages, rooms, sqlite_text, summaries
 from chinwag.persistence.rows import Row, RowReader
 from chinwag.persistence.search import find
 
@@ -76,6 +95,9 @@ class Snapshot:
         found = (self._one(accounts.USER, user_id) for user_id in dict.fromkeys(user_ids))
         return [self._reader.user(row) for row in found if row]
 
+    def peers_of(self, user_id: UserId) -> set[UserId]:
+        return {UserId(peer) for (peer,) in self._all(rooms.PEERS_OF, (user_id,))}
+
     def family(self, family_id: FamilyId) -> Family | None:
         row = self._one(accounts.FAMILY, family_id)
         return self._reader.family(row) if row else None
@@ -104,6 +126,27 @@ class Snapshot:
         needle = name_contains.casefold()
         found = map(self._reader.room, self._all(rooms.ROOMS_OF, (viewer,)))
         return [room for room in found if needle in room.name.casefold()][:limit]
+
+    def overviews(self, viewer: UserId, kind: RoomKind | None, name_contains: str, skip: int, limit: int) -> Overviews:
+        needle = name_contains.casefold()
+        found = map(self._reader.room, self._all(rooms.ROOMS_OF, (viewer,)))
+        mine = [room for room in found if kind in (None, room.kind) and needle in room.name.casefold()]
+        page = tuple(self._overview(room, viewer) for room in mine[skip : skip + limit])
+        return Overviews(rooms=page, total=len(mine))
+
+    def _overview(self, room: Room, viewer: UserId) -> RoomOverview:
+        member = self.access(room.id, viewer).member
+        assert member is not None
+        unread = self._one(messages.UNREAD, room.id, member.read_seq, viewer, UNREAD_BOUND)
+        last_created = self._one(messages.LAST_CREATED, room.id)
+        return RoomOverview(
+            room=room,
+            member=member,
+            member_ids=tuple(UserId(user_id) for (user_id,) in self._all(rooms.MEMBER_IDS, (room.id,))),
+            last_message=next(iter(self._messages(messages.HISTORY, room.id, 1, 0)), None),
+            unread=unread[0] if unread else 0,
+            active_us=last_created[0] if last_created else room.created_us,
+        )
 
     def members(self, room_id: RoomId, viewer: UserId) -> RoomMembers:
         access = self.access(room_id, viewer)
@@ -159,6 +202,31 @@ class Snapshot:
         page = self._messages(messages.HISTORY, room_id, min(limit, MAX_INTEGER), min(skip, MAX_INTEGER))
         return MessagePage(access=access, receipts=self.receipts(room_id), messages=tuple(page))
 
+    def history_between(
+        self, room_id: RoomId, viewer: UserId, after_us: int | None, before_us: int | None, skip: int, limit: int
+    ) -> CountedPage:
+        access = self.access(room_id, viewer)
+        if access.member is None:
+            return CountedPage(page=MessagePage(access=access))
+        sequences = range(1, self._last_seq(room_id) + 1)
+
+        def created_us(seq: int) -> int:
+            found = self._one(messages.CREATED_FROM_SEQ, room_id, seq)
+            return int(found[0]) if found else MAX_INTEGER
+
+        # Sequences without holes: how many messages come before a bound is also the last one's sequence.
+        after = 0 if after_us is None else bisect_right(sequences, after_us, key=created_us)
+        last = len(sequences) if before_us is None else bisect_left(sequences, before_us, key=created_us)
+        page: list[Message] = []
+        total = 0
+        if after < last:
+            tombstones = self._one(messages.TOMBSTONES_BETWEEN, room_id, after, last)
+            total = last - after - (tombstones[0] if tombstones else 0)
+            bounds = min(limit, MAX_INTEGER), min(skip, MAX_INTEGER)
+            page = self._messages(messages.HISTORY_BETWEEN, room_id, after, last, *bounds)
+        receipts = self.receipts(room_id)
+        return CountedPage(page=MessagePage(access=access, receipts=receipts, messages=tuple(page)), total=total)
+
     def window(self, room_id: RoomId, viewer: UserId, around: MessageId, limit: int) -> MessagePage:
         access = self.access(room_id, viewer)
         if access.member is None:
@@ -206,6 +274,30 @@ class Snapshot:
             return int(found[0]) if found else MAX_INTEGER
 
         return bisect_right(range(1, last_seq + 1), row, key=row_of)
+
+    # - what else a room has
+
+    def invitation(self, digest: bytes) -> Invitation | None:
+        row = self._one(invitations.INVITATION, digest)
+        return self._reader.invitation(row) if row else None
+
+    def file(self, file_id: FileId) -> StoredFile | None:
+        row = self._one(files.FILE, file_id)
+        return self._reader.file(row) if row else None
+
+    def summaries(
+        self, room_id: RoomId, automatic: bool | None, after_us: int | None, before_us: int | None, limit: int
+    ) -> list[Summary]:
+        after = -MAX_INTEGER if after_us is None else max(min(after_us, MAX_INTEGER), -MAX_INTEGER)
+        before = MAX_INTEGER if before_us is None else max(min(before_us, MAX_INTEGER), -MAX_INTEGER)
+        found = self._all(summaries.SUMMARIES, (room_id, automatic, after, before, min(limit, MAX_INTEGER)))
+        return list(map(self._reader.summary, found))
+
+    def room_keys(self, room_id: RoomId) -> list[RoomKey]:
+        return list(map(self._reader.room_key, self._all(keys.ROOM_KEYS, (room_id,))))
+
+    def member_keys(self, room_id: RoomId, user_id: UserId) -> list[MemberKey]:
+        return list(map(self._reader.member_key, self._all(keys.MEMBER_KEYS, (room_id, user_id))))
 
     # - search
 

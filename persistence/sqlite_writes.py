@@ -10,23 +10,42 @@ from chinwag.engine.store import (
     DeleteMessage,
     DeleteRoom,
     InsertFamily,
+    InsertFile,
+    InsertInvitation,
     InsertMember,
     InsertMessage,
     InsertRefreshToken,
     InsertRoom,
+    InsertRoomKey,
+    InsertSummary,
     InsertUser,
+    PutMemberKey,
     RevokeFamilies,
     RevokeFamily,
     SetDeclaredPresence,
+    SetReactions,
     SetRole,
     SetWatermarks,
     SpendRefreshToken,
-    UpdateMessageText,
+    UpdateMessage,
+    UpdateRoom,
+    UpdateUser,
+    UseInvitation,
     Write,
     WriteRejected,
 )
-from chinwag.persistence.queries import accounts, messages, rooms, search, sqlite_text
-from chinwag.persistence.rows import attachments_text
+from chinwag.persistence.queries import (
+    accounts,
+    files,
+    invitations,
+    keys,
+    messages,
+    rooms,
+    search,
+    sqlite_text,
+    summaries,
+)
+from chinwag.persistence.rows import attachments_text, extras_text, list_text
 from chinwag.persistence.search import case_folded
 from chinwag.persistence.sqlite_errors import engine_error, write_transaction
 
@@ -87,6 +106,7 @@ class _Batch:
                 message.created_us,
                 message.edited_us,
                 message.deleted_us,
+                extras_text(message),
             )
         else:
             if self._messages:
@@ -123,18 +143,22 @@ class _Batch:
                     write.user_id,
                     write.delivered_seq,
                     write.read_seq,
+                    write.read_us,
                 )
-            case UpdateMessageText():
+            case UpdateMessage(message=message):
                 self._change(
                     "message",
-                    messages.UPDATE_TEXT,
-                    write.room_id,
-                    write.message_id,
-                    write.text,
-                    case_folded(write.text),
-                    write.edited_us,
+                    messages.UPDATE_MESSAGE,
+                    message.room_id,
+                    message.id,
+                    message.text,
+                    case_folded(message.text),
+                    extras_text(message),
+                    message.edited_us,
                 )
-                self.stale_rows += self._execute(search.MARK_STALE, write.message_id)
+                self.stale_rows += self._execute(search.MARK_STALE, message.id)
+            case SetReactions(message=message):
+                self._change("message", messages.SET_EXTRAS, message.room_id, message.id, extras_text(message))
             case DeleteMessage():
                 self._change("message", messages.DELETE_MESSAGE, write.room_id, write.message_id, write.deleted_us)
                 self.stale_rows += self._execute(search.MARK_STALE, write.message_id)
@@ -147,6 +171,7 @@ class _Batch:
                     member.joined_us,
                     member.delivered_seq,
                     member.read_seq,
+                    member.read_us,
                 )
             case DeleteMember():
                 self._change("member", rooms.DELETE_MEMBER, write.room_id, write.user_id)
@@ -162,6 +187,28 @@ class _Batch:
                     room.created_by,
                     room.created_us,
                     room.direct_key,
+                    room.private,
+                    room.max_members,
+                    room.auto_summary,
+                    room.summary_threshold,
+                    int(room.custody),
+                    room.announces,
+                    room.updated_us,
+                )
+            case UpdateRoom(room=room):
+                self._change(
+                    "room",
+                    rooms.UPDATE_ROOM,
+                    room.id,
+                    room.name,
+                    room.description,
+                    room.private,
+                    room.max_members,
+                    room.auto_summary,
+                    room.summary_threshold,
+                    int(room.custody),
+                    room.announces,
+                    room.updated_us,
                 )
             case DeleteRoom():
                 self._delete_room(write)
@@ -176,6 +223,22 @@ class _Batch:
                     write.password_hash,
                     None if user.declared is None else int(user.declared),
                     user.created_us,
+                    user.display_name,
+                    user.avatar_url,
+                    user.public_key,
+                    user.last_login_us,
+                    user.active,
+                )
+            case UpdateUser(user=user):
+                self._change(
+                    "user",
+                    accounts.UPDATE_USER,
+                    user.id,
+                    user.display_name,
+                    user.avatar_url,
+                    user.public_key,
+                    user.last_login_us,
+                    user.active,
                 )
             case SetDeclaredPresence():
                 declared = None if write.declared is None else int(write.declared)
@@ -198,6 +261,66 @@ class _Batch:
                 self._change("family", accounts.REVOKE_FAMILY, write.family_id, write.revoked_us)
             case RevokeFamilies():
                 self._execute(accounts.REVOKE_FAMILIES, write.user_id, write.revoked_us)
+            case InsertInvitation(invitation=invitation):
+                self._execute(
+                    invitations.INSERT_INVITATION,
+                    invitation.id,
+                    invitation.room_id,
+                    invitation.digest,
+                    invitation.created_by,
+                    invitation.created_us,
+                    invitation.expires_us,
+                    invitation.max_uses,
+                    invitation.uses,
+                )
+            case UseInvitation():
+                self._change("invitation's last use", invitations.USE_INVITATION, write.digest)
+            case InsertFile(file=file):
+                self._execute(
+                    files.INSERT_FILE,
+                    file.id,
+                    file.owner_id,
+                    file.room_id,
+                    file.name,
+                    file.mime_type,
+                    file.size_bytes,
+                    file.digest,
+                    file.blob,
+                    file.thumbnail,
+                    file.created_us,
+                )
+            case InsertSummary(summary=summary):
+                self._execute(
+                    summaries.INSERT_SUMMARY,
+                    summary.id,
+                    summary.room_id,
+                    summary.text,
+                    summary.automatic,
+                    summary.message_count,
+                    summary.left_out,
+                    summary.first_us,
+                    summary.last_us,
+                    summary.last_seq,
+                    list_text(summary.participants),
+                    list_text(summary.keywords),
+                    summary.sentiment,
+                    summary.language,
+                    summary.created_us,
+                )
+            case InsertRoomKey(key=room_key):
+                self._execute(
+                    keys.INSERT_ROOM_KEY, room_key.room_id, room_key.version, room_key.sealed, room_key.created_us
+                )
+            case PutMemberKey(key=key):
+                self._execute(
+                    keys.PUT_MEMBER_KEY,
+                    key.room_id,
+                    key.version,
+                    key.user_id,
+                    key.sealed,
+                    key.sealed_by,
+                    key.created_us,
+                )
             case InsertMessage():
                 raise AssertionError("messages are gathered by `add`")
             case _:
@@ -208,4 +331,9 @@ class _Batch:
         self._execute(rooms.REMEMBER_HIGHEST_ID, write.room_id)
         self._execute(rooms.DELETE_MESSAGES, write.room_id)
         self._execute(rooms.DELETE_MEMBERS, write.room_id)
+        self._execute(invitations.DELETE_INVITATIONS, write.room_id)
+        self._execute(files.DELETE_FILES, write.room_id)
+        self._execute(summaries.DELETE_SUMMARIES, write.room_id)
+        self._execute(keys.DELETE_ROOM_KEYS, write.room_id)
+        self._execute(keys.DELETE_MEMBER_KEYS, write.room_id)
         self._change("room", rooms.DELETE_ROOM, write.room_id)

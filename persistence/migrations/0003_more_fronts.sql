@@ -15,24 +15,36 @@ ALTER TABLE rooms ADD COLUMN announces INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE rooms ADD COLUMN updated_us BIGINT;
 
 ALTER TABLE members ADD COLUMN read_us BIGINT;          -- when read_seq was last raised
--- Roles are now 0 member, 10 moderator, 20 admin, 30 owner: a group belongs to who made it.
+-- Roles are now 0 member, 10 moderator, 20 admin, 30 owner: a room belongs to who made it.
 UPDATE members SET role = 30
 WHERE role = 20 AND EXISTS (SELECT 1 FROM rooms AS r WHERE r.id = members.room_id AND r.created_by = members.user_id);
+-- A group whose maker has left belongs to who would have inherited it: the highest role, the longest there.
+UPDATE members SET role = 30
+WHERE user_id = (
+    SELECT x.user_id
+    FROM members AS x
+    WHERE x.room_id = members.room_id
+    ORDER BY x.role DESC, x.joined_us, x.user_id
+    LIMIT 1
+)
+AND role < 30
+AND EXISTS (SELECT 1 FROM rooms AS r WHERE r.id = members.room_id AND r.kind = 1);
 
 ALTER TABLE messages ADD COLUMN extras TEXT;    -- JSON object: kind, reply_to, sealed, reactions; NULL: none of these
 CREATE INDEX messages_deleted ON messages (room_id, seq) WHERE deleted_us IS NOT NULL;
 
 CREATE TABLE invitations (
-    digest BYTEA PRIMARY KEY NOT NULL,  -- SHA-256 of the code; the code itself is never stored
-    id BIGINT NOT NULL,
+    id BIGINT PRIMARY KEY NOT NULL,
     room_id BIGINT NOT NULL REFERENCES rooms (id),
+    digest BYTEA NOT NULL,              -- SHA-256 of the code; the code itself is never stored
     created_by BIGINT NOT NULL REFERENCES users (id),
     created_us BIGINT NOT NULL,
     expires_us BIGINT NOT NULL,
     max_uses INTEGER NOT NULL,
     uses INTEGER NOT NULL
 );
-CREATE INDEX invitations_by_room ON invitations (room_id);
+CREATE UNIQUE INDEX invitations_by_digest ON invitations (digest);
+CREATE INDEX invitations_by_room ON invitations (room_id, id);
 
 CREATE TABLE files (
     id BIGINT PRIMARY KEY NOT NULL,
@@ -46,7 +58,7 @@ CREATE TABLE files (
     thumbnail TEXT,                     -- the name of a small picture; NULL: none
     created_us BIGINT NOT NULL
 );
-CREATE INDEX files_by_room ON files (room_id);
+CREATE INDEX files_by_room ON files (room_id, id);
 
 CREATE TABLE summaries (
     id BIGINT PRIMARY KEY NOT NULL,

@@ -1,6 +1,8 @@
 """Users, log-ins and refresh tokens."""
 
-_USER = "id, username, email, created_us, declared"
+_USER = """
+id, username, email, created_us, declared, display_name, avatar_url, public_key, last_login_us, active
+""".strip()
 
 # Index: primary key
 USER = f"SELECT {_USER} FROM users WHERE id = $1"
@@ -22,21 +24,32 @@ REFRESH_TOKEN = "SELECT digest, family_id, user_id, expires_us, spent_us FROM re
 
 # The end of each table's index of ids is one step away.
 # Index: primary key, messages_by_id
-# Scan: each part reads one entry, the last of its index; the outer one walks these five values
+# Scan: each part reads one entry, the last of its index; the outer one walks these eight values
 HIGHEST_ID = """
 SELECT coalesce(max(highest), 0) FROM (
     SELECT max(id) AS highest FROM users
     UNION ALL SELECT max(id) FROM families
     UNION ALL SELECT max(id) FROM rooms
     UNION ALL SELECT max(id) FROM messages
+    UNION ALL SELECT max(id) FROM invitations
+    UNION ALL SELECT max(id) FROM files
+    UNION ALL SELECT max(id) FROM summaries
     UNION ALL SELECT value FROM remains WHERE name = 'highest_id'
 ) AS tables
 """
 
 # Index: none
 INSERT_USER = """
-INSERT INTO users (id, username, username_fold, email, email_fold, password_hash, declared, created_us)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO users (
+    id, username, username_fold, email, email_fold, password_hash, declared, created_us,
+    display_name, avatar_url, public_key, last_login_us, active
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+"""
+
+# Index: primary key
+UPDATE_USER = """
+UPDATE users SET display_name = $2, avatar_url = $3, public_key = $4, last_login_us = $5, active = $6 WHERE id = $1
 """
 
 # Index: primary key

@@ -1,7 +1,8 @@
 """Messages of a room."""
 
 MESSAGE_COLUMNS = """
-m.id, m.room_id, m.seq, m.author_id, u.username, m.text, m.created_us, m.attachments, m.key, m.edited_us, m.deleted_us
+m.id, m.room_id, m.seq, m.author_id, u.username, m.text, m.created_us, m.attachments, m.key, m.edited_us, m.deleted_us,
+m.extras, u.display_name, u.avatar_url
 """.strip()
 MESSAGES = f"SELECT {MESSAGE_COLUMNS} FROM messages AS m LEFT JOIN users AS u ON u.id = m.author_id"
 _KEYED = f"SELECT {MESSAGE_COLUMNS}, m.digest FROM messages AS m LEFT JOIN users AS u ON u.id = m.author_id"
@@ -22,6 +23,43 @@ RECENT = f"{_KEYED} WHERE m.room_id = $1 ORDER BY m.seq DESC LIMIT $2"
 # A number to skip is what the fronts are asked for; it costs a walk over what is skipped.
 # Index: messages_by_seq
 HISTORY = f"{MESSAGES} WHERE m.room_id = $1 AND m.deleted_us IS NULL ORDER BY m.seq DESC LIMIT $2 OFFSET $3"
+
+# When a room's message with a sequence was made, or the next one after it.
+# Index: messages_by_seq
+CREATED_FROM_SEQ = "SELECT created_us FROM messages WHERE room_id = $1 AND seq >= $2 ORDER BY seq LIMIT 1"
+
+# A part of the history: after $2 and up to $3, both sequences.
+# Index: messages_by_seq
+HISTORY_BETWEEN = f"""
+{MESSAGES}
+WHERE m.room_id = $1 AND m.seq > $2 AND m.seq <= $3 AND m.deleted_us IS NULL
+ORDER BY m.seq DESC
+LIMIT $4
+OFFSET $5
+"""
+
+# How many tombstones there are in such a part. In the index alone.
+# Index: messages_deleted
+TOMBSTONES_BETWEEN = """
+SELECT count(*) FROM messages WHERE room_id = $1 AND seq > $2 AND seq <= $3 AND deleted_us IS NOT NULL
+"""
+
+# How many living messages of others than a user ($3) come after a sequence ($2), counted up to $4.
+# Index: messages_by_seq
+# Scan: counts what the inner query finds
+UNREAD = """
+SELECT count(*)
+FROM (
+    SELECT 1
+    FROM messages
+    WHERE room_id = $1 AND seq > $2 AND author_id <> $3 AND deleted_us IS NULL
+    LIMIT $4
+) AS unread
+"""
+
+# When the room's last message was made, be it a tombstone.
+# Index: messages_by_seq
+LAST_CREATED = "SELECT created_us FROM messages WHERE room_id = $1 ORDER BY seq DESC LIMIT 1"
 
 # Index: messages_by_id
 SEQ_OF_LIVING = "SELECT seq FROM messages WHERE id = $2 AND room_id = $1 AND deleted_us IS NULL"
@@ -49,19 +87,24 @@ ROW_FROM_SEQ = "SELECT row FROM messages WHERE room_id = $1 AND seq >= $2 ORDER 
 # Index: none
 INSERT_MESSAGE = """
 INSERT INTO messages (
-    row, id, room_id, seq, author_id, key, digest, text, folded, attachments, created_us, edited_us, deleted_us
+    row, id, room_id, seq, author_id, key, digest, text, folded, attachments, created_us, edited_us, deleted_us,
+    extras
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 """
 
 # Index: messages_by_id
-UPDATE_TEXT = """
-UPDATE messages SET text = $3, folded = $4, edited_us = $5 WHERE id = $2 AND room_id = $1 AND deleted_us IS NULL
+UPDATE_MESSAGE = """
+UPDATE messages SET text = $3, folded = $4, extras = $5, edited_us = $6
+WHERE id = $2 AND room_id = $1 AND deleted_us IS NULL
 """
+
+# Index: messages_by_id
+SET_EXTRAS = "UPDATE messages SET extras = $3 WHERE id = $2 AND room_id = $1 AND deleted_us IS NULL"
 
 # Index: messages_by_id
 DELETE_MESSAGE = """
-UPDATE messages SET text = '', folded = NULL, attachments = NULL, deleted_us = $3
+UPDATE messages SET text = '', folded = NULL, attachments = NULL, extras = NULL, deleted_us = $3
 WHERE id = $2 AND room_id = $1 AND deleted_us IS NULL
 """
 

@@ -38,7 +38,7 @@ from chinwag.engine.store import (
     SetWatermarks,
     SpendRefreshToken,
     Store,
-    UpdateMessageText,
+    UpdateMessage,
     Write,
     WriteRejected,
 )
@@ -83,6 +83,11 @@ PEOPLE = ((ANN, "ann"), (BOB, "bob"), (CAT, "cat"))
 
 def post(n: int, room: RoomId, seq: int, text: str = "hello", *, author: UserId = ANN) -> InsertMessage:
     return InsertMessage(message=make_message(n, room, seq, author, text))
+
+
+def edit(room: RoomId, message_id: MessageId, text: str, *, edited_us: int = 1) -> UpdateMessage:
+    """Another text for a message of Ann's."""
+    return UpdateMessage(message=replace(make_message(message_id, room, 1, ANN, text), edited_us=edited_us))
 
 
 async def fill(store: Store, room: RoomId, count: int, *, first_id: int = 1001) -> None:
@@ -218,7 +223,7 @@ async def test_a_later_write_of_a_commit_sees_the_earlier_ones(store: Store) -> 
     await store.commit(
         [
             post(1001, ROOM, 1, "first"),
-            UpdateMessageText(room_id=ROOM, message_id=MessageId(1001), text="second", edited_us=7),
+            edit(ROOM, MessageId(1001), "second", edited_us=7),
             SetWatermarks(room_id=ROOM, user_id=BOB, delivered_seq=1, read_seq=1),
             post(1002, ROOM, 2),
             DeleteMessage(room_id=ROOM, message_id=MessageId(1002), deleted_us=8),
@@ -316,8 +321,8 @@ async def test_users_without_e_mail_and_groups_without_key_do_not_clash(store: S
         SetWatermarks(room_id=ROOM, user_id=CAT, delivered_seq=1, read_seq=1),
         post(1001, NOWHERE, 1),
         post(1001, ROOM, 2, author=NOBODY),
-        UpdateMessageText(room_id=ROOM, message_id=MessageId(1001), text="x", edited_us=1),
-        UpdateMessageText(room_id=OTHER, message_id=MessageId(1000), text="x", edited_us=1),
+        edit(ROOM, MessageId(1001), "x"),
+        edit(OTHER, MessageId(1000), "x"),
         DeleteMessage(room_id=ROOM, message_id=MessageId(1001), deleted_us=1),
         DeleteMessage(room_id=OTHER, message_id=MessageId(1000), deleted_us=1),
     ],
@@ -575,8 +580,8 @@ async def test_a_message_comes_back_as_it_was_stored(store: Store) -> None:
 
 async def test_an_edit_changes_text_and_time(store: Store) -> None:
     await fill(store, ROOM, 1)
-    edit = UpdateMessageText(room_id=ROOM, message_id=MessageId(1001), text="edited", edited_us=2000)
-    await store.commit([edit])
+    change = edit(ROOM, MessageId(1001), "edited", edited_us=2000)
+    await store.commit([change])
     message = await store.message(ROOM, MessageId(1001))
     assert message == replace(make_message(1001, ROOM, 1, ANN, "edited"), author_name="ann", edited_us=2000)
 
@@ -595,7 +600,7 @@ async def test_a_deleted_message_leaves_a_tombstone_that_lists_do_not_show(store
     assert ids((await store.window(ROOM, ANN, around=full.id, limit=9)).messages) == []
     for write in (
         DeleteMessage(room_id=ROOM, message_id=full.id, deleted_us=4000),
-        UpdateMessageText(room_id=ROOM, message_id=full.id, text="back", edited_us=4000),
+        edit(ROOM, full.id, "back", edited_us=4000),
     ):
         with pytest.raises(WriteRejected):
             await store.commit([write])
@@ -802,7 +807,7 @@ async def test_search_sees_edits_deletions_and_memberships_at_once(store: Store)
     assert await search(store, "needle", BOB) == [1003, 1001]
     await store.commit(
         [
-            UpdateMessageText(room_id=ROOM, message_id=MessageId(1001), text="haystack", edited_us=1),
+            edit(ROOM, MessageId(1001), "haystack"),
             DeleteMessage(room_id=ROOM, message_id=MessageId(1003), deleted_us=1),
         ]
     )

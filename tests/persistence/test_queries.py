@@ -9,7 +9,17 @@ from types import ModuleType
 import apsw
 import pytest
 
-from chinwag.persistence.queries import accounts, messages, rooms, search, sqlite_text
+from chinwag.persistence.queries import (
+    accounts,
+    files,
+    invitations,
+    keys,
+    messages,
+    rooms,
+    search,
+    sqlite_text,
+    summaries,
+)
 from chinwag.persistence.sqlite import migrate
 
 FRAGMENTS = {"ROOM_COLUMNS", "MESSAGE_COLUMNS", "MESSAGES", "CONTAINS", "CONTAINS_LONG"}
@@ -18,7 +28,7 @@ FRAGMENTS = {"ROOM_COLUMNS", "MESSAGE_COLUMNS", "MESSAGES", "CONTAINS", "CONTAIN
 
 def queries() -> Iterator[tuple[str, str, str]]:
     """Name, text and the comment above, of every query."""
-    modules: list[ModuleType] = [accounts, rooms, messages, search]
+    modules: list[ModuleType] = [accounts, rooms, messages, search, invitations, files, summaries, keys]
     for module in modules:
         source = inspect.getsource(module)
         for found in re.finditer(r"(?P<comment>(?:^#.*\n)*)^(?P<name>[A-Z][A-Z_]+) = ", source, re.MULTILINE):

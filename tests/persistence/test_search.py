@@ -21,7 +21,7 @@ from chinwag.engine.store import (
     InsertMessage,
     InsertRoom,
     InsertUser,
-    UpdateMessageText,
+    UpdateMessage,
     Write,
 )
 from chinwag.engine.testing import MemoryStore, make_member, make_message, make_room, make_user
@@ -70,6 +70,10 @@ async def index_all(store: SqliteStore, *, rows: int) -> None:
 
 def post(seq: int, text: str) -> InsertMessage:
     return InsertMessage(message=make_message(1000 + seq, ROOMS[0], seq, ANN, text))
+
+
+def edit(room: RoomId, message_id: int, text: str) -> UpdateMessage:
+    return UpdateMessage(message=make_message(message_id, room, 1, ANN, text))
 
 
 def indexed(path: Path) -> list[int]:
@@ -171,7 +175,7 @@ def test_search_is_containment_of_case_folded_texts(
                 texts.append(text)
             elif kind == "edit" and text is not None and living:
                 message, room = living[n % len(living)]
-                write = UpdateMessageText(room_id=room, message_id=message, text=text, edited_us=1)
+                write = edit(room, message, text)
                 texts.append(text)
             elif kind == "delete" and living:
                 message, room = living.pop(n % len(living))
@@ -227,7 +231,7 @@ async def test_edits_deletions_and_dropped_rooms_leave_nothing_in_the_index(stor
     await store.commit([post(seq, f"needle {seq}") for seq in range(1, 11)])
     await store.indexer.step(rows=100)
     assert indexed(tmp_path / "chinwag.db") == list(range(1, 11))
-    await store.commit([UpdateMessageText(room_id=ROOMS[0], message_id=MessageId(1001), text="hay", edited_us=1)])
+    await store.commit([edit(ROOMS[0], 1001, "hay")])
     await store.commit([DeleteMessage(room_id=ROOMS[0], message_id=MessageId(1002), deleted_us=1)])
     assert store.search_backlog == 2
     assert await find(store, "needle") == [1000 + n for n in range(10, 2, -1)]
@@ -253,7 +257,7 @@ async def test_an_edited_message_is_found_by_its_new_text_only(store: SqliteStor
         await store.commit([InsertMessage(message=make_message(20_000, ROOMS[0], 1_101, ANN, "horse"))])
     await index_all(store, rows=1_000)
     for message, text in ((1002, "giraffe"), (1003, "zebra")):
-        await store.commit([UpdateMessageText(room_id=ROOMS[0], message_id=MessageId(message), text=text, edited_us=1)])
+        await store.commit([edit(ROOMS[0], message, text)])
     await store.commit([there(1_101, "a zebra")] if newest == ROOMS[1] else [])  # the index does not hold it yet
     tail = [11_101] if newest == ROOMS[1] else []
     for backlog in (2 + len(tail), 0):
@@ -267,7 +271,7 @@ async def test_an_edited_message_is_found_by_its_new_text_only(store: SqliteStor
 @pytest.mark.usefixtures("index_everything")
 async def test_what_is_edited_before_it_was_indexed_is_indexed_once(store: SqliteStore) -> None:
     await store.commit([post(1, "needle"), post(2, "needle")])
-    await store.commit([UpdateMessageText(room_id=ROOMS[0], message_id=MessageId(1001), text="thread", edited_us=1)])
+    await store.commit([edit(ROOMS[0], 1001, "thread")])
     assert store.search_backlog == 2
     await store.indexer.step(rows=100)
     assert await find(store, "needle") == [1002]
@@ -310,7 +314,7 @@ async def test_a_restart_in_the_middle_of_indexing_loses_nothing(tmp_path: Path,
         await store.commit([*world(), *(post(seq, f"needle {seq}") for seq in range(1, 11))])
         if indexed_rows:
             await store.indexer.step(rows=indexed_rows)
-        await store.commit([UpdateMessageText(room_id=ROOMS[0], message_id=MessageId(1002), text="hay", edited_us=1)])
+        await store.commit([edit(ROOMS[0], 1002, "hay")])
     expected = [1000 + n for n in range(10, 0, -1) if n != 2]
     async with open_sqlite_store(path) as store:
         store.indexer.paused = True

@@ -1,0 +1,29 @@
+"""Versions of rooms' keys: the server's own, and those that members seal for each other."""
+
+# Index: room_keys_by_room
+ROOM_KEYS = "SELECT room_id, version, sealed, created_us FROM room_keys WHERE room_id = $1 ORDER BY version"
+
+# Index: none
+INSERT_ROOM_KEY = "INSERT INTO room_keys (room_id, version, sealed, created_us) VALUES ($1, $2, $3, $4)"
+
+# Index: room_keys_by_room
+DELETE_ROOM_KEYS = "DELETE FROM room_keys WHERE room_id = $1"
+
+# Index: member_keys_by_user
+MEMBER_KEYS = """
+SELECT room_id, version, user_id, sealed, sealed_by, created_us
+FROM member_keys
+WHERE room_id = $1 AND user_id = $2
+ORDER BY version
+"""
+
+# Index: none
+PUT_MEMBER_KEY = """
+INSERT INTO member_keys (room_id, version, user_id, sealed, sealed_by, created_us)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (room_id, user_id, version) DO UPDATE
+SET sealed = excluded.sealed, sealed_by = excluded.sealed_by, created_us = excluded.created_us
+"""
+
+# Index: member_keys_by_user
+DELETE_MEMBER_KEYS = "DELETE FROM member_keys WHERE room_id = $1"
