@@ -1,7 +1,18 @@
 """What a room can be asked to do. Imperative, and in the engine's own words: no front's field names."""
 
 from chinwag.engine.ids import MessageId, UserId
-from chinwag.engine.model import Attachment, Invitation, Message, MessageKind, Receipts, Record, Role, Sealed, User
+from chinwag.engine.model import (
+    Attachment,
+    Invitation,
+    Message,
+    MessageKind,
+    Receipts,
+    Record,
+    Role,
+    RoomKey,
+    Sealed,
+    User,
+)
 
 
 class PostMessage(Record):
@@ -117,6 +128,8 @@ class RemoveMember(Record):
 
     caller: UserId
     user_id: UserId
+    next_key: RoomKey | None = None
+    """In server custody, the key of the version after the newest. `Conflict("room_key")` for any other version."""
 
 
 class DeleteRoom(Record):

@@ -5,7 +5,7 @@
         await engine.post_message(room.id, ann.id, text="hello")
 
 Everything that changes a room goes through its actor. Reads go to the store and wake no actor; a page of history may
-come from what is in memory anyway. Who may see what is decided here, in `_admit`, and in the rules of `room_state`.
+come from what is in memory anyway. Who may see what is decided in `access`, and in the rules of `room_state`.
 """
 
 import contextlib
@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import structlog
 import trio
 
+from chinwag.engine.access import admit
 from chinwag.engine.accounts import REFRESH_TOKEN_DAYS, Accounts
 from chinwag.engine.asleep import AsleepPages
 from chinwag.engine.commands import (
@@ -51,8 +52,10 @@ from chinwag.engine.passwords import Argon2Passwords, Passwords
 from chinwag.engine.presence import GRACE_S, PresenceRegistry
 from chinwag.engine.resume import ALL_RESUMES_BYTES, RESUME_BYTES, RESUME_LIMIT, Replay, build_replay
 from chinwag.engine.room_actor import RoomActor, RoomStats
+from chinwag.engine.room_crypto import MasterKey
+from chinwag.engine.room_keys import RoomKeys, check_master_key
 from chinwag.engine.session import Session, SessionLimits, SessionStats
-from chinwag.engine.store import Access, DuplicateKey, InsertMember, InsertRoom, Store, Write
+from chinwag.engine.store import DuplicateKey, InsertMember, InsertRoom, Store, Write
 from chinwag.engine.transport import CloseReason, Transport
 
 log = structlog.get_logger("chinwag.engine")
@@ -89,7 +92,14 @@ class Engine:
     """One node's chat. Make it with `open_engine`."""
 
     def __init__(
-        self, store: Store, *, nursery: trio.Nursery, ids: IdSource, passwords: Passwords, config: EngineConfig
+        self,
+        store: Store,
+        *,
+        nursery: trio.Nursery,
+        ids: IdSource,
+        passwords: Passwords,
+        config: EngineConfig,
+        master_key: MasterKey | None = None,
     ) -> None:
         self.config = config
         self.fanout: Fanout[Session] = Fanout(published=ids.last)
@@ -102,6 +112,7 @@ class Engine:
             on_revoked=self._end_sessions,
             refresh_days=config.refresh_token_days,
         )
+        self.keys = RoomKeys(store=store, master=master_key, publish=self.fanout.publish)
         self.presence = PresenceRegistry(on_change=self._came_or_went, grace_s=config.presence_grace_s)
         self._store = store
         self._nursery = nursery
@@ -170,7 +181,7 @@ class Engine:
 
     async def room(self, room_id: RoomId, viewer: UserId) -> Room:
         """A room that the viewer is a member of. Raises `NotFound` or `Forbidden`."""
-        return _admit(await self._store.access(room_id, viewer))
+        return admit(await self._store.access(room_id, viewer))
 
     async def rooms_of(self, viewer: UserId, *, name_contains: str = "", limit: int) -> list[Room]:
         """The viewer's rooms, latest activity first."""
@@ -179,7 +190,7 @@ class Engine:
     async def members(self, room_id: RoomId, viewer: UserId) -> tuple[Member, ...]:
         """All members, in the order of joining. Raises `NotFound` or `Forbidden`."""
         found = await self._store.members(room_id, viewer)
-        _admit(found.access)
+        admit(found.access)
         return found.members
 
     async def add_member(self, room_id: RoomId, caller: UserId, user_id: UserId, role: Role) -> Member:
@@ -194,7 +205,7 @@ class Engine:
 
     async def remove_member(self, room_id: RoomId, caller: UserId, user_id: UserId) -> None:
         """Leave, or as an ADMIN remove somebody. Raises `NotFound` (room or member) or `Forbidden`."""
-        await self._ask(room_id, RemoveMember(caller=caller, user_id=user_id))
+        await self.keys.remove_member(room_id, RemoveMember(caller=caller, user_id=user_id), self._ask)
 
     async def delete_room(self, room_id: RoomId, caller: UserId) -> None:
         """Delete a room with everything in it. Only an ADMIN may. Raises `NotFound` or `Forbidden`."""
@@ -250,7 +261,7 @@ class Engine:
             return list(known)
         wakings = self._asleep.wakings
         page = await self._store.history(room_id, viewer, skip=skip, limit=limit)
-        _admit(page.access)
+        admit(page.access)
         assert page.receipts is not None
         viewed = [ViewedMessage(message=each, status=page.receipts.status_of(each)) for each in page.messages]
         if actor is None:
@@ -263,7 +274,7 @@ class Engine:
         Raises `NotFound("message")` when the room has no such message, `NotFound("room")` or `Forbidden`.
         """
         page = await self._store.window(room_id, viewer, around=around, limit=limit)
-        _admit(page.access)
+        admit(page.access)
         if not page.messages:
             raise NotFound("message")
         assert page.receipts is not None
@@ -278,7 +289,7 @@ class Engine:
         """
         access, found = await self._store.search(viewer, text=text, room_id=room_id, limit=limit)
         if access is not None:
-            _admit(access)
+            admit(access)
         return [ViewedMessage(message=each.message, status=each.receipts.status_of(each.message)) for each in found]
 
     # --- connections ---
@@ -500,7 +511,7 @@ class Engine:
 
     async def _insert_room(self, room: Room, users: Sequence[User]) -> None:
         """Store a new room, its creator first, and tell the others' sessions."""
-        writes: list[Write] = [InsertRoom(room=room)]
+        writes: list[Write] = [InsertRoom(room=room), *self.keys.for_new_room(room)]
         for user in users:
             role = Role.ADMIN if user.id == room.created_by else Role.MEMBER
             member = Member(user_id=user.id, username=user.username, role=role, joined_us=room.created_us)
@@ -520,12 +531,18 @@ class Engine:
 
 @contextlib.asynccontextmanager
 async def open_engine(
-    store: Store, *, passwords: Passwords | None = None, config: EngineConfig | None = None
+    store: Store,
+    *,
+    passwords: Passwords | None = None,
+    config: EngineConfig | None = None,
+    master_key: MasterKey | None = None,
 ) -> AsyncIterator[Engine]:
     """Run an engine over an open store. On the way out sessions are told to go away and every room finishes.
 
-    Raises `StoreUnavailable` when the store does not answer.
+    Without a `master_key` no room can be made whose keys the server holds. Raises `StoreUnavailable` when the store
+    does not answer, `WrongMasterKey` when its room keys were sealed with another one.
     """
+    await check_master_key(store, master_key)
     ids = IdSource(above=await store.highest_id())
     async with trio.open_nursery() as nursery:
         engine = Engine(
@@ -534,6 +551,7 @@ async def open_engine(
             ids=ids,
             passwords=passwords or Argon2Passwords(),
             config=config or EngineConfig(),
+            master_key=master_key,
         )
         await engine.accounts.prepare()
         nursery.start_soon(engine.sweep_forever)
@@ -567,15 +585,6 @@ def refuse_unstorable(text: str) -> None:
             text.encode()
         except UnicodeEncodeError:
             raise Invalid("text", "is not valid Unicode") from None
-
-
-def _admit(access: Access) -> Room:
-    """The one place that decides whether a viewer may read a room."""
-    if access.room is None:
-        raise NotFound("room")
-    if access.member is None:
-        raise Forbidden("not a member of this room")
-    return access.room
 
 
 def _viewed(answer: object) -> ViewedMessage:

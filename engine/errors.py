@@ -17,7 +17,8 @@
     ├── TryLater           not now; the same request, with the same idempotency key, may succeed later
     │   ├── Overloaded         a mailbox is full, or an actor is parked after repeated crashes
     │   ├── ActorStopped       the actor ended before it came to this command
-    │   └── StoreUnavailable   the store cannot be reached or cannot take writes (a full disk)
+    │   ├── StoreUnavailable   the store cannot be reached or cannot take writes (a full disk)
+    │   └── KeysUnavailable    the server cannot open the keys it holds (another master key)
     └── InternalError      a bug; logged with its traceback where it was caught
 
 Each class has a stable `code`; a status belongs to a front, never here.
@@ -154,6 +155,15 @@ class StoreUnavailable(TryLater):
     """The store cannot be reached or takes no writes at the moment (full disk, database away)."""
 
     code = "store_unavailable"
+
+
+class KeysUnavailable(TryLater):
+    """The server holds the room's keys and cannot open them: it has another master key, or a row is damaged.
+
+    Nothing was stored. It was logged; the operator has to mend it.
+    """
+
+    code = "keys_unavailable"
 
 
 class InternalError(EngineError):

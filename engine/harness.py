@@ -24,6 +24,7 @@ from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
 from chinwag.engine.mailbox import Ask
 from chinwag.engine.memory import EVENT_LINES, UNBOUNDED, MemoryClient, MemoryTransport
 from chinwag.engine.model import Message, Record, Role, Room, User
+from chinwag.engine.room_crypto import MasterKey
 from chinwag.engine.testing import MemoryStore
 from chinwag.engine.transport import CloseReason, Transport
 
@@ -31,6 +32,8 @@ __all__ = ["EngineHarness", "Participant", "Person", "PlainPasswords", "RoomHarn
 
 PASSWORD = "correct horse"
 """Everybody's password."""
+MASTER_KEY = MasterKey(bytes(range(32)))
+"""What room keys in server custody are sealed with."""
 
 
 class PlainPasswords:
@@ -214,7 +217,7 @@ async def open_harness(
     store = store or MemoryStore()
     passwords = PlainPasswords()
     async with trio.open_nursery() as nursery:
-        async with open_engine(store, passwords=passwords, config=config) as engine:
+        async with open_engine(store, passwords=passwords, config=config, master_key=MASTER_KEY) as engine:
             yield EngineHarness(engine, store, passwords, nursery)
         nursery.cancel_scope.cancel()
 

@@ -27,7 +27,7 @@ from chinwag.engine.commands import (
     StartTyping,
     StopTyping,
 )
-from chinwag.engine.errors import Conflict, Forbidden, Invalid, NotFound
+from chinwag.engine.errors import CannotDecrypt, Conflict, Forbidden, Invalid, NotFound
 from chinwag.engine.events import (
     Event,
     MemberAdded,
@@ -38,6 +38,7 @@ from chinwag.engine.events import (
     RoleChanged,
     RoomDeleted,
     RoomJoined,
+    RoomKeyChanged,
     RoomLeft,
     StatusAdvanced,
     TypingStarted,
@@ -45,13 +46,16 @@ from chinwag.engine.events import (
 )
 from chinwag.engine.ids import MessageId, UserId
 from chinwag.engine.model import (
+    KeyCustody,
     Member,
     Message,
     Receipts,
     Record,
     Role,
     Room,
+    RoomKey,
     RoomKind,
+    Sealed,
     Status,
     ViewedMessage,
     receipt_floor,
@@ -60,7 +64,9 @@ from chinwag.engine.store import (
     DeleteMember,
     InsertMember,
     InsertMessage,
+    InsertRoomKey,
     KeyedMessage,
+    KeyVersion,
     RoomSnapshot,
     SetRole,
     SetWatermarks,
@@ -72,6 +78,9 @@ from chinwag.engine.store import DeleteRoom as DeleteRoomRows
 
 RECENT_MESSAGES = 200
 """How many of the newest messages a room keeps in memory: most retries, edits and receipts concern one of them."""
+KEY_GRACE_US = 60_000_000
+"""How long after a rotation a room still takes content under the version before: what was under way, or written by who
+has not heard of it yet."""
 TYPING_TTL_S = 6.0
 """Silence after which a typing user counts as having stopped."""
 
@@ -114,6 +123,7 @@ class RoomState:
         self._recent_limit = recent_messages
         self._members: dict[UserId, Member] = {member.user_id: member for member in snapshot.members}
         self._last_seq = snapshot.last_seq
+        self._key = snapshot.key
         self._recent: dict[MessageId, Message] = {}
         self._keys: dict[tuple[UserId, str], tuple[MessageId, bytes | None]] = {}
         self._recalled: dict[MessageId, Message | None] = {}
@@ -220,6 +230,8 @@ class RoomState:
             first = self._keys.get((command.author, command.key))
             if first is not None:
                 return self._repeat(command, *first)
+        if command.sealed is not None:
+            self._check_key(command.sealed, now_us)
         self._last_seq += 1
         message = Message(
             id=MessageId(self._new_id()),
@@ -250,6 +262,8 @@ class RoomState:
         message = self._living_message(command.message_id)
         if message.author_id != command.caller:
             raise Forbidden("only the author may edit a message")
+        if command.sealed is not None:
+            self._check_key(command.sealed, now_us)
         # Strictly later than the creation, so that readers can tell an edited message by its times alone.
         edited = replace(message, text=command.text, edited_us=max(now_us, message.created_us + 1))
         self._put_back(edited)
@@ -357,6 +371,7 @@ class RoomState:
         leaver = self._members.get(command.user_id)
         if leaver is None:
             raise NotFound("member")
+        key = self._take_key(command.next_key)
         del self._members[leaver.user_id]
         self._typing.pop(leaver.user_id, None)
         events: list[Event] = [
@@ -369,8 +384,28 @@ class RoomState:
             self._members[heir.user_id] = replace(heir, role=leaver.role)
             events.append(RoleChanged(room_id=self.room.id, user_id=heir.user_id, role=leaver.role))
             writes.append(SetRole(room_id=self.room.id, user_id=heir.user_id, role=leaver.role))
+        if key is not None:
+            events.append(RoomKeyChanged(room_id=self.room.id, version=key.version))
+            writes.append(InsertRoomKey(key=key))
         events.extend(self._status_events())
         return Outcome(events=tuple(events), writes=tuple(writes))
+
+    def _take_key(self, key: RoomKey | None) -> RoomKey | None:
+        """In server custody nobody leaves without the room getting the next key, in the same commit."""
+        if self.room.custody is KeyCustody.CLIENT:
+            return None
+        if key is None or key.version != self._key.version + 1:
+            raise Conflict("room_key", f"the room's next key has version {self._key.version + 1}")
+        self._key = KeyVersion(version=key.version, changed_us=key.created_us)
+        return key
+
+    def _check_key(self, sealed: Sealed, now_us: int) -> None:
+        """In server custody content is encrypted with the newest key; with the one before it for a moment longer."""
+        newest = self._key.version
+        if self.room.custody is KeyCustody.CLIENT or sealed.key_version in (0, newest):
+            return
+        if sealed.key_version != newest - 1 or now_us - self._key.changed_us > KEY_GRACE_US:
+            raise CannotDecrypt(f"the room's key is version {newest}, not {sealed.key_version}")
 
     def _heir_of(self, leaver: Member) -> Member | None:
         """Who takes over when the last admin leaves: the member who has been there longest."""

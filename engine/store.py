@@ -263,6 +263,13 @@ class KeyedMessage(Record):
     digest: bytes | None
 
 
+class KeyVersion(Record):
+    """The newest version of a room's key, in either custody, and when it was first stored; 0 when there is none."""
+
+    version: int = 0
+    changed_us: int = 0
+
+
 class RoomSnapshot(Record):
     """All that a room actor starts from. `recent` rises by seq and holds tombstones too."""
 
@@ -270,6 +277,7 @@ class RoomSnapshot(Record):
     members: tuple[Member, ...]
     last_seq: int
     recent: tuple[KeyedMessage, ...]
+    key: KeyVersion = KeyVersion()
 
 
 class Access(Record):
@@ -368,6 +376,12 @@ class Store(Protocol):
     async def room_keys(self, room_id: RoomId) -> list[RoomKey]:
         """All versions of a room's key in server custody, rising."""
         ...
+
+    async def latest_room_key(self) -> RoomKey | None:
+        """One key of the room in server custody that was made last, None when there is no such room."""
+        ...
+
+    async def key_version(self, room_id: RoomId) -> KeyVersion: ...
 
     async def member_keys(self, room_id: RoomId, user_id: UserId) -> list[MemberKey]:
         """All versions of a room's key that were sealed for this user, rising."""

@@ -20,12 +20,13 @@ import click
 import trio
 
 from chinwag.engine.errors import StoreUnavailable
+from chinwag.engine.room_crypto import WrongMasterKey
 from chinwag.http.front import Front
 from chinwag.http.logs import configure_logging
 from chinwag.http.registry import FRONTS, fronts_named
+from chinwag.http.secret_files import MASTER_KEY_VARIABLE, BadSecret
 from chinwag.http.settings import DEFAULT_HOST, DEFAULT_PORT, LogFormat, LogLevel, RateLimits, ServerName, Settings
 from chinwag.http.tls import BadCertificate
-from chinwag.http.tokens import BadSecret
 from chinwag.persistence.errors import CannotOpen
 
 _LISTEN_ERRORS = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EAFNOSUPPORT}
@@ -254,7 +255,8 @@ def serve(
 
     An option given on the command line wins over the environment. Options that may be repeated take several values
     from the environment, with spaces between them. CHINWAG_SECRET (at least 32 characters) is the secret that signs
-    access tokens; without it one is made and kept in the data folder.
+    access tokens, CHINWAG_MASTER_KEY (32 bytes in Base64 or hexadecimal digits) seals the keys of rooms whose keys the
+    server holds; without them each is made and kept in the data folder.
     """
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key are given together or not at all")
@@ -368,6 +370,8 @@ def explain(error: BaseException, *, listening_on: tuple[str, int]) -> str | Non
             return message
         case BadSecret() | BadCertificate():
             return str(error)
+        case WrongMasterKey():
+            return f"the master key is not the one that this data was made with: {error} ({MASTER_KEY_VARIABLE})"
         case socket.gaierror():
             return f"cannot listen on {_address(*listening_on)}: unknown host"
         case OSError(filename=None, errno=number) if number in _LISTEN_ERRORS:

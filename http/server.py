@@ -24,6 +24,7 @@ from chinwag.http.listener import serve as serve_listeners
 from chinwag.http.poller import Poller
 from chinwag.http.poller import available as poller_available
 from chinwag.http.registry import fronts_named
+from chinwag.http.secret_files import load_master_key
 from chinwag.http.service import HttpService
 from chinwag.http.settings import ServerName, Settings
 from chinwag.http.stats import CommitTimes, EngineStats
@@ -41,8 +42,8 @@ BACKLOG = 4096
 async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
     """Serve until SIGTERM or SIGINT, then return once everything acknowledged is on disk and everyone was told.
 
-    Reports the port as `started`. Raises `CannotOpen`, `BadSecret`, `BadCertificate` and `OSError` for what the
-    operator has to mend.
+    Reports the port as `started`. Raises `CannotOpen`, `BadSecret`, `WrongMasterKey`, `BadCertificate` and `OSError`
+    for what the operator has to mend.
     """
     tls = None
     if settings.tls_cert is not None and settings.tls_key is not None:
@@ -56,7 +57,9 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
             open_sqlite_store(settings.data_dir / DATABASE_NAME, observe=commit_times.observe)
         )
         tokens = AccessTokens(load_secret(settings.data_dir), lifetime_s=settings.access_token_minutes * 60)
-        engine = await stack.enter_async_context(open_engine(store, config=EngineConfig()))
+        engine = await stack.enter_async_context(
+            open_engine(store, config=EngineConfig(), master_key=load_master_key(settings.data_dir))
+        )
         service = HttpService(
             engine,
             tokens,

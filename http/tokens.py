@@ -16,6 +16,7 @@ import msgspec
 
 from chinwag.engine.errors import TokenExpired, Unauthenticated
 from chinwag.engine.ids import MAX_ID, FamilyId, UserId
+from chinwag.http.secret_files import BadSecret, load_or_make
 
 ALGORITHM = "HS256"
 MIN_SECRET_BYTES = 32
@@ -25,10 +26,6 @@ MAX_TOKEN_CHARACTERS = 1024
 CACHED_TOKENS = 100_000
 SECRET_VARIABLE = "CHINWAG_SECRET"
 SECRET_FILE = "token-secret"
-
-
-class BadSecret(ValueError):
-    """The secret for access tokens cannot be used; the message says why and what to do."""
 
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -115,41 +112,11 @@ def load_secret(data_dir: Path, environ: Mapping[str, str] = os.environ) -> byte
 
     Raises BadSecret when it is too short, OSError when the file can be neither read nor made.
     """
-    given = environ.get(SECRET_VARIABLE)
-    if given:
-        return _long_enough(given.encode("utf-8", "surrogateescape"), SECRET_VARIABLE)
     path = data_dir / SECRET_FILE
-    if not path.exists():
-        _create(path, secrets.token_bytes(MIN_SECRET_BYTES))
-    return _long_enough(path.read_bytes(), str(path))
-
-
-def _long_enough(secret: bytes, where: str) -> bytes:
+    secret, where = load_or_make(path, SECRET_VARIABLE, lambda: secrets.token_bytes(MIN_SECRET_BYTES), environ)
     if len(secret) < MIN_SECRET_BYTES:
         raise BadSecret(f"{where} holds {len(secret)} bytes, at least {MIN_SECRET_BYTES} are needed")
     return secret
-
-
-def _create(path: Path, content: bytes) -> None:
-    """Make the file, readable by its owner alone, all or nothing. Of two processes at once one wins; both go on."""
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            path.hardlink_to(draft)
-        except FileExistsError:
-            return
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    finally:
-        draft.unlink()
 
 
 def _not_ours() -> Unauthenticated:

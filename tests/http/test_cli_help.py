@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 from chinwag.engine.errors import StoreUnavailable
 from chinwag.http import cli
 from chinwag.http.registry import FRONTS
+from chinwag.http.secret_files import BadSecret
 from chinwag.http.settings import Settings
 from chinwag.http.tls import BadCertificate
-from chinwag.http.tokens import BadSecret
 from chinwag.persistence.errors import CannotOpen
 
 WHERE = ("127.0.0.1", 8000)

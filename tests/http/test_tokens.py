@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from chinwag.engine.errors import TokenExpired, Unauthenticated
 from chinwag.engine.ids import MAX_ID, FamilyId, UserId
 from chinwag.http import tokens as tokens_module
-from chinwag.http.tokens import AccessTokens, BadSecret, find_token, load_secret
+from chinwag.http.secret_files import BadSecret
+from chinwag.http.tokens import AccessTokens, find_token, load_secret
 
 SECRET = b"0123456789abcdef" * 4
 ANN, FAMILY = UserId(17), FamilyId(42)
