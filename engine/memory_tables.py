@@ -40,6 +40,7 @@ from chinwag.engine.store import (
     InsertSummary,
     InsertUser,
     KeyedMessage,
+    KeyVersion,
     PutMemberKey,
     RevokeFamilies,
     RevokeFamily,
@@ -349,6 +350,12 @@ class Tables:
         """All rooms of a user, latest activity first."""
         rooms = [self.rooms[room_id] for room_id, members in self._members.items() if viewer in members]
         return sorted(rooms, key=lambda room: self._last_activity(room.id), reverse=True)
+
+    def key_version(self, room_id: RoomId) -> KeyVersion:
+        made = {version: key.created_us for (room, version), key in self.room_keys.items() if room == room_id}
+        stored = {version: 0 for room, _, version in self.member_keys if room == room_id}
+        newest = max(made or stored, default=0)
+        return KeyVersion(version=newest, changed_us=made.get(newest, 0))
 
     def members_of(self, room_id: RoomId) -> tuple[Member, ...]:
         """A room's members by joining time, then user id."""

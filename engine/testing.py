@@ -40,6 +40,7 @@ from chinwag.engine.store import (
     Credentials,
     FoundMessage,
     KeyedMessage,
+    KeyVersion,
     MessagePage,
     Missed,
     Overviews,
@@ -320,6 +321,13 @@ class MemoryStore:
         keys = (await self._read()).room_keys.values()
         return sorted((key for key in keys if key.room_id == room_id), key=lambda key: key.version)
 
+    async def latest_room_key(self) -> RoomKey | None:
+        keys = (await self._read()).room_keys
+        return keys[max(keys)] if keys else None
+
+    async def key_version(self, room_id: RoomId) -> KeyVersion:
+        return (await self._read()).key_version(room_id)
+
     async def member_keys(self, room_id: RoomId, user_id: UserId) -> list[MemberKey]:
         keys = (await self._read()).member_keys.values()
         found = (key for key in keys if (key.room_id, key.user_id) == (room_id, user_id))
@@ -360,6 +368,7 @@ class MemoryStore:
             members=tables.members_of(room_id),
             last_seq=tables.last_seq(room_id),
             recent=tuple(messages[max(0, len(messages) - recent) :]),
+            key=tables.key_version(room_id),
         )
 
     async def message(self, room_id: RoomId, message_id: MessageId) -> Message | None:

@@ -40,6 +40,7 @@ from chinwag.engine.store import (
     Credentials,
     FoundMessage,
     KeyedMessage,
+    KeyVersion,
     MessagePage,
     Missed,
     Overviews,
@@ -147,6 +148,12 @@ class SqliteStore:
 
     async def room_keys(self, room_id: RoomId) -> list[RoomKey]:
         return await self._read(Snapshot.room_keys, room_id)
+
+    async def latest_room_key(self) -> RoomKey | None:
+        return await self._read(Snapshot.latest_room_key)
+
+    async def key_version(self, room_id: RoomId) -> KeyVersion:
+        return await self._read(Snapshot.key_version, room_id)
 
     async def member_keys(self, room_id: RoomId, user_id: UserId) -> list[MemberKey]:
         return await self._read(Snapshot.member_keys, room_id, user_id)

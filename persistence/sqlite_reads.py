@@ -9,6 +9,7 @@ from chinwag.engine.ids import FamilyId, FileId, MessageId, RoomId, UserId
 from chinwag.engine.model import (
     Family,
     Invitation,
+    KeyCustody,
     MemberKey,
     Message,
     ReceiptFloor,
@@ -30,6 +31,7 @@ from chinwag.engine.store import (
     Credentials,
     FoundMessage,
     KeyedMessage,
+    KeyVersion,
     MessagePage,
     Missed,
     Overviews,
@@ -159,12 +161,14 @@ class Snapshot:
         row = self._one(rooms.ROOM, room_id)
         if row is None:
             return None
+        room = self._reader.room(row)
         newest_first = self._all(messages.RECENT, (room_id, recent))
         return RoomSnapshot(
-            room=self._reader.room(row),
+            room=room,
             members=tuple(map(self._reader.member, self._all(rooms.MEMBERS, (room_id,)))),
             last_seq=self._last_seq(room_id),
             recent=tuple(map(self._keyed, reversed(newest_first))),
+            key=self._key_version(room),
         )
 
     def receipts(self, room_id: RoomId) -> Receipts:
@@ -295,6 +299,19 @@ class Snapshot:
 
     def room_keys(self, room_id: RoomId) -> list[RoomKey]:
         return list(map(self._reader.room_key, self._all(keys.ROOM_KEYS, (room_id,))))
+
+    def latest_room_key(self) -> RoomKey | None:
+        row = self._one(keys.LATEST_ROOM_KEY)
+        return self._reader.room_key(row) if row else None
+
+    def key_version(self, room_id: RoomId) -> KeyVersion:
+        row = self._one(rooms.ROOM, room_id)
+        return self._key_version(self._reader.room(row)) if row else KeyVersion()
+
+    def _key_version(self, room: Room) -> KeyVersion:
+        query = keys.NEWEST_ROOM_KEY if room.custody is KeyCustody.SERVER else keys.NEWEST_MEMBER_KEY
+        row = self._one(query, room.id)
+        return KeyVersion(version=row[0], changed_us=row[1]) if row else KeyVersion()
 
     def member_keys(self, room_id: RoomId, user_id: UserId) -> list[MemberKey]:
         return list(map(self._reader.member_key, self._all(keys.MEMBER_KEYS, (room_id, user_id))))

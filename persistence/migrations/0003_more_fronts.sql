@@ -95,3 +95,4 @@ CREATE TABLE member_keys (
     created_us BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX member_keys_by_user ON member_keys (room_id, user_id, version);
+CREATE INDEX member_keys_by_version ON member_keys (room_id, version);
