@@ -1,17 +1,22 @@
-"""Accounts: registration, log-in, refresh tokens, log-out.
+"""Accounts: registration, profiles, log-in, refresh tokens, log-out.
 
 A log-in starts a *family*: one refresh token at a time, each good for one use, and the access tokens issued beside them
 (whose format is the caller's business). Using a spent refresh token again means that somebody else has a copy, so the
 whole family is revoked. What is revoked is refused at once, and its sessions are closed.
+
+Whatever changes a user's row reads it, changes it and commits under that user's lock: two changes at once both last.
 """
 
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 
+import trio
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from chinwag.engine.errors import Conflict, Invalid, NotFound, Unauthenticated
+from chinwag.engine.errors import AccountInactive, Conflict, Invalid, NotFound, Unauthenticated
 from chinwag.engine.ids import FamilyId, UserId, now_us
 from chinwag.engine.model import Family, Presence, Record, RefreshToken, User
 from chinwag.engine.passwords import Passwords
@@ -25,6 +30,7 @@ from chinwag.engine.store import (
     SetDeclaredPresence,
     SpendRefreshToken,
     Store,
+    UpdateUser,
     Write,
     WriteRejected,
 )
@@ -52,31 +58,56 @@ class Accounts:
         passwords: Passwords,
         new_id: Callable[[], int],
         on_revoked: Callable[[UserId, FamilyId | None], None],
+        on_profile: Callable[[User], None],
+        on_declared: Callable[[User | None, UserId, Presence | None], None],
         refresh_days: float = REFRESH_TOKEN_DAYS,
     ) -> None:
-        """`on_revoked(user, family)` ends the sessions of one family, or with None all of the user's."""
+        """`on_revoked(user, family)` ends the sessions of one family, or with None all of the user's.
+
+        `on_profile(user)` hears of a user's new display name, avatar or key, and `on_declared(before, user_id,
+        declared)` of a presence set by hand; `before` is the user until then, None when that is not known. All three
+        are called with the commit, and must not wait.
+        """
         self._store = store
         self._passwords = passwords
         self._new_id = new_id
         self._on_revoked = on_revoked
+        self._on_profile = on_profile
+        self._on_declared = on_declared
         self._refresh_us = int(refresh_days * 86_400_000_000)
         self._decoy = ""
         self._families: dict[FamilyId, UserId] = {}
         self._users: dict[UserId, User] = {}
         self._changes = 0
+        self._changing: dict[UserId, _Changing] = {}
 
     async def prepare(self) -> None:
         """Make the hash that log-ins of unknown users are compared with, so that they take as long as the others."""
         self._decoy = await self._passwords.hash(secrets.token_hex())
 
-    async def register(self, *, username: str, email: str | None, password: str) -> User:
+    async def register(
+        self,
+        *,
+        username: str,
+        email: str | None,
+        password: str,
+        display_name: str | None = None,
+        public_key: str | None = None,
+    ) -> User:
         """Create an account. Raises `Invalid` without a username or password, `Conflict` for a username or e-mail that
         is taken, in any case."""
         if not username:
             raise Invalid("username", "is empty")
         if not password:
             raise Invalid("password", "is empty")
-        user = User(id=UserId(self._new_id()), username=username, email=email, created_us=now_us())
+        user = User(
+            id=UserId(self._new_id()),
+            username=username,
+            email=email,
+            created_us=now_us(),
+            display_name=display_name,
+            public_key=public_key,
+        )
         hashed = await self._passwords.hash(password)
         try:
             await self._store.commit([InsertUser(user=user, password_hash=hashed)])
@@ -85,33 +116,32 @@ class Accounts:
         return user
 
     async def log_in(self, identifier: str, password: str) -> LogIn:
-        """Start a family, by e-mail or username. Raises `Unauthenticated`, in the same words and time for any cause."""
+        """Start a family, by e-mail or username. Raises `Unauthenticated`, in the same words and time for any cause,
+        and `AccountInactive` to who knows the password of a deactivated account."""
         known = await self._store.credentials(identifier)
         hashed = known.password_hash if known is not None else self._decoy
         if not await self._passwords.verify(hashed, password) or known is None:
             raise Unauthenticated("invalid credentials")
-        now = now_us()
-        family = Family(id=FamilyId(self._new_id()), user_id=known.user.id, created_us=now)
-        secret, token = self._new_refresh_token(family.id, known.user.id, now)
-        await self._store.commit([InsertFamily(family=family), InsertRefreshToken(token=token)])
-        return LogIn(user=known.user, family_id=family.id, refresh_token=secret)
+        async with self._changing_row(known.user.id) as before:
+            if not before.active:
+                raise AccountInactive("this account was deactivated")
+            now = now_us()
+            user = replace(before, last_login_us=now)
+            family = Family(id=FamilyId(self._new_id()), user_id=user.id, created_us=now)
+            secret, token = self._new_refresh_token(family.id, user.id, now)
+            writes = [InsertFamily(family=family), InsertRefreshToken(token=token), UpdateUser(user=user)]
+            await self._commit_row(writes, lambda: self._remember_row(user))
+        return LogIn(user=user, family_id=family.id, refresh_token=secret)
 
     async def refresh(self, refresh_token: str) -> LogIn:
         """Trade a refresh token for the next one of its family. A token is good once.
 
         Raises `Unauthenticated` for one that is unknown, expired, revoked or spent; a spent one revokes the family.
+        `AccountInactive` when the account was deactivated.
         """
         now = now_us()
-        spent = await self._store.refresh_token(_digest(refresh_token))
-        if spent is None or spent.expires_us <= now:
-            raise Unauthenticated("invalid or expired refresh token")
-        if spent.spent_us is not None:
-            await self._revoke_for_reuse(spent)
-        family = await self._store.family(spent.family_id)
-        user = await self._store.user(spent.user_id)
-        if family is None or family.revoked_us is not None or user is None:
-            raise Unauthenticated("invalid or expired refresh token")
-        secret, token = self._new_refresh_token(family.id, user.id, now)
+        spent, user = await self._good_refresh_token(refresh_token, now)
+        secret, token = self._new_refresh_token(spent.family_id, user.id, now)
         writes: list[Write] = [
             SpendRefreshToken(digest=spent.digest, spent_us=now),
             InsertRefreshToken(token=token),
@@ -120,7 +150,15 @@ class Accounts:
             await self._store.commit(writes)
         except WriteRejected:
             await self._revoke_for_reuse(spent)
-        return LogIn(user=user, family_id=family.id, refresh_token=secret)
+        return LogIn(user=user, family_id=spent.family_id, refresh_token=secret)
+
+    async def renew(self, refresh_token: str) -> LogIn:
+        """Prove who one is by a refresh token, without spending it: for APIs whose refresh answers an access token only.
+
+        Raises as `refresh` does. The token stays good until it expires or its family is revoked.
+        """
+        token, user = await self._good_refresh_token(refresh_token, now_us())
+        return LogIn(user=user, family_id=token.family_id, refresh_token=refresh_token)
 
     async def log_out(self, user_id: UserId, family_id: FamilyId) -> None:
         """End one log-in: its refresh token, its access tokens and its sessions."""
@@ -136,16 +174,12 @@ class Accounts:
     async def log_out_everywhere(self, user_id: UserId) -> None:
         """End all log-ins of a user."""
 
-        def forget() -> None:
-            self._changes += 1
-            for family_id in [family for family, owner in self._families.items() if owner == user_id]:
-                del self._families[family_id]
-            self._on_revoked(user_id, None)
-
-        await self._store.commit([RevokeFamilies(user_id=user_id, revoked_us=now_us())], forget)
+        writes = [RevokeFamilies(user_id=user_id, revoked_us=now_us())]
+        await self._store.commit(writes, lambda: self._forget_families(user_id))
 
     async def authenticate(self, family_id: FamilyId, user_id: UserId) -> User:
-        """The user of a family that is still good; raises `Unauthenticated`. Only the first call waits."""
+        """The user of a family that is still good; raises `Unauthenticated`, `AccountInactive`. Only the first call
+        waits."""
         if self._families.get(family_id) == user_id:
             user = self._users.get(user_id)
             if user is not None:
@@ -153,7 +187,11 @@ class Accounts:
         changes = self._changes
         family = await self._store.family(family_id)
         user = await self._store.user(user_id)
-        if family is None or user is None or family.user_id != user_id or family.revoked_us is not None:
+        if family is None or user is None or family.user_id != user_id:
+            raise Unauthenticated("this log-in has ended")
+        if not user.active:
+            raise AccountInactive("this account was deactivated")
+        if family.revoked_us is not None:
             raise Unauthenticated("this log-in has ended")
         if changes == self._changes:  # or a log-out that came while this was being read would be forgotten
             if max(len(self._families), len(self._users)) >= CACHED_USERS:
@@ -163,12 +201,20 @@ class Accounts:
             self._users[user_id] = user
         return user
 
+    def known(self, user_id: UserId) -> User | None:
+        """A user who was authenticated lately, as they are now; None when that has to be read. Never waits."""
+        return self._users.get(user_id)
+
     async def user(self, user_id: UserId) -> User:
         """Raises `NotFound`."""
         user = await self._store.user(user_id)
         if user is None:
             raise NotFound("user")
         return user
+
+    async def users(self, user_ids: Sequence[UserId]) -> dict[UserId, User]:
+        """Those that exist."""
+        return {user.id: user for user in await self._store.users(user_ids)}
 
     async def user_by_email(self, email: str) -> User:
         """Ignores case. Raises `NotFound`."""
@@ -184,14 +230,49 @@ class Accounts:
             raise NotFound("user")
         return known.user
 
+    async def update_profile(
+        self,
+        user_id: UserId,
+        *,
+        display_name: str | UnsetType | None = UNSET,
+        avatar_url: str | UnsetType | None = UNSET,
+        public_key: str | UnsetType | None = UNSET,
+    ) -> User:
+        """Change what a user shows of themselves: UNSET leaves as is, None clears. Raises `NotFound`."""
+        given = {"display_name": display_name, "avatar_url": avatar_url, "public_key": public_key}
+        changes = {name: value for name, value in given.items() if value is not UNSET}
+        async with self._changing_row(user_id) as before:
+            user = replace(before, **changes)
+            if user == before:
+                return user
+
+            def note() -> None:
+                self._remember_row(user)
+                self._on_profile(user)
+
+            await self._commit_row([UpdateUser(user=user)], note)
+        return user
+
+    async def set_active(self, user_id: UserId, active: bool) -> None:
+        """Deactivate an account, which ends all its log-ins and sessions, or let it log in again. Raises `NotFound`."""
+        async with self._changing_row(user_id) as before:
+            user = replace(before, active=active)
+            writes: list[Write] = [UpdateUser(user=user)]
+            if not active:
+                writes.append(RevokeFamilies(user_id=user_id, revoked_us=now_us()))
+
+            def note() -> None:
+                self._remember_row(user)
+                if not active:
+                    self._forget_families(user_id)
+
+            await self._commit_row(writes, note)
+
     async def set_presence(self, user_id: UserId, declared: Presence | None) -> None:
         """Let a user be seen as online or offline whatever their connections say; None goes back to those."""
 
         def note() -> None:
-            self._changes += 1
-            cached = self._users.get(user_id)
-            if cached is not None:
-                self._users[user_id] = replace(cached, declared=declared)
+            self._on_declared(self._note_declared(user_id, declared), user_id, declared)
 
         await self._store.commit([SetDeclaredPresence(user_id=user_id, declared=declared)], note)
 
@@ -200,11 +281,74 @@ class Accounts:
         user = self._users.get(user_id)
         return user is None or user.declared is not None
 
-    async def follow_connections(self, user_id: UserId) -> None:
-        """Forget what a user declared by hand: it held until they came or went."""
+    async def follow_connections(self, user_id: UserId) -> Presence | None:
+        """Forget what a user declared by hand: it held until they came or went. Returns what that was."""
         user = self._users.get(user_id) or await self._store.user(user_id)
-        if user is not None and user.declared is not None:
-            await self.set_presence(user_id, None)
+        if user is None or user.declared is None:
+            return None
+        writes = [SetDeclaredPresence(user_id=user_id, declared=None)]
+
+        def note() -> None:
+            self._note_declared(user_id, None)
+
+        await self._store.commit(writes, note)
+        return user.declared
+
+    # --- pieces ---
+
+    @asynccontextmanager
+    async def _changing_row(self, user_id: UserId) -> AsyncIterator[User]:
+        """The user's row as it is, which nobody else changes within the block. Raises `NotFound`."""
+        changing = self._changing.setdefault(user_id, _Changing())
+        changing.waiting += 1
+        try:
+            async with changing.lock:
+                yield await self.user(user_id)
+        finally:
+            changing.waiting -= 1
+            if not changing.waiting:
+                del self._changing[user_id]
+
+    async def _commit_row(self, writes: Sequence[Write], then: Callable[[], None]) -> None:
+        """Commit within `_changing_row`. Shielded: a caller who is cancelled must not give up the lock before that."""
+        with trio.CancelScope(shield=True):
+            await self._store.commit(writes, then)
+
+    def _remember_row(self, user: User) -> None:
+        """What `UpdateUser` has stored: all but the declared presence, which is not its business."""
+        self._changes += 1
+        cached = self._users.get(user.id)
+        if cached is not None:
+            self._users[user.id] = replace(user, declared=cached.declared)
+
+    def _note_declared(self, user_id: UserId, declared: Presence | None) -> User | None:
+        """The user as they were known until now."""
+        self._changes += 1
+        cached = self._users.get(user_id)
+        if cached is not None:
+            self._users[user_id] = replace(cached, declared=declared)
+        return cached
+
+    def _forget_families(self, user_id: UserId) -> None:
+        self._changes += 1
+        for family_id in [family for family, owner in self._families.items() if owner == user_id]:
+            del self._families[family_id]
+        self._on_revoked(user_id, None)
+
+    async def _good_refresh_token(self, refresh_token: str, now: int) -> tuple[RefreshToken, User]:
+        """An unspent token of a good family, and whose it is. See `refresh` for what else it can be."""
+        token = await self._store.refresh_token(_digest(refresh_token))
+        if token is None or token.expires_us <= now:
+            raise Unauthenticated("invalid or expired refresh token")
+        if token.spent_us is not None:
+            await self._revoke_for_reuse(token)
+        family = await self._store.family(token.family_id)
+        user = await self._store.user(token.user_id)
+        if user is not None and not user.active:
+            raise AccountInactive("this account was deactivated")
+        if family is None or family.revoked_us is not None or user is None:
+            raise Unauthenticated("invalid or expired refresh token")
+        return token, user
 
     def _new_refresh_token(self, family_id: FamilyId, user_id: UserId, now: int) -> tuple[str, RefreshToken]:
         secret = secrets.token_urlsafe(32)
@@ -216,6 +360,16 @@ class Accounts:
     async def _revoke_for_reuse(self, spent: RefreshToken) -> None:
         await self.log_out(spent.user_id, spent.family_id)
         raise Unauthenticated("invalid or expired refresh token")
+
+
+class _Changing:
+    """Who changes one user's row, or waits to: the lock goes with the last of them."""
+
+    __slots__ = ("lock", "waiting")
+
+    def __init__(self) -> None:
+        self.lock = trio.Lock()
+        self.waiting = 0
 
 
 def _digest(refresh_token: str) -> bytes:

@@ -1,7 +1,8 @@
 """Pages of history that were read from rooms that sleep, kept until they wake.
 
 Everything that changes a room goes through its actor. So what was read while a room has none stays true until it gets
-one: nothing else has to be watched. It is for clients that look again and again, and for a room that nobody writes in.
+one, but for its authors' names and avatars: only changed profiles have to be watched. It is for clients that look again
+and again, and for a room that nobody writes in.
 """
 
 import sys
@@ -17,11 +18,13 @@ MESSAGE_BYTES = 512
 
 
 class _Room:
-    """What is known of one room. `viewers` are members for sure; of others nothing is known."""
+    """What is known of one room. `viewers` are members for sure; of others nothing is known. `authors` are those of
+    the messages in the pages."""
 
-    __slots__ = ("pages", "size_bytes", "viewers")
+    __slots__ = ("authors", "pages", "size_bytes", "viewers")
 
     def __init__(self) -> None:
+        self.authors: set[UserId] = set()
         self.viewers: set[UserId] = set()
         self.pages: dict[tuple[int, int], Sequence[ViewedMessage]] = {}
         self.size_bytes = 0
@@ -35,7 +38,7 @@ class AsleepPages:
         self._most_bytes = kept_bytes
         self._bytes = 0
         self.wakings = 0
-        """How often a room woke. To be noted before a page is read, and handed over with it."""
+        """How often a room woke, or a profile changed. To be noted before a page is read, and handed over with it."""
 
     def find(self, room_id: RoomId, viewer: UserId, *, skip: int, limit: int) -> Sequence[ViewedMessage] | None:
         """A kept page, None when it has to be read."""
@@ -64,6 +67,7 @@ class AsleepPages:
             added_bytes += MESSAGE_BYTES
         if (skip, limit) not in room.pages:
             room.pages[skip, limit] = page
+            room.authors.update([viewed.message.author_id for viewed in page])
             added_bytes += MESSAGE_BYTES + sum(map(_size_bytes, page))
         room.size_bytes += added_bytes
         self._bytes += added_bytes
@@ -74,6 +78,12 @@ class AsleepPages:
         """The room gets an actor: what was read of it holds no longer."""
         self.wakings += 1
         if room_id in self._rooms:
+            self._drop(room_id)
+
+    def forget_author(self, user_id: UserId) -> None:
+        """A user has another name or avatar: pages with messages of theirs hold no longer."""
+        self.wakings += 1
+        for room_id in [room_id for room_id, room in self._rooms.items() if user_id in room.authors]:
             self._drop(room_id)
 
     @property

@@ -11,7 +11,6 @@ come from what is in memory anyway. Who may see what is decided in `access`, and
 import contextlib
 import hashlib
 import math
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import structlog
@@ -32,6 +31,7 @@ from chinwag.engine.commands import (
     RestoreMember,
     RoomCommand,
 )
+from chinwag.engine.connections import Connected, Connections
 from chinwag.engine.errors import ActorStopped, Forbidden, Invalid, NotFound
 from chinwag.engine.events import RoomJoined
 from chinwag.engine.fanout import Fanout, WireFormat
@@ -49,8 +49,8 @@ from chinwag.engine.model import (
     ViewedMessage,
 )
 from chinwag.engine.passwords import Argon2Passwords, Passwords
-from chinwag.engine.presence import GRACE_S, PresenceRegistry
-from chinwag.engine.resume import ALL_RESUMES_BYTES, RESUME_BYTES, RESUME_LIMIT, Replay, build_replay
+from chinwag.engine.presence import GRACE_S, PresenceNews, PresenceRegistry
+from chinwag.engine.profiles import tell_profile
 from chinwag.engine.room_actor import RoomActor, RoomStats
 from chinwag.engine.room_crypto import MasterKey
 from chinwag.engine.room_keys import RoomKeys, check_master_key
@@ -60,8 +60,6 @@ from chinwag.engine.transport import CloseReason, Transport
 
 log = structlog.get_logger("chinwag.engine")
 
-CLOSING_BATCHES = 20
-"""In how many portions the connections are told to go away."""
 ROOMS_DRAIN_S = 4.0
 """How long the rooms may take at shutdown to finish what is queued."""
 SWEEP_S = 1.0
@@ -78,14 +76,6 @@ class EngineConfig(Record):
     limits: SessionLimits = SessionLimits()
     shutdown_spread_s: float = 1.0
     """Over how long connections are told to go away, so that their clients do not all come back at once."""
-
-
-class Connected(Record):
-    """An admitted connection: its session, what to tell it first, and which of the rooms asked for are refused."""
-
-    session: Session
-    replay: Replay
-    refused: tuple[RoomId, ...] = ()
 
 
 class Engine:
@@ -110,6 +100,8 @@ class Engine:
             passwords=passwords,
             new_id=ids,
             on_revoked=self._end_sessions,
+            on_profile=self._profile_changed,
+            on_declared=self._declared_presence,
             refresh_days=config.refresh_token_days,
         )
         self.keys = RoomKeys(store=store, master=master_key, publish=self.fanout.publish)
@@ -120,7 +112,16 @@ class Engine:
         self._rooms: dict[RoomId, RoomActor] = {}
         self._asleep = AsleepPages()
         self._ended_restarts = 0
-        self._closing = False
+        self._connections = Connections(
+            store=store,
+            accounts=self.accounts,
+            fanout=self.fanout,
+            presence=self.presence,
+            limits=config.limits,
+            stats=self.session_stats,
+            spawn=self.spawn,
+        )
+        self._presence_news = PresenceNews(store=store, fanout=self.fanout, spawn=self.spawn)
 
     # --- rooms ---
 
@@ -301,70 +302,50 @@ class Engine:
         family_id: FamilyId,
         expires_at: float = math.inf,
         wire: WireFormat,
-        room_ids: Sequence[RoomId],
+        room_ids: Sequence[RoomId] | None,
         resume: bool = False,
         since: MessageId | None = None,
+        follow: bool = False,
+        most: int | None = None,
     ) -> Connected:
-        """Admit a connection to those of the rooms that the user is a member of, from this moment on.
+        """Admit a connection to those of the rooms that the user is a member of, from this moment on; None: all.
 
-        `expires_at` is in `trio.current_time()` seconds. With `resume` the replay holds what came after `since` (None:
-        a position that makes no sense) and a `Resumed` event per room. The session is subscribed already, with its
-        events held back: pass it to `Session.run` with a transport, or `abandon` it.
-        Raises `Unauthenticated`; `Forbidden` when none of the rooms is the user's; `StoreUnavailable`.
+        With `follow` it hears of rooms that the user joins later, too, from the joining on. `most`: how many
+        connections with this wire format the user may have, this one included. `expires_at` is in
+        `trio.current_time()` seconds. With `resume` the replay holds what came after `since` (None: a position that
+        makes no sense) and a `Resumed` event per room. The session is subscribed already, with its events held back:
+        pass it to `serve_session` with a transport, or `abandon` it.
+        Raises `Unauthenticated`; `LimitReached("connections")`; `Forbidden` when none of the rooms asked for is the
+        user's; `StoreUnavailable`.
         """
-        if self._closing:
-            raise ActorStopped("the server is shutting down")
-        user = await self.accounts.authenticate(family_id, user_id)
-        if self._closing:  # the shutdown began meanwhile, and would not find a session that is added now
-            raise ActorStopped("the server is shutting down")
-        session = Session(
+        return await self._connections.connect(
             user_id=user_id,
-            username=user.username,
             family_id=family_id,
             expires_at=expires_at,
             wire=wire,
-            fanout=self.fanout,
-            limits=self.config.limits,
-            stats=self.session_stats,
-            spawn=self.spawn,
+            room_ids=room_ids,
+            resume=resume,
+            since=since,
+            follow=follow,
+            most=most,
         )
-        wanted = tuple(dict.fromkeys(room_ids))
-        # Subscribed before anything is checked: what happens in between is held, so nothing falls into a gap, and a
-        # removal or log-out in between finds the session.
-        self.fanout.add(session)
-        for room_id in wanted:
-            self.fanout.subscribe(session, room_id)
-        try:
-            await self.accounts.authenticate(family_id, user_id)
-            missed = await self._store.missed(wanted, user_id, since=since, limit=RESUME_LIMIT)
-            refused = tuple(room_id for room_id in wanted if missed[room_id].access.member is None)
-            if wanted and len(refused) == len(wanted):
-                raise Forbidden("not a member of any of these rooms")
-            for room_id in refused:
-                self.fanout.unsubscribe(session, room_id)
-        except BaseException:  # cancellation too: a session that nobody will run must not stay subscribed
-            session.abandon()
-            raise
-        if not resume:
-            return Connected(session=session, replay=Replay(), refused=refused)
-        mine = {each: missed[each] for each in wanted if each not in refused}
-        left = ALL_RESUMES_BYTES - self.session_stats.replaying_bytes
-        replay = build_replay(mine, published=self.fanout.published, most_bytes=max(0, min(RESUME_BYTES, left)))
-        session.expect_replay(replay.size_bytes)
-        return Connected(session=session, replay=replay, refused=refused)
 
-    async def serve_session(
+    def serve_session(
         self, connected: Connected, transport: Transport, pump: Callable[[], Awaitable[None]]
-    ) -> None:
+    ) -> Awaitable[None]:
         """Run an admitted session until its connection ends, and count its user as present meanwhile."""
-        session = connected.session
-        self.presence.arrive(session.user_id)
-        try:
-            running = session.run(transport, pump, connected.replay)
-            del connected, transport, pump  # this frame lives as long as the connection, and a replay can be megabytes
-            await running
-        finally:
-            self.presence.depart(session.user_id, trio.current_time())
+        return self._connections.serve(connected, transport, pump)
+
+    async def follow_room(self, session: Session, room_id: RoomId) -> None:
+        """Let an open session hear of one more room from now on, as long as its user is a member.
+
+        Raises `NotFound("room")` or `NotAMember`.
+        """
+        await self._connections.follow_room(session, room_id)
+
+    def unfollow_room(self, session: Session, room_id: RoomId) -> None:
+        """Let a session hear no more of a room. No-op when it does not."""
+        self.fanout.unsubscribe(session, room_id)
 
     def tell_room(self, room_id: RoomId, command: RoomCommand, reply: ReplyTo | None = None) -> None:
         """Send a room a command without waiting. Raises `Overloaded` (then `wait_for_room`) or `ActorStopped`."""
@@ -414,21 +395,7 @@ class Engine:
 
     async def close_sessions(self) -> None:
         """Admit nobody any more and tell all sessions to go away, spread over a moment. Bounded in time."""
-        self._closing = True
-        sessions = list(self.fanout)
-        if not sessions:
-            return
-        random.shuffle(sessions)
-        batches = min(len(sessions), CLOSING_BATCHES)
-        for start in range(batches):
-            for session in sessions[start::batches]:
-                session.close(CloseReason.GOING_AWAY)
-            await trio.sleep(self.config.shutdown_spread_s / batches)
-        with trio.move_on_after(self.config.limits.closing_s):
-            while len(self.fanout):  # noqa: ASYNC110 - at shutdown only, and bounded
-                await trio.sleep(0.02)
-        for session in self.fanout:
-            session.abandon()
+        await self._connections.close_all(spread_s=self.config.shutdown_spread_s)
 
     async def shut_down(self) -> None:
         """Close the sessions, then let every room finish what is queued."""
@@ -464,7 +431,7 @@ class Engine:
     def _room(self, room_id: RoomId) -> RoomActor:
         actor = self._rooms.get(room_id)
         if actor is None or actor.stopped:
-            if self._closing:
+            if self._connections.closing:
                 raise ActorStopped("the server is shutting down")
             actor = RoomActor(
                 room_id,
@@ -524,9 +491,26 @@ class Engine:
             if family_id is None or session.family_id == family_id:
                 session.close(CloseReason.TOKEN_INVALID)
 
-    def _came_or_went(self, user_id: UserId, _now: Presence) -> None:
+    def _profile_changed(self, user: User) -> None:
+        """Rooms have members' names in memory; so have kept pages, of their authors."""
+        self._asleep.forget_author(user.id)
+        tell_profile(user, [room for room in self._rooms.values() if room.may_know(user.id)], spawn=self.spawn)
+
+    def _came_or_went(self, user_id: UserId, now: Presence) -> None:
         if self.accounts.may_have_declared(user_id):
-            self.spawn(self.accounts.follow_connections, user_id)
+            self.spawn(self._follow_connections, user_id, now)
+        else:
+            self._presence_news.announce(user_id, now)
+
+    async def _follow_connections(self, user_id: UserId, now: Presence) -> None:
+        declared = await self.accounts.follow_connections(user_id)
+        if declared is not now:
+            self._presence_news.announce(user_id, now)
+
+    def _declared_presence(self, before: User | None, user_id: UserId, declared: Presence | None) -> None:
+        now = declared if declared is not None else self.presence.connected(user_id)
+        if before is None or self.presence.of(before) is not now:
+            self._presence_news.announce(user_id, now)
 
 
 @contextlib.asynccontextmanager

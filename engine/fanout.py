@@ -5,12 +5,20 @@ loop's thread, and nothing in it waits. Events are published in commit order ove
 message ids rise strictly.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import structlog
 
-from chinwag.engine.events import Audience, Event, MemberRemoved, MessagePosted, RoomDeleted
+from chinwag.engine.events import (
+    Audience,
+    Event,
+    MemberRemoved,
+    MessagePosted,
+    PresenceChanged,
+    RoomDeleted,
+    RoomJoined,
+)
 from chinwag.engine.ids import RoomId, UserId
 
 log = structlog.get_logger("chinwag.engine")
@@ -19,16 +27,23 @@ log = structlog.get_logger("chinwag.engine")
 class WireFormat(Protocol):
     """How one kind of connection says things. Formats are compared by identity: make one object and share it."""
 
+    wants_presence: bool = False
+    """Whether `PresenceChanged` is among them. Where no format says so, nobody works out who is to hear of it."""
+
     def encode(self, event: Event) -> bytes:
         """The event ready to be written, framing included; b"" when this format has no such event."""
         ...
 
 
 class Subscriber(Protocol):
-    """A session, as the fan-out sees it. `deliver` never waits and never changes the registry."""
+    """A session, as the fan-out sees it. `deliver` never waits and never changes the registry.
+
+    One that `follows` hears of every room that its user joins, from that moment on.
+    """
 
     user_id: UserId
     wire: WireFormat
+    follows: bool
 
     def deliver(self, data: bytes, events: list[Event]) -> None:
         """Write `data`, or keep `events` for later while missed messages are still being replayed."""
@@ -49,6 +64,10 @@ class Fanout(Generic[S]):
         self._by_room: dict[RoomId, dict[WireFormat, dict[S, None]]] = {}
         self._by_user: dict[UserId, dict[S, None]] = {}
         self._rooms_of: dict[S, set[RoomId]] = {}
+        self._presence: dict[UserId, dict[S, None]] = {}
+        """Those of `_by_user` whose format has presence."""
+        self.endings = 0
+        """How many departures were published: members removed, rooms deleted."""
         self.deliveries = 0
         """Writes handed to sessions so far, one per session and turn."""
         self.events = 0
@@ -60,16 +79,19 @@ class Fanout(Generic[S]):
         """Make a session reachable as one of its user's."""
         self._by_user.setdefault(session.user_id, {})[session] = None
         self._rooms_of[session] = set()
+        if session.wire.wants_presence:
+            self._presence.setdefault(session.user_id, {})[session] = None
 
     def discard(self, session: S) -> None:
         """Forget a session and all its subscriptions. Twice is fine."""
         for room_id in tuple(self._rooms_of.pop(session, ())):
             self._drop(session, room_id)
-        sessions = self._by_user.get(session.user_id)
-        if sessions is not None:
-            sessions.pop(session, None)
-            if not sessions:
-                del self._by_user[session.user_id]
+        for by_user in (self._by_user, self._presence):
+            sessions = by_user.get(session.user_id)
+            if sessions is not None:
+                sessions.pop(session, None)
+                if not sessions:
+                    del by_user[session.user_id]
 
     def subscribe(self, session: S, room_id: RoomId) -> None:
         """Let a session hear of a room from now on."""
@@ -110,13 +132,38 @@ class Fanout(Generic[S]):
                 self._deliver(room_id, run)
                 run = []
             run.append(event)
-            if isinstance(event, MemberRemoved | RoomDeleted):
+            if type(event) is RoomJoined:
+                for session in self._by_user.get(event.user_id, ()):
+                    if session.follows:
+                        self.subscribe(session, event.room_id)
+            elif isinstance(event, MemberRemoved | RoomDeleted):
                 # What follows in this turn is not for who has just left.
                 self._deliver(room_id, run)
                 run = []
                 self._end_subscriptions(room_id, event)
         if run:
             self._deliver(room_id, run)
+
+    @property
+    def shows_presence(self) -> bool:
+        """Whether anybody is connected who is told of others' coming and going."""
+        return bool(self._presence)
+
+    def tell_peers(self, peers: Collection[UserId], event: PresenceChanged) -> None:
+        """Tell these users' sessions that somebody came or went: those whose format has presence."""
+        self.events += 1
+        encoded: dict[WireFormat, bytes] = {}
+        there = peers if len(peers) <= len(self._presence) else tuple(self._presence)
+        for user_id in there:
+            if user_id not in self._presence or user_id not in peers:
+                continue
+            for session in self._presence[user_id]:
+                wire = session.wire
+                if wire not in encoded:
+                    encoded[wire] = _encoded(wire, (event,))
+                if encoded[wire]:
+                    self.deliveries += 1
+                    session.deliver(encoded[wire], [event])
 
     def _deliver(self, room_id: RoomId, run: list[Event]) -> None:
         """One write per session for events that all have the same audience."""
@@ -148,6 +195,7 @@ class Fanout(Generic[S]):
         return list(sessions)
 
     def _end_subscriptions(self, room_id: RoomId, event: MemberRemoved | RoomDeleted) -> None:
+        self.endings += 1
         if isinstance(event, MemberRemoved):
             for session in self.sessions_of(event.user_id):
                 self.unsubscribe(session, room_id)

@@ -17,7 +17,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 import trio
 
 from chinwag.engine.commands import RoomCommand
-from chinwag.engine.engine import Connected, Engine, EngineConfig, open_engine
+from chinwag.engine.connections import Connected
+from chinwag.engine.engine import Engine, EngineConfig, open_engine
 from chinwag.engine.events import Event, MessagePosted, MessageReplayed
 from chinwag.engine.fanout import WireFormat
 from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId

@@ -23,12 +23,17 @@ UNBOUNDED = 1 << 62
 class EventLines:
     """The wire format of memory clients: every event, as one line of JSON that decodes to the same event."""
 
+    def __init__(self, *, wants_presence: bool = False) -> None:
+        """`wants_presence`: whether a client hears of others' coming and going."""
+        self.wants_presence = wants_presence
+
     def encode(self, event: Event) -> bytes:
         """Nothing is left out."""
         return _encode(event) + b"\n"
 
 
 EVENT_LINES = EventLines()
+PRESENCE_LINES = EventLines(wants_presence=True)
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Event).decode
 
@@ -136,19 +141,25 @@ async def open_client(
     *,
     user_id: UserId,
     family_id: FamilyId,
-    room_ids: Sequence[RoomId],
+    room_ids: Sequence[RoomId] | None,
+    follow: bool = False,
+    presence: bool = False,
     expires_at: float = float("inf"),
     resume: bool = False,
     since: MessageId | None = None,
     take_bytes: int = UNBOUNDED,
 ) -> AsyncIterator[MemoryClient]:
-    """Connect a user in this process; leaving the block disconnects. Raises as `Engine.connect`."""
+    """Connect a user in this process; leaving the block disconnects. Raises as `Engine.connect`.
+
+    `presence`: whether the client hears of others' coming and going.
+    """
     connected = await engine.connect(
         user_id=user_id,
         family_id=family_id,
         expires_at=expires_at,
-        wire=EVENT_LINES,
+        wire=PRESENCE_LINES if presence else EVENT_LINES,
         room_ids=room_ids,
+        follow=follow,
         resume=resume,
         since=since,
     )

@@ -2,12 +2,23 @@
 
 A user is online while a session is open and for a grace period after the last one ends, so that a reconnect does not
 flicker. What a user declared by hand (`User.declared`) overrides that until they next come or go.
+
+Who shares a room with a user is told (`PresenceNews`), on connections that have a word for it.
 """
 
 from collections.abc import Callable
 
-from chinwag.engine.ids import UserId
+import structlog
+
+from chinwag.engine.errors import EngineError
+from chinwag.engine.events import PresenceChanged
+from chinwag.engine.fanout import Fanout
+from chinwag.engine.ids import RoomId, UserId
 from chinwag.engine.model import Presence, User
+from chinwag.engine.session import Session, Spawn
+from chinwag.engine.store import Store
+
+log = structlog.get_logger("chinwag.engine")
 
 GRACE_S = 5.0
 
@@ -52,3 +63,47 @@ class PresenceRegistry:
         for user_id in gone:
             del self._leaving[user_id]
             self._on_change(user_id, Presence.OFFLINE)
+
+
+class PresenceNews:
+    """Tells everybody who shares a room with a user that they came or went.
+
+    Who that is has to be read from the store: one user at a time, beside everything else, so that a crowd of
+    reconnecting users costs the store no crowd of reads. Who comes and goes again meanwhile is told of once.
+    """
+
+    def __init__(self, *, store: Store, fanout: Fanout[Session], spawn: Spawn) -> None:
+        self._store = store
+        self._fanout = fanout
+        self._spawn = spawn
+        self._waiting: dict[UserId, Presence] = {}
+        self._working = False
+
+    def announce(self, user_id: UserId, presence: Presence) -> None:
+        """A user is seen as online or offline from now on. Never waits; does nothing where nobody would be told."""
+        if not self._fanout.shows_presence:
+            return
+        self._waiting[user_id] = presence
+        if not self._working:
+            self._working = True
+            self._spawn(self._work)
+
+    async def _work(self) -> None:
+        try:
+            while self._waiting:
+                user_id = next(iter(self._waiting))
+                try:
+                    user = await self._store.user(user_id)
+                    peers = await self._store.peers_of(user_id)
+                except EngineError as error:
+                    log.warning("presence not told", user=user_id, error=error.message)
+                    del self._waiting[user_id]
+                    continue
+                presence = self._waiting.pop(user_id)
+                if user is not None:
+                    event = PresenceChanged(
+                        room_id=RoomId(0), user_id=user_id, username=user.username, presence=presence
+                    )
+                    self._fanout.tell_peers(peers, event)
+        finally:
+            self._working = False

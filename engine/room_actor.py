@@ -68,6 +68,10 @@ class RoomActor(Actor[RoomCommand]):
         """The state, to look at and not to keep, when it is what is committed: not in a turn, nor before the first."""
         return None if self.busy else self._state
 
+    def may_know(self, user_id: UserId) -> bool:
+        """False when a user is no member for sure: nothing about them is in memory, or on its way into it."""
+        return self.busy or self.queued > 0 or (self._state is not None and self._state.has_member(user_id))
+
     def reset(self) -> None:
         """Throw the state away; the next turn loads it from the store."""
         self._state = None

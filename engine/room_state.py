@@ -139,6 +139,10 @@ class RoomState:
         """All members, in the order of joining."""
         return tuple(self._members.values())
 
+    def has_member(self, user_id: UserId) -> bool:
+        """Whether a user is a member."""
+        return user_id in self._members
+
     @property
     def last_seq(self) -> int:
         """The newest message's sequence, 0 before the first."""

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 import trio
 
-from chinwag.engine.events import Event, MessagePosted
+from chinwag.engine.events import Event, MessagePosted, RoomJoined, RoomLeft
 from chinwag.engine.fanout import Fanout, WireFormat
 from chinwag.engine.ids import FamilyId, RoomId, UserId
 from chinwag.engine.model import Record
@@ -102,6 +102,7 @@ class Session:
         "close_reason",
         "expires_at",
         "family_id",
+        "follows",
         "phase",
         "user_id",
         "username",
@@ -120,13 +121,16 @@ class Session:
         limits: SessionLimits,
         stats: SessionStats,
         spawn: Spawn,
+        follows: bool = False,
     ) -> None:
-        """`expires_at`: when its token ends, in `trio.current_time()` seconds. `spawn` starts its writer."""
+        """`expires_at`: when its token ends, in `trio.current_time()` seconds. `spawn` starts its writer. `follows`:
+        whether it hears of rooms that its user joins later."""
         self.user_id = user_id
         self.username = username
         self.family_id = family_id
         self.expires_at = expires_at
         self.wire = wire
+        self.follows = follows
         self.phase = Phase.HELD
         self.close_reason: CloseReason | None = None
         self._fanout = fanout
@@ -168,6 +172,14 @@ class Session:
             self._held.extend(events)
             if len(self._held) > self._limits.held_events:
                 self.close(CloseReason.SLOW_CONSUMER)
+
+    def joined_while_held(self, room_id: RoomId) -> bool:
+        """Whether the last that was heard of this membership, since the session was made and before it went live, is
+        that it began."""
+        for event in reversed(self._held):
+            if isinstance(event, RoomJoined | RoomLeft) and event.room_id == room_id:
+                return isinstance(event, RoomJoined)
+        return False
 
     def send(self, data: bytes) -> None:
         """Write encoded bytes in order, without waiting. Does nothing once the session is closing."""

@@ -400,6 +400,10 @@ class Store(Protocol):
         """The viewer's rooms whose name contains the text (ignoring case; "" matches all), latest activity first."""
         ...
 
+    async def room_ids_of(self, viewer: UserId) -> list[RoomId]:
+        """All rooms that the viewer is a member of, in no particular order."""
+        ...
+
     async def members(self, room_id: RoomId, viewer: UserId) -> RoomMembers: ...
 
     async def room_snapshot(self, room_id: RoomId, *, recent: int) -> RoomSnapshot | None:

@@ -352,6 +352,9 @@ class MemoryStore:
         needle = name_contains.casefold()
         return [room for room in tables.rooms_of(viewer) if needle in room.name.casefold()][:limit]
 
+    async def room_ids_of(self, viewer: UserId) -> list[RoomId]:
+        return [room.id for room in (await self._read()).rooms_of(viewer)]
+
     async def members(self, room_id: RoomId, viewer: UserId) -> RoomMembers:
         tables = await self._read()
         access = tables.access(room_id, viewer)

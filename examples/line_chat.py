@@ -14,13 +14,13 @@ from pathlib import Path
 
 import trio
 
-from chinwag.engine import CloseReason, Engine, EngineError, open_engine
+from chinwag.engine import CloseReason, Engine, EngineError, WireFormat, open_engine
 from chinwag.engine.events import Event, MessagePosted
 from chinwag.engine.model import Role
 from chinwag.persistence import open_sqlite_store
 
 
-class Lines:  # the wire format: what this chat shows of each event
+class Lines(WireFormat):  # the wire format: what this chat shows of each event
     def encode(self, event: Event) -> bytes:
         match event:
             case MessagePosted(message=message):

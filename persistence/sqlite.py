@@ -173,6 +173,9 @@ class SqliteStore:
     async def rooms_of(self, viewer: UserId, *, name_contains: str, limit: int) -> list[Room]:
         return await self._read(Snapshot.rooms_of, viewer, name_contains, limit)
 
+    async def room_ids_of(self, viewer: UserId) -> list[RoomId]:
+        return await self._read(Snapshot.room_ids_of, viewer)
+
     async def members(self, room_id: RoomId, viewer: UserId) -> RoomMembers:
         return await self._read(Snapshot.members, room_id, viewer)
 

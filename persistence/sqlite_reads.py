@@ -150,6 +150,9 @@ class Snapshot:
             active_us=last_created[0] if last_created else room.created_us,
         )
 
+    def room_ids_of(self, viewer: UserId) -> list[RoomId]:
+        return [RoomId(room_id) for (room_id,) in self._all(rooms.ROOM_IDS_OF, (viewer,))]
+
     def members(self, room_id: RoomId, viewer: UserId) -> RoomMembers:
         access = self.access(room_id, viewer)
         if access.member is None:

@@ -35,6 +35,9 @@ WHERE m.user_id = $1
 ORDER BY coalesce((SELECT x.id FROM messages AS x WHERE x.room_id = r.id ORDER BY x.seq DESC LIMIT 1), r.id) DESC
 """
 
+# Index: members_by_user
+ROOM_IDS_OF = "SELECT room_id FROM members WHERE user_id = $1"
+
 # Index: members_by_room, primary key
 # Sort: over one room's members, all of which are wanted
 MEMBERS = f"""

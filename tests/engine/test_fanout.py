@@ -26,9 +26,15 @@ class Wire:
     """Says the class of each event, and counts how often it was asked."""
 
     def __init__(
-        self, name: str, *, silent_about: type[Event] | None = None, bug_in: type[Event] | None = None
+        self,
+        name: str,
+        *,
+        silent_about: type[Event] | None = None,
+        bug_in: type[Event] | None = None,
+        wants_presence: bool = False,
     ) -> None:
         self.name = name
+        self.wants_presence = wants_presence
         self.encoded: Counter[str] = Counter()
         self._silent_about = silent_about
         self._bug_in = bug_in
@@ -46,8 +52,9 @@ class Wire:
 class Listener:
     """A session that keeps its writes."""
 
-    def __init__(self, user_id: UserId, wire: Wire) -> None:
+    def __init__(self, user_id: UserId, wire: Wire, *, follows: bool = False) -> None:
         self.user_id = user_id
+        self.follows = follows
         self.wire = wire
         self.writes: list[bytes] = []
 
@@ -65,8 +72,8 @@ def fanout() -> Fanout[Listener]:
     return Fanout()
 
 
-def listen(fanout: Fanout[Listener], user: UserId, wire: Wire, *rooms: RoomId) -> Listener:
-    listener = Listener(user, wire)
+def listen(fanout: Fanout[Listener], user: UserId, wire: Wire, *rooms: RoomId, follows: bool = False) -> Listener:
+    listener = Listener(user, wire, follows=follows)
     fanout.add(listener)
     for room in rooms:
         fanout.subscribe(listener, room)

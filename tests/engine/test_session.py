@@ -459,6 +459,8 @@ async def test_at_shutdown_everybody_is_told_and_stubborn_clients_do_not_hold_it
 class Breaking:
     """A wire format with a bug that shows in what is replayed."""
 
+    wants_presence = False
+
     def encode(self, event: Event) -> bytes:
         if not isinstance(event, MessagePosted):
             raise ValueError("a bug in this format")

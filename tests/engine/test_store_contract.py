@@ -301,6 +301,7 @@ async def test_users_without_e_mail_and_groups_without_key_do_not_clash(store: S
     assert await store.user_by_email("") is None
     assert await store.direct_room("") is None
     assert len(await store.rooms_of(ANN, name_contains="", limit=9)) == 2
+    assert len(await store.room_ids_of(ANN)) == 2
 
 
 @pytest.mark.parametrize(
@@ -472,6 +473,7 @@ async def test_rooms_come_by_latest_activity_and_name(store: Store) -> None:
         return [room.id for room in await store.rooms_of(viewer, name_contains=name, limit=limit)]
 
     assert await rooms() == [12, OTHER, ROOM]  # as they were made, while there are no messages
+    assert set(await store.room_ids_of(ANN)) == {12, OTHER, ROOM}
     await store.commit([post(1001, ROOM, 1)])
     await store.commit([post(1002, OTHER, 1), DeleteMessage(room_id=OTHER, message_id=MessageId(1002), deleted_us=9)])
     assert await rooms() == [OTHER, ROOM, 12]

@@ -11,7 +11,8 @@ import msgspec
 from msgspec import Meta
 
 from chinwag.engine.commands import Posted, RoomCommand, StartTyping, StopTyping
-from chinwag.engine.engine import Connected, Engine, post_command
+from chinwag.engine.connections import Connected
+from chinwag.engine.engine import Engine, post_command
 from chinwag.engine.errors import EngineError, Forbidden, Invalid, NotFound, Overloaded
 from chinwag.engine.events import (
     Event,
@@ -79,6 +80,8 @@ _read_frame = BodyReader(cast("type[Frame]", Frame), what="frame")
 
 class ChatterstackWire:
     """Engine events as WebSocket frames in ChatterStack's words. What the API does not know is left out."""
+
+    wants_presence = False
 
     def encode(self, event: Event) -> bytes:
         """See `WireFormat`."""
