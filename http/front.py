@@ -1,16 +1,18 @@
 """A front: one documented chat API over the engine, as data. The service serves any number of them."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import msgspec
 
-from chinwag.engine.engine import Connected, Engine
+from chinwag.engine.connections import Connected
+from chinwag.engine.engine import Engine
 from chinwag.engine.errors import EngineError
 from chinwag.engine.ids import FamilyId, UserId
 from chinwag.engine.session import Session
 from chinwag.http.calls import IdCodec
+from chinwag.http.rate_limits import RateLimit
 from chinwag.http.routing import Route
 
 
@@ -59,7 +61,8 @@ class Front:
     `encode_error` gives the status and body for an error; every error the engine or HTTP can raise has one.
     `error_status` is the same for a class, and `error_type` the type of the bodies: both for the documentation.
     `socket_path` is where WebSockets are upgraded (not below `base`), `socket_token_parameters` the query parameters
-    in which a socket's token may come, `socket` what serves it (None: only documented).
+    in which a socket's token may come, `socket` what serves it (None: only documented). `rate_limit` is how many
+    requests a caller may make (None: any number), `rate_groups` further limits by the name that routes know them by.
     """
 
     name: str
@@ -75,3 +78,5 @@ class Front:
     socket_token_parameters: tuple[str, ...] = ()
     socket_events: tuple[SocketEvent, ...] = ()
     socket: SocketEndpoint | None = None
+    rate_limit: RateLimit | None = None
+    rate_groups: Mapping[str, RateLimit] = field(default_factory=dict)

@@ -13,7 +13,8 @@ from typing import Final, Protocol
 import structlog
 import trio
 
-from chinwag.engine.engine import Connected, Engine
+from chinwag.engine.connections import Connected
+from chinwag.engine.engine import Engine
 from chinwag.engine.errors import EngineError, InternalError
 from chinwag.engine.session import Session
 from chinwag.engine.transport import LOST, CloseReason, Transport
@@ -113,7 +114,7 @@ class Gateway:
     async def admit(self, request: HttpRequest, front: Front) -> Connected:
         """Decide who asks and whether they may. Raises `EngineError`s, which are answered over HTTP."""
         assert front.socket is not None
-        _user, claims = await self._service.authenticate(self._service.socket_token(request, front))
+        claims = await self._service.authenticate_socket(request, front)
         return await front.socket.admit(
             self._engine,
             SocketRequest(

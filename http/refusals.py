@@ -94,6 +94,16 @@ class ExpectationFailed(HttpRefusal):
         super().__init__("the only expectation that is met is 100-continue")
 
 
+class RateLimited(HttpRefusal):
+    """The caller made as many requests as they may in a time. `headers` say when the next one will be let through."""
+
+    code = "rate_limited"
+    status = 429
+
+    def __init__(self, headers: tuple[Header, ...] = ()) -> None:
+        super().__init__("rate limit exceeded", headers)
+
+
 class HeadTooLarge(HttpRefusal):
     """The request line and header fields are more than the server takes. `message` says which limit it was."""
 

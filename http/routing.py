@@ -32,6 +32,7 @@ class Route:
     `path` is below the front's base. `body` and `query` are structs, None where the endpoint takes none. `status` is
     that of success, `response` the type of its body (None: no body). `errors` are the refusals this endpoint's own
     rules cause; what any endpoint can answer is added by the documentation. `auth`: an access token is needed.
+    `rate_group` names the one of the front's `rate_groups` that its requests count for as well.
     """
 
     method: Method
@@ -47,6 +48,7 @@ class Route:
     summary: str = ""
     description: str = ""
     headers: tuple[HeaderParameter, ...] = ()
+    rate_group: str | None = None
 
 
 class Endpoint:

@@ -1,10 +1,11 @@
 """From a request to its answer, on any front. No server, no sockets: `handle` takes a value and returns one.
 
-What every answer goes through, in order: find the front and the route; check the token; decode; call the handler; put
-an error into the front's shape; add CORS headers; count. `handle` never raises but for cancellation.
+What every answer goes through, in order: find the front and the route; count it for the caller, where the front has a
+limit; check the token; decode; call the handler; put an error into the front's shape; add CORS headers; count it for the
+metrics. `handle` never raises but for cancellation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import structlog
@@ -18,7 +19,8 @@ from chinwag.http.front import Front
 from chinwag.http.messages import Header, HttpRequest, HttpResponse
 from chinwag.http.metrics import RequestCounts, StatsSource
 from chinwag.http.mounts import Location, Mounts
-from chinwag.http.refusals import HttpRefusal, MethodNotAllowed, NoSuchEndpoint, UpgradeRequired
+from chinwag.http.rate_limits import RateLimiter, address_key, user_key
+from chinwag.http.refusals import HttpRefusal, MethodNotAllowed, NoSuchEndpoint, RateLimited, UpgradeRequired
 from chinwag.http.requests import query_pairs
 from chinwag.http.routing import Found
 from chinwag.http.system import SystemRoutes
@@ -44,22 +46,34 @@ class HttpService:
         *,
         cors: Cors | None = None,
         stats: Sequence[StatsSource] = (),
+        limiters: Mapping[str, RateLimiter] | None = None,
     ) -> None:
-        """One front is at its own paths, several at host names and prefixes. `stats`: what `/metrics` shows as well."""
+        """One front is at its own paths, several at host names and prefixes. `stats`: what `/metrics` shows as well.
+
+        `limiters`: by front, who has made how many requests; fronts that are not in it answer any number.
+        """
         self._engine = engine
         self._tokens = tokens
         self._mounts = Mounts(fronts)
         self._cors = cors or Cors()
+        self._limiters = dict(limiters or {})
         self._counts = RequestCounts()
         self._system = SystemRoutes(engine, self._mounts, [self._counts, *stats])
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
         """The answer to a request, whatever it is."""
         where = self._mounts.locate(request.host, request.path)
+        limiter = self._limiter(where) if self._limiters else None
+        limit_headers: list[Header] = []
         if request.method == "OPTIONS":
             response = self._options(request, where)
+            if limiter is not None:
+                limit_headers = limiter.look(address_key(request.client), _group(where, request))
         else:
             try:
+                if limiter is not None:
+                    caller = await self._caller(request, find_token(request.headers))
+                    limit_headers = limiter.take(caller, _group(where, request))
                 response = await self._answer(request, where)
             except EngineError as error:
                 response = self._refusal(where, error)
@@ -67,17 +81,30 @@ class HttpService:
                 # A bug in a handler. It costs its own request and nobody else's.
                 log.exception("request failed", front=_name(where), method=request.method, path=request.path)
                 response = self._refusal(where, InternalError())
+        response.headers.extend(limit_headers)
         return self._finished(request, where, response)
 
     def refuse(self, request: HttpRequest, error: EngineError) -> HttpResponse:
         """The answer to a request that the server itself refuses (body too large, too slow), in the front's shape."""
         where = self._mounts.locate(request.host, request.path)
-        return self._finished(request, where, self._refusal(where, error))
+        response = self._refusal(where, error)
+        limiter = self._limiter(where)
+        if limiter is not None and not isinstance(error, RateLimited):
+            response.headers.extend(limiter.look(address_key(request.client)))
+        return self._finished(request, where, response)
 
-    async def authenticate(self, token: str | None) -> tuple[User, Claims]:
-        """Who holds this token. Raises Unauthenticated, and TokenExpired for one that was good."""
-        claims, user = await self._authenticate(token)
-        return user, claims
+    async def authenticate_socket(self, request: HttpRequest, front: Front) -> Claims:
+        """Who asks for a WebSocket. It counts as a request.
+
+        Raises Unauthenticated, and TokenExpired for a token that was good; RateLimited; Invalid for a query that cannot
+        be read.
+        """
+        token = self.socket_token(request, front)
+        limiter = self._limiters.get(front.name)
+        if limiter is not None:
+            limiter.take(await self._caller(request, token))
+        claims, _user = await self._authenticate(token)
+        return claims
 
     def socket_front(self, request: HttpRequest) -> Front | None:
         """The front whose WebSocket this request asks for, None when its path is no socket's."""
@@ -130,6 +157,19 @@ class HttpService:
             return HttpResponse(status=route.status, headers=[NO_STORE, *reply.headers])
         return HttpResponse(status=route.status, headers=[JSON, NO_STORE, *reply.headers], body=_encode(reply.body))
 
+    def _limiter(self, where: Location) -> RateLimiter | None:
+        return None if where.mount is None else self._limiters.get(where.mount.front.name)
+
+    async def _caller(self, request: HttpRequest, token: str | None) -> str:
+        """Whose limit a request counts for: the user's whom a good token names, else that of the address."""
+        if token is not None:
+            try:
+                claims, _user = await self._authenticate(token)
+                return user_key(claims.user_id)
+            except EngineError:
+                return address_key(request.client)  # if it matters that the token is not good, the answer will say so
+        return address_key(request.client)
+
     async def _authenticate(self, token: str | None) -> tuple[Claims, User]:
         if token is None:
             raise Unauthenticated("an access token is needed")
@@ -167,6 +207,12 @@ class HttpService:
         if request.method == "HEAD":
             return HttpResponse(status=response.status, headers=response.headers)
         return response
+
+
+def _group(where: Location, request: HttpRequest) -> str | None:
+    """The group of routes that has a limit of its own and that this request is of."""
+    endpoint = None if where.found is None else where.found.resource.methods.get(request.method)
+    return None if endpoint is None else endpoint.route.rate_group
 
 
 def _name(where: Location) -> str:
