@@ -129,7 +129,11 @@ class Accounts:
             user = replace(before, last_login_us=now)
             family = Family(id=FamilyId(self._new_id()), user_id=user.id, created_us=now)
             secret, token = self._new_refresh_token(family.id, user.id, now)
-            writes = [InsertFamily(family=family), InsertRefreshToken(token=token), UpdateUser(user=user)]
+            writes: list[Write] = [
+                InsertFamily(family=family),
+                InsertRefreshToken(token=token),
+                UpdateUser(user=user),
+            ]
             await self._commit_row(writes, lambda: self._remember_row(user))
         return LogIn(user=user, family_id=family.id, refresh_token=secret)
 
@@ -153,7 +157,7 @@ class Accounts:
         return LogIn(user=user, family_id=spent.family_id, refresh_token=secret)
 
     async def renew(self, refresh_token: str) -> LogIn:
-        """Prove who one is by a refresh token, without spending it: for APIs whose refresh answers an access token only.
+        """Prove who one is by a refresh token, without spending it: for APIs whose refresh answers no new one.
 
         Raises as `refresh` does. The token stays good until it expires or its family is revoked.
         """

@@ -193,8 +193,8 @@ async def test_a_token_in_the_query_is_for_sockets_alone() -> None:
         )
         assert api.service.socket_token(by_header, front) == "header"
         assert api.service.socket_token(HttpRequest(method="GET", path="/ws"), front) is None
-        user, claims = await api.service.authenticate(ann.token)
-        assert (user.username, str(claims.user_id)) == ("ann", ann.id)
+        claims = await api.service.authenticate_socket(request, front)
+        assert str(claims.user_id) == ann.id
 
 
 async def test_sockets_are_found_where_their_front_is() -> None:
