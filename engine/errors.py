@@ -24,6 +24,7 @@
 Each class has a stable `code`; a status belongs to a front, never here.
 """
 
+import enum
 from typing import ClassVar
 
 
@@ -43,15 +44,34 @@ class Refused(EngineError):
     code = "refused"
 
 
+class Rule(enum.Enum):
+    """What kind of rule a value breaks."""
+
+    REQUIRED = enum.auto()
+    """It has to be there, and is not."""
+    FORMAT = enum.auto()
+    """It is of another type, or not written as it should be."""
+    LENGTH = enum.auto()
+    """It is too long."""
+    VALUE = enum.auto()
+    """It is outside of what is allowed."""
+
+
 class Invalid(Refused):
-    """The value of `field` is not acceptable; `reason` says why, in words for the caller's developer."""
+    """The value of `field` is not acceptable; `reason` says why, in words for the caller's developer.
+
+    `problems` are all that is known to be wrong, each an `Invalid` of its own: itself alone, as a rule.
+    """
 
     code = "invalid"
 
-    def __init__(self, field: str, reason: str) -> None:
+    def __init__(self, field: str, reason: str, *, rule: Rule = Rule.VALUE, others: "tuple[Invalid, ...]" = ()) -> None:
+        """`others`: what else is wrong."""
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
+        self.rule = rule
+        self.problems: tuple[Invalid, ...] = (self, *others)
 
 
 class NotFound(Refused):

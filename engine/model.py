@@ -166,8 +166,7 @@ class Message(Record):
     """One message. `seq` is its place in the room; `key` the sender's idempotency key, if any.
 
     `text` is what the server can read: the text itself also of a `sealed` message whose key the server holds, "" of one
-    that is opaque to it. Within a room `created_us` rises strictly with `seq`. `reply_to` is a message of the same
-    room.
+    that is opaque to it. Within a room `created_us` rises strictly with `seq`. `reply_to` is in the same room.
     """
 
     id: MessageId

@@ -5,7 +5,7 @@ These are `EngineError`s so that a front puts them into its own error shape like
 
 from typing import ClassVar
 
-from chinwag.engine.errors import NotFound, Refused
+from chinwag.engine.errors import Invalid, NotFound, Refused, Rule
 from chinwag.http.messages import Header
 
 
@@ -18,6 +18,15 @@ class HttpRefusal(Refused):
     def __init__(self, message: str, headers: tuple[Header, ...] = ()) -> None:
         super().__init__(message)
         self.headers = headers
+
+
+class MalformedBody(Invalid):
+    """The body as such cannot be read: it is no JSON, or not the multipart form that is needed."""
+
+    code = "malformed_body"
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(what, reason, rule=Rule.FORMAT)
 
 
 class NoSuchEndpoint(NotFound):

@@ -7,13 +7,16 @@ only exception is `Invalid`. Rules that a type cannot say go into the struct's `
 
 import enum
 import re
-from typing import Generic, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Generic, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
 import msgspec.inspect
+from msgspec.structs import force_setattr
 
-from chinwag.engine.errors import Invalid
+from chinwag.engine.errors import Invalid, Rule
+from chinwag.http.refusals import MalformedBody
 
 T = TypeVar("T")
 
@@ -40,10 +43,30 @@ _STEP = re.compile(r"\.([^.\[]+)|(\[[^\]]*\])")
 class FieldError(ValueError):
     """The value of `field`, in the struct being built, is not acceptable. Becomes `Invalid` with the full path."""
 
-    def __init__(self, field: str, reason: str) -> None:
+    def __init__(self, field: str, reason: str, *, rule: Rule = Rule.VALUE) -> None:
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
+        self.rule = rule
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of the structs of which everything that is wrong is reported, and not only what is wrong first.
+
+    `checks` holds by field what its type cannot say: a function that returns the value to keep, or raises `FieldError`
+    (whose `field` is ignored). It is called with what has the right type, and is neither null nor left out.
+    """
+
+    checks: ClassVar[Mapping[str, Callable[[Any], object]]] = {}
+
+    def __post_init__(self) -> None:
+        for field, check in type(self).checks.items():
+            value = getattr(self, field)
+            if value is not None and value is not msgspec.UNSET:
+                try:
+                    force_setattr(self, field, check(value))
+                except FieldError as error:
+                    raise FieldError(field, error.reason, rule=error.rule) from None
 
 
 class BodyReader(Generic[T]):
@@ -58,23 +81,34 @@ class BodyReader(Generic[T]):
     def __call__(self, raw: bytes) -> T:
         """The body as the type. Raises `Invalid`."""
         if not raw:
-            raise Invalid(self._what, "is empty, JSON is needed")
+            raise MalformedBody(self._what, "is empty, JSON is needed")
         try:
             if not raw.isascii():
                 raw.decode()  # msgspec checks only the fields it keeps
             value = self._decoder.decode(raw)
         except UnicodeDecodeError:
-            raise Invalid(self._what, "is not valid UTF-8") from None
+            raise MalformedBody(self._what, "is not valid UTF-8") from None
         except msgspec.ValidationError as error:
-            raise _explain(error, self._kind, whole=self._what) from None
+            raise self._invalid(raw, error) from None
         except msgspec.DecodeError:
             # A lone surrogate (`\ud800`) comes out here too, some of them as "truncated": one wording for all.
-            raise Invalid(self._what, "is not well-formed JSON") from None
+            raise MalformedBody(self._what, "is not well-formed JSON") from None
         except RecursionError:
-            raise Invalid(self._what, "is nested too deeply") from None
+            raise MalformedBody(self._what, "is nested too deeply") from None
         if b"\\u0000" in raw:
             refuse_nul(value)
         return value
+
+    def _invalid(self, raw: bytes, first: msgspec.ValidationError) -> Invalid:
+        if isinstance(self._kind, type) and issubclass(self._kind, Checked):
+            # The decoder stops at the first wrong value, which may be before text that is no JSON at all.
+            try:
+                values = msgspec.json.decode(raw)
+            except (msgspec.DecodeError, RecursionError):
+                return MalformedBody(self._what, "is not well-formed JSON")
+            if isinstance(values, dict):
+                return _explain_all(self._kind, values, first, whole=self._what)
+        return _explain(first, self._kind, whole=self._what)
 
 
 class QueryReader(Generic[T]):
@@ -98,6 +132,8 @@ class QueryReader(Generic[T]):
         try:
             return msgspec.convert(values, self._kind, strict=False)
         except msgspec.ValidationError as error:
+            if issubclass(self._kind, Checked):
+                raise _explain_all(self._kind, values, error, whole="query", texts=True) from None
             raise _explain(error, self._kind, whole="query", texts=True) from None
 
     def _values(self, query: str) -> dict[str, object]:
@@ -170,11 +206,53 @@ def _explain(error: msgspec.ValidationError, kind: object, *, whole: str, texts:
     else:
         message, path = path, ""
     field = path.removeprefix(".")
-    if isinstance(error.__cause__, FieldError):
-        return Invalid(_join(field, error.__cause__.field), error.__cause__.reason)
+    cause = error.__cause__
+    if isinstance(cause, FieldError):
+        return Invalid(_join(field, cause.field), cause.reason, rule=cause.rule)
     if missing := _MISSING.fullmatch(message):
-        return Invalid(_join(field, missing[1]), "is required")
-    return Invalid(field or whole, _reason(message, kind, path, texts=texts))
+        return Invalid(_join(field, missing[1]), "is required", rule=Rule.REQUIRED)
+    return Invalid(field or whole, _reason(message, kind, path, texts=texts), rule=_rule(message))
+
+
+def _explain_all(
+    kind: type[Checked],
+    values: Mapping[str, object],
+    first: msgspec.ValidationError,
+    *,
+    whole: str,
+    texts: bool = False,
+) -> Invalid:
+    """Look at each field by itself, and report all that are wrong."""
+    problems: list[Invalid] = []
+    for field in msgspec.structs.fields(kind):
+        name = field.encode_name
+        if name not in values:
+            if field.required:
+                problems.append(Invalid(name, "is required", rule=Rule.REQUIRED))
+            continue
+        try:
+            value = msgspec.convert(values[name], field.type, strict=not texts)
+            check = kind.checks.get(field.name)
+            if check is not None and value is not None:
+                check(value)
+        except msgspec.ValidationError as error:
+            found = _explain(error, field.type, whole="", texts=texts)
+            problems.append(Invalid(_join(name, found.field) if found.field else name, found.reason, rule=found.rule))
+        except FieldError as error:
+            problems.append(Invalid(name, error.reason, rule=error.rule))
+    if not problems:
+        return _explain(first, kind, whole=whole, texts=texts)
+    head, *others = problems
+    return Invalid(head.field, head.reason, rule=head.rule, others=tuple(others))
+
+
+def _rule(message: str) -> Rule:
+    """Which kind of rule msgspec's message is about."""
+    if found := _LENGTH.fullmatch(message):
+        return Rule.LENGTH if found[2] == "<=" else Rule.VALUE
+    if _RANGE.fullmatch(message) or message.startswith(("Invalid enum value", "Invalid value")):
+        return Rule.VALUE
+    return Rule.VALUE if message.endswith("out of range") else Rule.FORMAT
 
 
 def _reason(message: str, kind: object, path: str, *, texts: bool) -> str:

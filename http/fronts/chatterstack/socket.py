@@ -10,10 +10,10 @@ from typing import Annotated, cast
 import msgspec
 from msgspec import Meta
 
-from chinwag.engine.commands import Posted, RoomCommand, StartTyping, StopTyping
+from chinwag.engine.commands import RoomCommand, StartTyping, StopTyping
 from chinwag.engine.connections import Connected
 from chinwag.engine.engine import Engine, post_command
-from chinwag.engine.errors import EngineError, Forbidden, Invalid, NotFound, Overloaded
+from chinwag.engine.errors import EngineError, Forbidden, Invalid, NotFound
 from chinwag.engine.events import (
     Event,
     MessageDeleted,
@@ -28,14 +28,14 @@ from chinwag.engine.events import (
     TypingStopped,
 )
 from chinwag.engine.ids import MessageId, RoomId
-from chinwag.engine.mailbox import ReplyTo
-from chinwag.engine.model import Attachment
+from chinwag.engine.model import Attachment, Message, Status
 from chinwag.engine.session import Session
 from chinwag.http.front import SocketRequest
 from chinwag.http.fronts.chatterstack import wire
 from chinwag.http.fronts.chatterstack.ids import IDS
 from chinwag.http.fronts.chatterstack.requests import MAX_IDEMPOTENCY_KEY, Id, SendMessage
 from chinwag.http.requests import BodyReader, QueryReader
+from chinwag.http.socket_commands import SocketReply, tell_room
 from chinwag.http.websocket import frame_text
 
 MAX_ROOMS = 1000
@@ -118,32 +118,17 @@ def _text(event: Event) -> bytes:
 WIRE = ChatterstackWire()
 
 
-class SocketReply:
-    """The outcome of a socket's command. The message itself is the answer, and arrives by fan-out."""
+class ChatterstackWords:
+    """See `SocketWords`."""
 
-    __slots__ = ("_client_id", "_engine", "_room_id", "_session")
+    def posted(self, message: Message, status: Status) -> bytes:
+        return frame_text(wire.receive_message(message, status))
 
-    def __init__(self, engine: Engine, session: Session, room_id: RoomId, client_id: str | None = None) -> None:
-        self._engine = engine
-        self._session = session
-        self._room_id = room_id
-        self._client_id = client_id
-        session.asked()
+    def refused(self, error: EngineError, *, room_id: RoomId | None, client_id: str | None) -> bytes:
+        return frame_text(wire.error(error.message, error.code, room_id=room_id, client_id=client_id))
 
-    def answer(self, value: object) -> None:
-        """Tell the sender what no fan-out tells: the first message again, or one to a room that it does not follow."""
-        self._session.answered()
-        if not isinstance(value, Posted):
-            return
-        if value.is_retry or not self._engine.fanout.is_subscribed(self._session, self._room_id):
-            status = value.receipts.status_of(value.message)
-            self._session.send(frame_text(wire.receive_message(value.message, status)))
 
-    def refuse(self, error: EngineError) -> None:
-        """Say why not."""
-        self._session.answered()
-        text = wire.error(error.message, error.code, room_id=self._room_id, client_id=self._client_id)
-        self._session.send(frame_text(text))
+WORDS = ChatterstackWords()
 
 
 class ChatterstackSocket:
@@ -194,15 +179,8 @@ class ChatterstackSocket:
             _refuse(session, NotFound("room"), client_id=client_id)
             return None
         room_id = RoomId(number)
-        reply = SocketReply(engine, session, room_id, client_id)
-        command = _command(session, frame)
-        try:
-            engine.tell_room(room_id, command, reply)
-        except Overloaded:
-            return _tell_later(engine, session, room_id, command, reply)
-        except EngineError as error:
-            reply.refuse(error)
-        return None
+        reply = SocketReply(WORDS, engine, session, room_id, client_id)
+        return tell_room(engine, session, room_id, _command(session, frame), reply)
 
 
 def _command(session: Session, frame: Frame) -> RoomCommand:
@@ -221,23 +199,5 @@ def _command(session: Session, frame: Frame) -> RoomCommand:
             return StopTyping(user_id=session.user_id)
 
 
-async def _tell_later(engine: Engine, session: Session, room_id: RoomId, command: RoomCommand, reply: ReplyTo) -> None:
-    """Wait until a room's mailbox has space: the client, which is read no further, feels it as backpressure."""
-    while True:
-        try:
-            await engine.wait_for_room(room_id)
-            if not session.open:
-                return  # logged out meanwhile, or cut off: what they said no longer counts
-            engine.tell_room(room_id, command, reply)
-            return
-        except Overloaded as overloaded:
-            if not engine.room_is_full(room_id):
-                reply.refuse(overloaded)  # parked after crashes: waiting would be in vain
-                return
-        except EngineError as error:
-            reply.refuse(error)
-            return
-
-
 def _refuse(session: Session, error: EngineError, *, client_id: str | None = None) -> None:
-    session.send(frame_text(wire.error(error.message, error.code, client_id=client_id)))
+    session.send(WORDS.refused(error, room_id=None, client_id=client_id))

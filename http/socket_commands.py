@@ -1,0 +1,84 @@
+"""What the sockets of all fronts have in common: telling a room something, and passing on how it went."""
+
+from collections.abc import Awaitable
+from typing import Protocol
+
+from chinwag.engine.commands import Posted, RoomCommand
+from chinwag.engine.engine import Engine
+from chinwag.engine.errors import EngineError, Overloaded
+from chinwag.engine.ids import RoomId
+from chinwag.engine.mailbox import ReplyTo
+from chinwag.engine.model import Message, Status
+from chinwag.engine.session import Session
+
+
+class SocketWords(Protocol):
+    """How a front says to one socket what no fan-out tells it. Both return frames, ready to be written."""
+
+    def posted(self, message: Message, status: Status) -> bytes:
+        """A message that the sender would not get otherwise."""
+        ...
+
+    def refused(self, error: EngineError, *, room_id: RoomId | None, client_id: str | None) -> bytes:
+        """Something that the client sent was refused. `client_id` is the name that the client gave it."""
+        ...
+
+
+class SocketReply:
+    """The outcome of a socket's command. The message itself is the answer, and arrives by fan-out."""
+
+    __slots__ = ("_client_id", "_engine", "_room_id", "_session", "_words")
+
+    def __init__(
+        self, words: SocketWords, engine: Engine, session: Session, room_id: RoomId, client_id: str | None = None
+    ) -> None:
+        self._words = words
+        self._engine = engine
+        self._session = session
+        self._room_id = room_id
+        self._client_id = client_id
+        session.asked()
+
+    def answer(self, value: object) -> None:
+        """Tell the sender what no fan-out tells: the first message again, or one to a room that it does not follow."""
+        self._session.answered()
+        if not isinstance(value, Posted):
+            return
+        if value.is_retry or not self._engine.fanout.is_subscribed(self._session, self._room_id):
+            self._session.send(self._words.posted(value.message, value.receipts.status_of(value.message)))
+
+    def refuse(self, error: EngineError) -> None:
+        """Say why not."""
+        self._session.answered()
+        self._session.send(self._words.refused(error, room_id=self._room_id, client_id=self._client_id))
+
+
+def tell_room(
+    engine: Engine, session: Session, room_id: RoomId, command: RoomCommand, reply: ReplyTo
+) -> Awaitable[None] | None:
+    """Tell a room what a client said. What is returned waits for a place in the room's mailbox, when that is full."""
+    try:
+        engine.tell_room(room_id, command, reply)
+    except Overloaded:
+        return _tell_later(engine, session, room_id, command, reply)
+    except EngineError as error:
+        reply.refuse(error)
+    return None
+
+
+async def _tell_later(engine: Engine, session: Session, room_id: RoomId, command: RoomCommand, reply: ReplyTo) -> None:
+    """Wait until a room's mailbox has space: the client, which is read no further, feels it as backpressure."""
+    while True:
+        try:
+            await engine.wait_for_room(room_id)
+            if not session.open:
+                return  # logged out meanwhile, or cut off: what they said no longer counts
+            engine.tell_room(room_id, command, reply)
+            return
+        except Overloaded as overloaded:
+            if not engine.room_is_full(room_id):
+                reply.refuse(overloaded)  # parked after crashes: waiting would be in vain
+                return
+        except EngineError as error:
+            reply.refuse(error)
+            return
