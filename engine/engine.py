@@ -32,7 +32,7 @@ from chinwag.engine.commands import (
     RoomCommand,
 )
 from chinwag.engine.connections import Connected, Connections
-from chinwag.engine.errors import ActorStopped, Forbidden, Invalid, NotFound
+from chinwag.engine.errors import ActorStopped, Invalid, NotFound
 from chinwag.engine.events import RoomJoined
 from chinwag.engine.fanout import Fanout, WireFormat
 from chinwag.engine.ids import FamilyId, IdSource, MessageId, RoomId, UserId, now_us

@@ -23,12 +23,15 @@ from chinwag.engine.errors import StoreUnavailable
 from chinwag.engine.room_crypto import WrongMasterKey
 from chinwag.http.front import Front
 from chinwag.http.logs import configure_logging
+from chinwag.http.rate_limits import RateLimit
 from chinwag.http.registry import FRONTS, fronts_named
 from chinwag.http.secret_files import MASTER_KEY_VARIABLE, BadSecret
 from chinwag.http.settings import DEFAULT_HOST, DEFAULT_PORT, LogFormat, LogLevel, RateLimits, ServerName, Settings
 from chinwag.http.tls import BadCertificate
 from chinwag.persistence.errors import CannotOpen
 
+MOST_OF_A_LIMIT = 1_000_000
+"""Requests, or seconds, that a limit may be of: each request within it is remembered."""
 _LISTEN_ERRORS = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EAFNOSUPPORT}
 
 
@@ -48,6 +51,29 @@ def _origins(_context: click.Context, _parameter: click.Parameter, values: tuple
         if value != "*" and (not parts.scheme or not parts.netloc or parts.path or parts.query):
             raise click.BadParameter(f"{value!r} is not an origin, such as https://chat.example.org")
     return values
+
+
+def _rate_limit(
+    _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, RateLimit | None]:
+    """FRONT=REQUESTS/SECONDS or FRONT=off."""
+    limits: dict[str, RateLimit | None] = {}
+    for value in values:
+        front, equals, limit = value.partition("=")
+        requests, slash, seconds = limit.partition("/")
+        if front not in {each.name for each in FRONTS} or not equals:
+            raise click.BadParameter(f"{value!r} does not begin with the name of an API, such as {FRONTS[0].name}=off")
+        if limit == "off":
+            limits[front] = None
+        elif slash and _is_count(requests) and _is_count(seconds):
+            limits[front] = RateLimit(int(requests), float(seconds))
+        else:
+            raise click.BadParameter(f"{value!r} does not end with REQUESTS/SECONDS, such as 600/60, or off")
+    return limits
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and 0 < int(text[:10]) <= MOST_OF_A_LIMIT and len(text) < 10
 
 
 def _finite(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
@@ -154,6 +180,17 @@ def main(context: click.Context) -> None:
     help="Enforce the limits that an API documents, or none: for load tests.",
 )
 @click.option(
+    "--rate-limit",
+    "rate_limit",
+    multiple=True,
+    callback=_rate_limit,
+    metavar="FRONT=REQUESTS/SECONDS",
+    envvar="CHINWAG_RATE_LIMIT",
+    show_envvar=True,
+    help="How many requests each caller may make of one API in a time, instead of what it documents; FRONT=off for any "
+    "number. Repeat for several.",
+)
+@click.option(
     "--admin-token",
     metavar="TOKEN",
     envvar="CHINWAG_ADMIN_TOKEN",
@@ -231,6 +268,7 @@ def serve(
     bind: tuple[str, int],
     data_dir: Path,
     rate_limits: RateLimits,
+    rate_limit: dict[str, RateLimit | None],
     admin_token: str | None,
     cors_origins: tuple[str, ...],
     access_token_minutes: float,
@@ -266,6 +304,7 @@ def serve(
         port=bind[1],
         data_dir=data_dir,
         rate_limits=rate_limits,
+        rate_limit=rate_limit,
         admin_token=admin_token,
         cors_origins=cors_origins,
         access_token_minutes=access_token_minutes,

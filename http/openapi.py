@@ -13,12 +13,19 @@ import msgspec
 
 from chinwag.engine.errors import EngineError, TryLater, Unauthenticated
 from chinwag.http.front import Front
+from chinwag.http.refusals import RateLimited
 from chinwag.http.routing import Route, path_names
 
 Json = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
 _TEXT: Json = {"type": "string"}
+_RETRY_AFTER: Json = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
+_RATE_LIMIT_HEADERS: Json = {
+    "X-RateLimit-Limit": {"description": "requests in a window", "schema": {"type": "integer"}},
+    "X-RateLimit-Remaining": {"description": "requests left", "schema": {"type": "integer"}},
+    "X-RateLimit-Reset": {"description": "when there is one more, Unix seconds", "schema": {"type": "integer"}},
+}
 
 
 def openapi_document(front: Front, *, prefix: str = "") -> bytes:
@@ -133,10 +140,17 @@ def _responses(front: Front, route: Route, schema_of: dict[Any, Json]) -> Json:
         success["content"] = _json(schema_of[route.response])
     responses: Json = {str(route.status): success}
     errors: list[type[EngineError]] = [*route.errors, *([Unauthenticated] if route.auth else []), TryLater]
+    limited = front.rate_limit is not None or route.rate_group is not None
+    if limited:
+        errors.append(RateLimited)
+        success["headers"] = _RATE_LIMIT_HEADERS
     for status in sorted({front.error_status(error) for error in errors}):
         response: Json = {"description": HTTPStatus(status).phrase, "content": _json(schema_of[front.error_type])}
         if status == front.error_status(TryLater):
-            response["headers"] = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
+            response["headers"] = _RETRY_AFTER
+        if limited:
+            retry = _RETRY_AFTER if status == front.error_status(RateLimited) else {}
+            response["headers"] = {**response.get("headers", {}), **retry, **_RATE_LIMIT_HEADERS}
         responses[str(status)] = response
     return responses
 

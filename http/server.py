@@ -16,6 +16,7 @@ import trio
 from chinwag.engine.engine import Engine, EngineConfig, open_engine
 from chinwag.http.app import ChinwagApp
 from chinwag.http.cors import Cors
+from chinwag.http.front import Front
 from chinwag.http.gateway import Gateway
 from chinwag.http.hypercorn_adapter import HypercornServer
 from chinwag.http.lane import Lane
@@ -23,6 +24,7 @@ from chinwag.http.listener import ConnectionServer, ListenerConfig
 from chinwag.http.listener import serve as serve_listeners
 from chinwag.http.poller import Poller
 from chinwag.http.poller import available as poller_available
+from chinwag.http.rate_limits import RateLimiter
 from chinwag.http.registry import fronts_named
 from chinwag.http.secret_files import load_master_key
 from chinwag.http.service import HttpService
@@ -66,6 +68,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
             fronts_named(settings.fronts),
             cors=Cors(settings.cors_origins),
             stats=[EngineStats(engine), commit_times],
+            limiters=limiters(fronts_named(settings.fronts), settings),
         )
         async with listening(engine, service, listeners, server=settings.server, tls=tls) as shutdown:
             log.debug("serving", fronts=settings.fronts or "all", server=settings.server)
@@ -75,6 +78,21 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
             shutdown.set()
             await engine.close_sessions()
     log.info("shut down")
+
+
+def limiters(fronts: Sequence[Front], settings: Settings) -> dict[str, RateLimiter]:
+    """Who keeps count of which front's callers. A front without a limit has none."""
+    if settings.rate_limits == "off":
+        return {}
+    made: dict[str, RateLimiter] = {}
+    for front in fronts:
+        if front.name in settings.rate_limit:
+            instead = settings.rate_limit[front.name]
+            if instead is not None:
+                made[front.name] = RateLimiter(instead, front.rate_groups)
+        elif front.rate_limit is not None or front.rate_groups:
+            made[front.name] = RateLimiter(front.rate_limit, front.rate_groups)
+    return made
 
 
 @asynccontextmanager

@@ -1,8 +1,8 @@
 """From a request to its answer, on any front. No server, no sockets: `handle` takes a value and returns one.
 
-What every answer goes through, in order: find the front and the route; see that the caller may ask, where the front has a
-limit; check the token; decode; call the handler; put an error into the front's shape; add CORS headers; count. `handle`
-never raises but for cancellation.
+What every answer goes through, in order: find the front and the route; see that the caller did not ask too often, where
+the front has a limit; check the token; decode; call the handler; put an error into the front's shape; add CORS headers;
+count. `handle` never raises but for cancellation.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,9 +1,12 @@
 """What a server is told before it starts. Every field is an option of `chinwag serve`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 import msgspec
+
+from chinwag.http.rate_limits import RateLimit
 
 RateLimits = Literal["documented", "off"]
 ServerName = Literal["lane", "hypercorn"]
@@ -17,7 +20,8 @@ DEFAULT_PORT = 8000
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """One server's settings. `fronts` are names, none for all; `port` 0 lets the system choose one.
 
-    `rate_limits` "documented" enforces the limits that the fronts' specs state. `admin_token` opens the fronts' admin
+    `rate_limits` "documented" enforces the limits that the fronts' specs state; `rate_limit` puts another one in the
+    place of a front's own (None: no limit at all), by its name. `admin_token` opens the fronts' admin
     endpoints, None closes them. `cors_origins` are the web origins whose pages may read answers, none for any.
     `server` is what speaks HTTP; with `tls_cert` and `tls_key` (PEM files, both or neither) that is always hypercorn.
     """
@@ -30,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tls_cert: Path | None = None
     tls_key: Path | None = None
     rate_limits: RateLimits = "documented"
+    rate_limit: Mapping[str, RateLimit | None] = {}
     admin_token: str | None = None
     cors_origins: tuple[str, ...] = ()
     access_token_minutes: float = 30.0

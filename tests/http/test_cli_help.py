@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from chinwag.engine.errors import StoreUnavailable
 from chinwag.http import cli
+from chinwag.http.rate_limits import RateLimit
 from chinwag.http.registry import FRONTS
 from chinwag.http.secret_files import BadSecret
 from chinwag.http.settings import Settings
@@ -58,6 +59,7 @@ def test_the_documented_options_are_there() -> None:
         "--cors-origin",
         "--access-token-minutes",
         "--server",
+        "--rate-limit",
         "--tls-cert",
         "--tls-key",
         "--log-format",
@@ -88,12 +90,13 @@ def test_the_defaults_are_those_of_the_settings(started: list[Settings]) -> None
 def test_options_become_settings(started: list[Settings]) -> None:
     arguments = "--front chatterstack --front chatterstack --bind [::1]:0 --data d --rate-limits off --admin-token t"
     arguments += " --cors-origin https://a.example --cors-origin * --access-token-minutes 0.5"
-    arguments += " --log-format json --log-level DEBUG"
+    arguments += " --log-format json --log-level DEBUG --rate-limit chatterstack=3/0060"
     assert run("serve", *arguments.split()).exit_code == 0
     [settings] = started
     assert settings.fronts == ("chatterstack",)
     assert (settings.host, settings.port) == ("::1", 0)
     assert (settings.data_dir.name, settings.rate_limits, settings.admin_token) == ("d", "off", "t")
+    assert settings.rate_limit == {"chatterstack": RateLimit(3, 60.0)}
     assert settings.cors_origins == ("https://a.example", "*")
     assert (settings.access_token_minutes, settings.log_format, settings.log_level) == (0.5, "json", "debug")
 
@@ -104,12 +107,14 @@ def test_the_environment_gives_options_and_the_command_line_wins(started: list[S
         "CHINWAG_CORS_ORIGIN": "https://a.example https://b.example",
         "CHINWAG_LOG_LEVEL": "error",
         "CHINWAG_ADMIN_TOKEN": "",
+        "CHINWAG_RATE_LIMIT": "chatterstack=off",
     }
     assert run("serve", "--log-level", "warning", env=env).exit_code == 0
     [settings] = started
     assert (settings.host, settings.port) == ("0.0.0.0", 9000)
     assert settings.cors_origins == ("https://a.example", "https://b.example")
     assert settings.log_level == "warning"
+    assert settings.rate_limit == {"chatterstack": None}
     assert settings.admin_token is None
 
 
@@ -125,6 +130,15 @@ def test_the_environment_gives_options_and_the_command_line_wins(started: list[S
         "serve --bind host:" + "9" * 5000,
         "serve --front nobody",
         "serve --rate-limits some",
+        "serve --rate-limit chatterstack",
+        "serve --rate-limit nobody=off",
+        "serve --rate-limit chatterstack=",
+        "serve --rate-limit chatterstack=1",
+        "serve --rate-limit chatterstack=0/60",
+        "serve --rate-limit chatterstack=60/0",
+        "serve --rate-limit chatterstack=-1/60",
+        "serve --rate-limit chatterstack=1.5/60",
+        "serve --rate-limit chatterstack=1/" + "9" * 5000,
         "serve --cors-origin example.org",
         "serve --cors-origin https://example.org/path",
         "serve --access-token-minutes 0",
