@@ -9,6 +9,7 @@ from chinwag.engine.ids import FamilyId, FileId, InvitationId, MessageId, RoomId
 from chinwag.engine.model import (
     Family,
     Invitation,
+    KeyCustody,
     Member,
     MemberKey,
     Message,
@@ -352,9 +353,14 @@ class Tables:
         return sorted(rooms, key=lambda room: self._last_activity(room.id), reverse=True)
 
     def key_version(self, room_id: RoomId) -> KeyVersion:
-        made = {version: key.created_us for (room, version), key in self.room_keys.items() if room == room_id}
-        stored = {version: 0 for room, _, version in self.member_keys if room == room_id}
-        newest = max(made or stored, default=0)
+        room = self.rooms.get(room_id)
+        if room is None:
+            return KeyVersion()
+        if room.custody is KeyCustody.SERVER:
+            made = {version: key.created_us for (of, version), key in self.room_keys.items() if of == room_id}
+        else:
+            made = {version: 0 for of, _, version in self.member_keys if of == room_id}
+        newest = max(made, default=0)
         return KeyVersion(version=newest, changed_us=made.get(newest, 0))
 
     def members_of(self, room_id: RoomId) -> tuple[Member, ...]:

@@ -264,8 +264,8 @@ class KeyedMessage(Record):
 
 
 class KeyVersion(Record):
-    """The newest version of a room's key, in either custody, 0 when there is none; and when the server made it, 0 in
-    client custody."""
+    """The newest version of a room's key in the room's custody, 0 when there is none; and when the server made it, 0
+    in client custody."""
 
     version: int = 0
     changed_us: int = 0

@@ -1,10 +1,16 @@
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import trio
 from trio.testing import MockClock
 
 from chinwag.engine.harness import EngineHarness, RoomHarness, open_harness
+from chinwag.engine.model import Role
+from chinwag.engine.store import InsertMember, InsertRoom, InsertUser, Store
+from chinwag.engine.testing import MemoryStore, make_member, make_room, make_user
+from chinwag.persistence.sqlite import open_sqlite_store
+from tests.engine.stores import ANN, BOB, CAT, OTHER, PEOPLE, ROOM
 
 
 @pytest.fixture
@@ -20,3 +26,30 @@ async def h(autojump_clock: MockClock) -> AsyncIterator[EngineHarness]:
 async def room(h: EngineHarness) -> RoomHarness:
     """One room, made by who joins first."""
     return RoomHarness(h)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def empty(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    """A store with nothing in it."""
+    if request.param == "memory":
+        yield MemoryStore()
+    else:
+        async with open_sqlite_store(tmp_path / "chinwag.db") as store:
+            yield store
+
+
+@pytest.fixture
+async def store(empty: Store) -> Store:
+    """Ann and Bob are in ROOM; Ann and Cat are in OTHER."""
+    await empty.commit(
+        [
+            *(InsertUser(user=make_user(n, name), password_hash=f"hash-{n}") for n, name in PEOPLE),
+            InsertRoom(room=make_room(ROOM, ANN)),
+            InsertRoom(room=make_room(OTHER, ANN)),
+            InsertMember(room_id=ROOM, member=make_member(ANN, role=Role.ADMIN)),
+            InsertMember(room_id=ROOM, member=make_member(BOB, joined_us=2)),
+            InsertMember(room_id=OTHER, member=make_member(ANN)),
+            InsertMember(room_id=OTHER, member=make_member(CAT)),
+        ]
+    )
+    return empty

@@ -1,0 +1,47 @@
+"""What the tests of the store contract share: one suite for all stores, the in-memory fake and the drivers.
+
+The fixtures `empty` and `store` are in conftest.
+"""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
+from chinwag.engine.model import Family, MemberKey, Message, Reaction, RefreshToken, RoomKey
+from chinwag.engine.store import InsertMessage, Store, UpdateMessage
+from chinwag.engine.testing import make_message, make_room
+
+ANN, BOB, CAT = UserId(1), UserId(2), UserId(3)
+ROOM, OTHER = RoomId(10), RoomId(11)
+NOWHERE = RoomId(99)
+NOBODY = UserId(98)
+
+
+PEOPLE = ((ANN, "ann"), (BOB, "bob"), (CAT, "cat"))
+
+DIRECT = make_room(30, ANN, direct_key="dm:1:2")
+TOKEN = RefreshToken(digest=b"d" * 32, family_id=FamilyId(40), user_id=ANN, expires_us=500)
+FAMILY = Family(id=FamilyId(40), user_id=ANN, created_us=5)
+
+THUMB = Reaction(user_id=BOB, username="bob", emoji="👍", created_us=8)
+ROOM_KEY = RoomKey(room_id=ROOM, version=1, sealed=b"\x00\xffsealed", created_us=6)
+MEMBER_KEY = MemberKey(room_id=ROOM, version=1, user_id=BOB, sealed="for Bob", sealed_by=ANN, created_us=7)
+
+
+def post(n: int, room: RoomId, seq: int, text: str = "hello", *, author: UserId = ANN) -> InsertMessage:
+    return InsertMessage(message=make_message(n, room, seq, author, text))
+
+
+def edit(room: RoomId, message_id: MessageId, text: str, *, edited_us: int = 1) -> UpdateMessage:
+    """Another text for a message of Ann's."""
+    return UpdateMessage(message=replace(make_message(message_id, room, 1, ANN, text), edited_us=edited_us))
+
+
+async def fill(store: Store, room: RoomId, count: int, *, first_id: int = 1001) -> None:
+    """Messages 1..count of a room, with ids from `first_id`."""
+    await store.commit([post(first_id + n, room, n + 1) for n in range(count)])
+
+
+def ids(messages: Sequence[Message] | None) -> list[int] | None:
+    return None if messages is None else [message.id for message in messages]
