@@ -15,6 +15,8 @@ KEPT_BYTES = 32 << 20
 """About how much memory the pages may take. Beyond it the rooms that were read first are dropped."""
 MESSAGE_BYTES = 512
 """What a message takes besides its text; also what is counted for a page as such, and for a viewer."""
+REACTION_BYTES = 200
+"""What a reaction takes with its texts."""
 
 
 class _Room:
@@ -97,5 +99,9 @@ class AsleepPages:
 
 def _size_bytes(viewed: ViewedMessage) -> int:
     message = viewed.message
-    files = sum(sys.getsizeof(file.url) + sys.getsizeof(file.mime_type) for file in message.attachments)
-    return MESSAGE_BYTES + sys.getsizeof(message.text) + files
+    files = sum(
+        sys.getsizeof(file.url) + sys.getsizeof(file.mime_type) + sys.getsizeof(file.name)
+        for file in message.attachments
+    )
+    sealed = 0 if message.sealed is None else MESSAGE_BYTES + sys.getsizeof(message.sealed.data)
+    return MESSAGE_BYTES + sys.getsizeof(message.text) + files + sealed + REACTION_BYTES * len(message.reactions)

@@ -54,7 +54,7 @@ class RemoveReaction(Record):
 
 
 class DeleteMessage(Record):
-    """The author may, and a MODERATOR."""
+    """The author may, and a MODERATOR; of a SYSTEM message only a MODERATOR."""
 
     caller: UserId
     message_id: MessageId

@@ -93,8 +93,8 @@ class Forbidden(Refused):
 class NotAMember(Forbidden):
     """The caller is not in the room."""
 
-    def __init__(self) -> None:
-        super().__init__("not a member of this room")
+    def __init__(self, message: str = "not a member of this room") -> None:
+        super().__init__(message)
 
 
 class RoleNeeded(Forbidden):

@@ -92,7 +92,7 @@ class EngineHarness:
         return Person(user=log_in.user, family_id=log_in.family_id, refresh_token=log_in.refresh_token)
 
     async def room(self, name: str, creator: Person, *others: Person) -> Room:
-        """A new group; `creator` is its ADMIN."""
+        """A new group; `creator` is its OWNER."""
         return await self.engine.create_room(creator.id, name=name, member_ids=[each.id for each in others])
 
     async def post(self, room: Room, author: Person, text: str, *, key: str | None = None) -> Message:
@@ -171,12 +171,12 @@ class Participant:
 
 
 class RoomHarness:
-    """One room. Who joins first makes it and is its ADMIN."""
+    """One room. Who joins first makes it and is its OWNER."""
 
     def __init__(self, harness: EngineHarness) -> None:
         self.h = harness
         self._room: Room | None = None
-        self._admin: Person | None = None
+        self._owner: Person | None = None
 
     @property
     def room(self) -> Room:
@@ -192,11 +192,11 @@ class RoomHarness:
     async def join(self, name: str, *, take_bytes: int = UNBOUNDED) -> Participant:
         """Make a user a member, and connect. `take_bytes` is what the client reads before it stops reading."""
         person = await self.h.join(name)
-        if self._admin is None:
-            self._admin = person
+        if self._owner is None:
+            self._owner = person
             self._room = await self.h.room("the room", person)
         else:
-            await self.h.engine.add_member(self.id, self._admin.id, person.id, Role.MEMBER)
+            await self.h.engine.add_member(self.id, self._owner.id, person.id, Role.MEMBER)
         return Participant(person, await self.h.connect(person, self.room, take_bytes=take_bytes))
 
     async def ask(self, command: RoomCommand) -> object:

@@ -11,7 +11,8 @@ from chinwag.engine.errors import EngineError, InternalError, NotFound, Overload
 from chinwag.engine.events import Event, MessagePosted
 from chinwag.engine.ids import RoomId, UserId, now_us
 from chinwag.engine.mailbox import Envelope
-from chinwag.engine.room_state import RECENT_MESSAGES, Outcome, RoomState, Timer
+from chinwag.engine.room_memory import RECENT_MESSAGES, Outcome, Timer
+from chinwag.engine.room_state import RoomState
 from chinwag.engine.store import DuplicateKey, Store, Write, WriteRejected
 
 
@@ -69,8 +70,8 @@ class RoomActor(Actor[RoomCommand]):
         return None if self.busy else self._state
 
     def may_know(self, user_id: UserId) -> bool:
-        """False when a user is no member for sure: nothing about them is in memory, or on its way into it."""
-        return self.busy or self.queued > 0 or (self._state is not None and self._state.has_member(user_id))
+        """False when nothing about a user is in memory, or on its way into it, for sure."""
+        return self.busy or self.queued > 0 or (self._state is not None and self._state.knows(user_id))
 
     def reset(self) -> None:
         """Throw the state away; the next turn loads it from the store."""
@@ -181,9 +182,20 @@ class RoomActor(Actor[RoomCommand]):
 
     async def _recall(self, state: RoomState, batch: list[Envelope[RoomCommand]]) -> None:
         for envelope in batch:
-            wanted = state.unknown_message(envelope.command)
+            command = envelope.command
+            if type(command) is PostMessage and command.reply_to is None and command.sealed is None:
+                continue  # plain text is about nothing else
+            wanted = state.unknown_message(command)
             if wanted is not None:
                 state.recall(wanted, await self._store.message(self.room_id, wanted))
+            key = state.unknown_key(command)
+            if key is not None:
+                first = await self._store.keyed_message(self.room_id, *key)
+                if first is not None:
+                    state.recall_key(first)
+            digest = state.unknown_invitation(command)
+            if digest is not None:
+                state.recall_invitation(digest, await self._store.invitation(digest))
 
     async def _recall_keys(self, batch: list[Envelope[RoomCommand]]) -> bool:
         """Load the state anew, and with it what was first posted under the batch's keys; False when nothing was."""

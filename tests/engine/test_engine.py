@@ -34,14 +34,14 @@ from chinwag.engine.transport import CloseReason
 # --- rooms and members ---
 
 
-async def test_a_new_room_has_its_creator_as_admin_and_the_others_once(
+async def test_a_new_room_has_its_creator_as_owner_and_the_others_once(
     h: EngineHarness, autojump_clock: MockClock
 ) -> None:
     ann, bob = await h.join("ann"), await h.join("bob")
     clients = [await h.connect(ann), await h.connect(bob)]
     room = await h.engine.create_room(ann.id, name="tea", description="hot", member_ids=[bob.id, ann.id, bob.id])
     members = await h.engine.members(room.id, bob.id)
-    assert {(each.username, each.role) for each in members} == {("ann", Role.ADMIN), ("bob", Role.MEMBER)}
+    assert {(each.username, each.role) for each in members} == {("ann", Role.OWNER), ("bob", Role.MEMBER)}
     assert await h.engine.room(room.id, bob.id) == room
     assert (room.kind, room.name, room.description, room.created_by) == (RoomKind.GROUP, "tea", "hot", ann.id)
     for client, person in zip(clients, (ann, bob), strict=True):
@@ -146,12 +146,12 @@ async def test_a_removal_and_the_words_after_it_in_one_turn(room: RoomHarness, a
     assert texts(ann.received()) == ["before", "after"]
 
 
-async def test_the_last_admin_leaves_the_role_behind(h: EngineHarness, autojump_clock: MockClock) -> None:
+async def test_the_owner_leaves_the_role_behind(h: EngineHarness, autojump_clock: MockClock) -> None:
     ann, bob = await h.join("ann"), await h.join("bob")
     room = await h.room("tea", ann, bob)
     client = await h.connect(bob, room)
     await h.engine.remove_member(room.id, ann.id, ann.id)
-    assert RoleChanged(room_id=room.id, user_id=bob.id, role=Role.ADMIN) in client.received()
+    assert RoleChanged(room_id=room.id, user_id=bob.id, role=Role.OWNER) in client.received()
     await h.engine.delete_room(room.id, bob.id)
     assert client.received() == [RoomLeft(room_id=room.id, user_id=bob.id), RoomDeleted(room_id=room.id)]
     with pytest.raises(NotFound):

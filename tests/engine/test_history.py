@@ -11,12 +11,12 @@ from trio.testing import MockClock
 from chinwag.engine.asleep import MESSAGE_BYTES, AsleepPages
 from chinwag.engine.commands import StartTyping
 from chinwag.engine.engine import EngineConfig
-from chinwag.engine.errors import EngineError, Forbidden, NotFound, StoreUnavailable
+from chinwag.engine.errors import EngineError, NotAMember, NotFound, StoreUnavailable
 from chinwag.engine.harness import EngineHarness, Person, RoomHarness, open_harness
 from chinwag.engine.ids import MessageId, RoomId, UserId
 from chinwag.engine.mailbox import Ask
 from chinwag.engine.model import Message, Role, Room, Status, ViewedMessage
-from chinwag.engine.room_state import RECENT_MESSAGES
+from chinwag.engine.room_memory import RECENT_MESSAGES
 
 IDLE_S = 10.0
 PAGES = [(0, 1), (0, 50), (1, 2), (3, 50)]
@@ -28,7 +28,7 @@ async def stored(h: EngineHarness, room_id: RoomId, viewer: UserId, skip: int, l
     if page.access.room is None:
         return NotFound
     if page.access.member is None:
-        return Forbidden
+        return NotAMember
     assert page.receipts is not None
     return [ViewedMessage(message=each, status=page.receipts.status_of(each)) for each in page.messages]
 
@@ -110,7 +110,7 @@ async def test_an_awake_room_answers_without_the_store(room: RoomHarness, autoju
     room.h.store.unavailable = True
     page = await room.h.engine.history(room.id, bob.user, skip=0, limit=50)
     assert page == [ViewedMessage(message=message, status=Status.SENT)]
-    with pytest.raises(Forbidden):
+    with pytest.raises(NotAMember):
         await room.h.engine.history(room.id, eve.id, skip=0, limit=50)
 
 

@@ -31,7 +31,8 @@ from chinwag.engine.events import (
 from chinwag.engine.harness import EngineHarness, RoomHarness, open_harness, texts
 from chinwag.engine.ids import RoomId
 from chinwag.engine.model import Role, Status
-from chinwag.engine.room_state import RECENT_MESSAGES, TYPING_TTL_S
+from chinwag.engine.room_memory import RECENT_MESSAGES
+from chinwag.engine.room_state import TYPING_TTL_S
 from chinwag.engine.store import DuplicateKey, KeyedMessage, WriteRejected
 from chinwag.engine.testing import MemoryStore
 
@@ -410,7 +411,7 @@ async def test_members_added_in_a_turn_hear_what_follows_only_once_they_connect(
     ann = await room.join("ann")
     cid = await room.h.join("cid")
     client = await room.h.connect(cid)
-    await room.ask(AddMember(caller=ann.user, user_id=cid.id, username="cid", role=Role.MEMBER))
+    await room.ask(AddMember(caller=ann.user, user=cid.user, role=Role.MEMBER))
     assert [type(event).__name__ for event in client.received()] == ["RoomJoined"]
     assert [type(event) for event in ann.received()] == [MemberAdded]
 

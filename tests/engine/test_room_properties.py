@@ -32,7 +32,7 @@ from chinwag.engine.commands import (
     RemoveMember,
     RoomCommand,
 )
-from chinwag.engine.errors import EngineError, Forbidden
+from chinwag.engine.errors import EngineError, Forbidden, RoleNeeded
 from chinwag.engine.events import (
     Event,
     MemberAdded,
@@ -47,7 +47,7 @@ from chinwag.engine.ids import IdSource, MessageId, RoomId, UserId
 from chinwag.engine.model import Member, Message, Role, Room, RoomKind, Status, User, ViewedMessage
 from chinwag.engine.room_state import RoomState
 from chinwag.engine.store import DuplicateKey, InsertMember, InsertRoom, InsertUser, RoomSnapshot, Write
-from chinwag.engine.testing import MemoryStore
+from chinwag.engine.testing import MemoryStore, make_user
 
 ROOM = RoomId(1_000)
 USERS = [UserId(n) for n in range(1, 5)]
@@ -72,17 +72,17 @@ class RoomMachine(RuleBasedStateMachine):
         self.new_id = IdSource(above=2_000, clock_us=lambda: 0)
         self.store = MemoryStore()
         room = Room(id=ROOM, kind=RoomKind.GROUP, name="r", description="", created_by=USERS[0], created_us=0)
-        ann = Member(user_id=USERS[0], username="u1", role=Role.ADMIN, joined_us=0)
+        ann = Member(user_id=USERS[0], username="u1", role=Role.OWNER, joined_us=0)
         writes: list[Write] = [
             InsertUser(user=User(id=user, username=f"u{user}", email=None, created_us=0), password_hash="")
             for user in USERS
         ]
         wait(self.store.commit, [*writes, InsertRoom(room=room), InsertMember(room_id=ROOM, member=ann)])
-        self.model_members: dict[UserId, Role] = {USERS[0]: Role.ADMIN}
+        self.model_members: dict[UserId, Role] = {USERS[0]: Role.OWNER}
         self.model_messages: dict[MessageId, tuple[UserId, str | None]] = {}
         self.model_keys: dict[tuple[UserId, str], tuple[MessageId, str]] = {}
         self.model_read: dict[UserId, int] = {USERS[0]: 0}
-        self.seen_members: dict[UserId, Role] = {USERS[0]: Role.ADMIN}
+        self.seen_members: dict[UserId, Role] = {USERS[0]: Role.OWNER}
         self.seen_messages: dict[int, Message] = {}
         self.seen_status: dict[MessageId, Status] = {}
         self.load()
@@ -211,7 +211,7 @@ class RoomMachine(RuleBasedStateMachine):
         [outcome] = self.turn(DeleteMessage(caller=caller, message_id=message_id))
         author, old = self.model_messages[message_id]
         role = self.model_members.get(caller)
-        if role is not None and old is not None and (author == caller or role is Role.ADMIN):
+        if role is not None and old is not None and (author == caller or role >= Role.MODERATOR):
             assert outcome is None
             self.model_messages[message_id] = (author, None)
         else:
@@ -246,9 +246,10 @@ class RoomMachine(RuleBasedStateMachine):
     def join(self, user: UserId, caller: UserId, role: Role) -> None:
         reads = sorted(self.model_read[each] for each in self.model_members)
         before = self.statuses()
-        [outcome] = self.turn(AddMember(caller=caller, user_id=user, username=f"u{user}", role=role))
+        [outcome] = self.turn(AddMember(caller=caller, user=make_user(user, f"u{user}"), role=role))
         assert before == self.statuses(), "nobody's joining changes the status of a message"
-        if self.model_members.get(caller) is Role.ADMIN and user not in self.model_members:
+        may = self.model_members.get(caller, Role.MEMBER) >= Role.ADMIN
+        if may and role is not Role.OWNER and user not in self.model_members:
             assert isinstance(outcome, Member)
             self.model_members[user] = role
             self.model_read[user] = reads[1] if len(reads) > 1 else 0  # where all others have got to
@@ -260,15 +261,22 @@ class RoomMachine(RuleBasedStateMachine):
     def leave_or_remove(self, user: UserId, caller: UserId) -> None:
         [outcome] = self.turn(RemoveMember(caller=caller, user_id=user))
         role = self.model_members.get(caller)
-        if role is None or user not in self.model_members or (user != caller and role is not Role.ADMIN):
+        other = self.model_members.get(user)
+        if role is None or other is None:
             assert isinstance(outcome, EngineError)
+            return
+        if user != caller and role < Role.ADMIN and (role < Role.MODERATOR or other > Role.MEMBER):
+            assert isinstance(outcome, RoleNeeded)
             return
         del self.model_members[user]
         assert {member.user_id for member in self.state.members} == set(self.model_members)
-        if Role.ADMIN not in self.model_members.values():
-            [heir] = [member for member in self.state.members if member.role is Role.ADMIN]
-            assert heir.joined_us == min(member.joined_us for member in self.state.members)
-            self.model_members[heir.user_id] = Role.ADMIN
+        if Role.OWNER not in self.model_members.values():
+            [heir] = [member for member in self.state.members if member.role is Role.OWNER]
+            highest = max(self.model_members.values())
+            equals = [each for each in self.state.members if self.model_members[each.user_id] is highest]
+            assert heir in equals
+            assert heir.joined_us == min(member.joined_us for member in equals)
+            self.model_members[heir.user_id] = Role.OWNER
 
     @rule()
     def restart(self) -> None:

@@ -39,7 +39,8 @@ from chinwag.engine.events import (
 )
 from chinwag.engine.ids import IdSource, MessageId, RoomId, UserId
 from chinwag.engine.model import Attachment, Member, Message, Role, Room, RoomKind, Status
-from chinwag.engine.room_state import TYPING_TTL_S, Outcome, RoomState
+from chinwag.engine.room_memory import Outcome
+from chinwag.engine.room_state import TYPING_TTL_S, RoomState
 from chinwag.engine.store import (
     DeleteMember,
     InsertMember,
@@ -48,8 +49,9 @@ from chinwag.engine.store import (
     RoomSnapshot,
     SetRole,
     SetWatermarks,
-    UpdateMessageText,
+    UpdateMessage,
 )
+from chinwag.engine.testing import make_user as user
 
 ANN, BOB, CID, EVE = UserId(1), UserId(2), UserId(3), UserId(9)
 ROOM = RoomId(100)
@@ -65,8 +67,8 @@ def state_of(
         RoomSnapshot(
             room=room,
             members=tuple(
-                Member(user_id=user, username=f"u{user}", role=Role.ADMIN if user == ANN else Role.MEMBER, joined_us=at)
-                for at, user in enumerate(members)
+                Member(user_id=each, username=f"u{each}", role=Role.OWNER if each == ANN else Role.MEMBER, joined_us=at)
+                for at, each in enumerate(members)
             ),
             last_seq=0,
             recent=(),
@@ -167,9 +169,7 @@ def test_only_the_author_edits_and_the_time_of_edit_is_later_than_the_creation()
     edited = outcome.answer.message
     assert edited == replace(message, text="x", edited_us=message.created_us + 1)
     assert outcome.events == (MessageEdited(room_id=ROOM, message=edited, status=Status.SENT),)
-    assert outcome.writes == (
-        UpdateMessageText(room_id=ROOM, message_id=message.id, text="x", edited_us=message.created_us + 1),
-    )
+    assert outcome.writes == (UpdateMessage(message=edited),)
 
 
 def test_the_author_and_an_admin_delete_and_nobody_else() -> None:
@@ -199,7 +199,7 @@ def test_a_deleted_message_and_an_unknown_one_are_not_found(command: Any) -> Non
         PostMessage(author=EVE, text="x"),
         EditMessage(caller=EVE, message_id=MessageId(1), text="x"),
         DeleteMessage(caller=EVE, message_id=MessageId(1)),
-        AddMember(caller=EVE, user_id=EVE, username="eve", role=Role.ADMIN),
+        AddMember(caller=EVE, user=user(EVE, "eve"), role=Role.ADMIN),
         RemoveMember(caller=EVE, user_id=BOB),
         RemoveMember(caller=EVE, user_id=EVE),
         DeleteRoom(caller=EVE),
@@ -226,7 +226,7 @@ def test_an_admin_adds_members_who_owe_no_receipts_for_what_was_said_before() ->
     state = state_of()
     message = post(state, ANN)
     state.handle(AdvanceReceipts(caller=BOB, message_id=message.id, read=True), NOW)
-    outcome = state.handle(AddMember(caller=ANN, user_id=CID, username="cid", role=Role.MEMBER), NOW)
+    outcome = state.handle(AddMember(caller=ANN, user=user(CID, "cid"), role=Role.MEMBER), NOW)
     member = Member(user_id=CID, username="cid", role=Role.MEMBER, joined_us=NOW, delivered_seq=1, read_seq=1)
     assert outcome.answer == member
     assert outcome.events == (
@@ -240,7 +240,7 @@ def test_an_admin_adds_members_who_owe_no_receipts_for_what_was_said_before() ->
 def test_who_is_no_admin_adds_and_removes_nobody_else() -> None:
     state = state_of((ANN, BOB, CID))
     with pytest.raises(Forbidden):
-        state.handle(AddMember(caller=BOB, user_id=EVE, username="eve", role=Role.MEMBER), NOW)
+        state.handle(AddMember(caller=BOB, user=user(EVE, "eve"), role=Role.MEMBER), NOW)
     with pytest.raises(Forbidden):
         state.handle(RemoveMember(caller=BOB, user_id=CID), NOW)
     with pytest.raises(Forbidden):
@@ -250,7 +250,7 @@ def test_who_is_no_admin_adds_and_removes_nobody_else() -> None:
 def test_adding_a_member_again_is_a_conflict_and_removing_a_stranger_not_found() -> None:
     state = state_of()
     with pytest.raises(Conflict) as conflict:
-        state.handle(AddMember(caller=ANN, user_id=BOB, username="bob", role=Role.MEMBER), NOW)
+        state.handle(AddMember(caller=ANN, user=user(BOB, "bob"), role=Role.MEMBER), NOW)
     assert conflict.value.what == "member"
     with pytest.raises(NotFound) as missing:
         state.handle(RemoveMember(caller=ANN, user_id=EVE), NOW)
@@ -269,33 +269,41 @@ def test_a_removed_member_is_a_stranger() -> None:
         post(state, BOB)
 
 
-def test_when_the_last_admin_leaves_the_longest_there_takes_over() -> None:
+def test_when_the_owner_leaves_the_longest_there_takes_over() -> None:
     state = state_of((ANN, CID, BOB))
     outcome = state.handle(RemoveMember(caller=ANN, user_id=ANN), NOW)
-    assert outcome.events[2:] == (RoleChanged(room_id=ROOM, user_id=CID, role=Role.ADMIN),)
-    assert outcome.writes[1:] == (SetRole(room_id=ROOM, user_id=CID, role=Role.ADMIN),)
-    assert {member.user_id: member.role for member in state.members} == {CID: Role.ADMIN, BOB: Role.MEMBER}
+    assert outcome.events[2:] == (RoleChanged(room_id=ROOM, user_id=CID, role=Role.OWNER),)
+    assert outcome.writes[1:] == (SetRole(room_id=ROOM, user_id=CID, role=Role.OWNER),)
+    assert {member.user_id: member.role for member in state.members} == {CID: Role.OWNER, BOB: Role.MEMBER}
 
 
-def test_when_another_admin_remains_nobody_is_promoted_and_the_last_member_may_leave() -> None:
+def test_when_the_owner_leaves_an_admin_comes_before_who_is_there_longer() -> None:
     state = state_of()
-    state.handle(AddMember(caller=ANN, user_id=CID, username="cid", role=Role.ADMIN), NOW)
-    assert kinds(state.handle(RemoveMember(caller=ANN, user_id=ANN), NOW)) == [MemberRemoved, RoomLeft]
-    state.handle(RemoveMember(caller=CID, user_id=BOB), NOW)
+    state.handle(AddMember(caller=ANN, user=user(CID, "cid"), role=Role.ADMIN), NOW)
+    outcome = state.handle(RemoveMember(caller=ANN, user_id=ANN), NOW)
+    assert outcome.events[2:] == (RoleChanged(room_id=ROOM, user_id=CID, role=Role.OWNER),)
+    assert {member.user_id: member.role for member in state.members} == {BOB: Role.MEMBER, CID: Role.OWNER}
+
+
+def test_while_the_owner_remains_nobody_is_promoted_and_the_last_member_may_leave() -> None:
+    state = state_of()
+    state.handle(AddMember(caller=ANN, user=user(CID, "cid"), role=Role.ADMIN), NOW)
     assert kinds(state.handle(RemoveMember(caller=CID, user_id=CID), NOW)) == [MemberRemoved, RoomLeft]
+    state.handle(RemoveMember(caller=ANN, user_id=BOB), NOW)
+    assert kinds(state.handle(RemoveMember(caller=ANN, user_id=ANN), NOW)) == [MemberRemoved, RoomLeft]
     assert state.members == ()
 
 
 def test_a_direct_room_keeps_its_two_members() -> None:
     state = state_of(kind=RoomKind.DIRECT)
     with pytest.raises(Invalid):
-        state.handle(AddMember(caller=ANN, user_id=CID, username="cid", role=Role.MEMBER), NOW)
+        state.handle(AddMember(caller=ANN, user=user(CID, "cid"), role=Role.MEMBER), NOW)
     with pytest.raises(Forbidden):
         state.handle(RemoveMember(caller=ANN, user_id=BOB), NOW)
     state.handle(RemoveMember(caller=BOB, user_id=BOB), NOW)
-    outcome = state.handle(RestoreMember(user_id=BOB, username="bob"), NOW)
+    outcome = state.handle(RestoreMember(user=user(BOB, "bob")), NOW)
     assert kinds(outcome) == [MemberAdded, RoomJoined]
-    again = state.handle(RestoreMember(user_id=BOB, username="bob"), NOW)
+    again = state.handle(RestoreMember(user=user(BOB, "bob")), NOW)
     assert (again.answer, again.events, again.writes) == (outcome.answer, (), ())
 
 
@@ -334,7 +342,7 @@ def test_reading_a_message_covers_all_before_it() -> None:
     first, second, third = post(state), post(state), post(state)
     outcome = state.handle(AdvanceReceipts(caller=BOB, message_id=second.id, read=True), NOW)
     assert statuses(outcome) == [(first.id, Status.READ), (second.id, Status.READ)]
-    assert outcome.writes == (SetWatermarks(room_id=ROOM, user_id=BOB, delivered_seq=2, read_seq=2),)
+    assert outcome.writes == (SetWatermarks(room_id=ROOM, user_id=BOB, delivered_seq=2, read_seq=2, read_us=NOW),)
     assert state.receipts.status_of(third) is Status.SENT
 
 
@@ -470,12 +478,12 @@ def test_a_recalled_key_answers_a_retry_and_is_forgotten_again() -> None:
 def test_joining_neither_reads_a_message_nor_takes_a_receipt_back() -> None:
     state = state_of((ANN,))
     first = post(state, ANN)
-    state.handle(AddMember(caller=ANN, user_id=BOB, username="bob", role=Role.MEMBER), NOW)
+    state.handle(AddMember(caller=ANN, user=user(BOB, "bob"), role=Role.MEMBER), NOW)
     assert state.receipts.status_of(first) is Status.SENT
     state.handle(AdvanceReceipts(caller=BOB, message_id=first.id, read=True), NOW)
     assert state.receipts.status_of(first) is Status.READ
     second = post(state, ANN)
-    state.handle(AddMember(caller=ANN, user_id=CID, username="cid", role=Role.MEMBER), NOW)
+    state.handle(AddMember(caller=ANN, user=user(CID, "cid"), role=Role.MEMBER), NOW)
     assert state.receipts.status_of(first) is Status.READ
     state.handle(AdvanceReceipts(caller=BOB, message_id=second.id, read=True), NOW)
     assert state.receipts.status_of(second) is Status.SENT, "the newcomer has not read it"
