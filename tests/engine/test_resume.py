@@ -521,7 +521,7 @@ async def test_replays_share_a_budget_and_give_it_back(
     waiting = await h.admit(bob, room, since=first.id)
     held = h.engine.session_stats.replaying_bytes
     assert held > 0
-    monkeypatch.setattr("chinwag.engine.engine.ALL_RESUMES_BYTES", held)
+    monkeypatch.setattr("chinwag.engine.connections.ALL_RESUMES_BYTES", held)
     refused = await h.connect(bob, room, since=first.id)
     assert resumed(await all_of(refused)) == [(room.id, False, 0)], "the budget is taken"
     waiting.session.abandon()
