@@ -10,9 +10,11 @@ import pytest
 import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from chinwag.engine.errors import StoreUnavailable
 from chinwag.engine.ids import MessageId, RoomId, UserId
+from chinwag.engine.model import Reaction
 from chinwag.engine.store import (
     DeleteMember,
     DeleteMessage,
@@ -21,6 +23,7 @@ from chinwag.engine.store import (
     InsertMessage,
     InsertRoom,
     InsertUser,
+    SetReactions,
     UpdateMessage,
     Write,
 )
@@ -234,6 +237,10 @@ async def test_edits_deletions_and_dropped_rooms_leave_nothing_in_the_index(stor
     await store.commit([edit(ROOMS[0], 1001, "hay")])
     await store.commit([DeleteMessage(room_id=ROOMS[0], message_id=MessageId(1002), deleted_us=1)])
     assert store.search_backlog == 2
+    reaction = Reaction(user_id=BOB, username="bob", emoji="👍", created_us=1)
+    reacted = replace(make_message(1003, ROOMS[0], 3, ANN, "needle 3"), reactions=(reaction,))
+    await store.commit([SetReactions(message=reacted)])
+    assert store.search_backlog == 2  # its text is as it was
     assert await find(store, "needle") == [1000 + n for n in range(10, 2, -1)]
     await index_all(store, rows=1)
     assert indexed(tmp_path / "chinwag.db") == [1, *range(3, 11)]

@@ -10,22 +10,25 @@ from pathlib import Path
 import apsw
 import pytest
 import trio
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 from trio.testing import wait_all_tasks_blocked
 
 from chinwag.engine.errors import EngineError, StoreUnavailable
 from chinwag.engine.ids import MessageId, RoomId, UserId
+from chinwag.engine.model import Attachment, KeyCustody, MessageKind
 from chinwag.engine.store import (
     DeleteRoom,
     InsertMember,
     InsertMessage,
     InsertRoom,
+    InsertSummary,
     InsertUser,
     SetWatermarks,
     Store,
     Write,
 )
-from chinwag.engine.testing import make_member, make_message, make_room, make_user
+from chinwag.engine.testing import make_member, make_message, make_room, make_summary, make_user
 from chinwag.persistence import sqlite
 from chinwag.persistence.errors import CannotOpen
 from chinwag.persistence.sqlite import open_sqlite_store
@@ -186,7 +189,7 @@ WRITER = """
 import sys, trio
 from pathlib import Path
 from chinwag.engine.store import InsertMember, InsertMessage, InsertRoom, InsertUser
-from chinwag.engine.testing import make_member, make_message, make_room, make_user
+from chinwag.engine.testing import make_summary, make_member, make_message, make_room, make_user
 from chinwag.persistence.sqlite import open_sqlite_store
 
 async def main() -> None:
@@ -356,13 +359,18 @@ async def test_a_database_that_another_process_locks_is_unavailable_until_it_let
 
 async def test_one_damaged_row_breaks_no_list_and_is_reported_once(path: Path) -> None:
     async with open_sqlite_store(path) as store:
-        await store.commit([*world(), *(post(seq, "needle") for seq in range(1, 6))])
+        summary = make_summary(50, ROOM, first_us=1, last_us=2)
+        await store.commit([*world(), *(post(seq, "needle") for seq in range(1, 6)), InsertSummary(summary=summary)])
     connection = apsw.Connection(str(path))
     connection.execute("UPDATE messages SET attachments = '[{\"url\": 5}]' WHERE seq = 2")
     connection.execute("UPDATE messages SET attachments = x'ff00' WHERE seq = 3")
     connection.execute("UPDATE messages SET text = CAST(x'ff6e6565646c65' AS TEXT) WHERE seq = 4")
+    connection.execute("UPDATE messages SET extras = '{\"kind\":' WHERE seq = 1")
+    connection.execute('UPDATE messages SET extras = \'{"kind":99,"reply_to":1001}\' WHERE seq = 5')
     connection.execute("UPDATE members SET role = 77")
+    connection.execute("UPDATE rooms SET custody = 77")
     connection.execute("UPDATE users SET declared = 'x'")
+    connection.execute("UPDATE summaries SET participants = '[\"x\"]', keywords = x'00'")
     connection.close()
     async with open_sqlite_store(path) as store:
         with capture_logs() as logs:
@@ -371,12 +379,29 @@ async def test_one_damaged_row_breaks_no_list_and_is_reported_once(path: Path) -
                 _, found = await store.search(ANN, text="needle", room_id=ROOM, limit=9)
                 assert [entry.message.seq for entry in found] == [5, 3, 2, 1]
                 assert all(entry.message.attachments == () for entry in found)
+                assert all((entry.message.kind, entry.message.reply_to) == (MessageKind.TEXT, None) for entry in found)
+                summaries = await store.summaries(ROOM, automatic=None, after_us=None, before_us=None, limit=9)
+                assert summaries == [replace(summary, participants=(), keywords=())]
+                listed = await store.overviews(ANN, kind=None, name_contains="", skip=0, limit=9)
+                assert [(entry.room.id, entry.room.custody) for entry in listed.rooms] == [(ROOM, KeyCustody.CLIENT)]
                 assert await store.message(ROOM, MessageId(1004)) is None
                 assert len((await store.members(ROOM, ANN)).members) == 1
                 assert await store.user(ANN) is not None
         damaged = [(entry["what"], entry["id"]) for entry in logs if entry["event"] == "damaged row"]
         assert len(damaged) == len(set(damaged))
-        assert {what for what, _ in damaged} == {"message", "member", "text", "user"}
+        assert {what for what, _ in damaged} == {"message", "member", "room", "summary", "text", "user"}
+        assert {row_id for what, row_id in damaged if what == "message"} == {1001, 1002, 1003, 1005}
+
+
+async def test_a_plain_message_takes_no_room_for_what_it_does_not_have(path: Path) -> None:
+    plain, file = post(1), Attachment(url="/f", mime_type="image/png", size_bytes=7)
+    reply = InsertMessage(message=make_message(1002, ROOM, 2, ANN, attachments=(file,), reply_to=1001))
+    async with open_sqlite_store(path) as store:
+        await store.commit([*world(), plain, reply])
+    connection = apsw.Connection(str(path))
+    rows = connection.execute("SELECT attachments, extras FROM messages ORDER BY seq").fetchall()
+    connection.close()
+    assert rows == [(None, None), ('[{"url":"/f","mime_type":"image/png","size_bytes":7}]', '{"reply_to":1001}')]
 
 
 async def test_a_cancelled_read_leaves_the_store_usable(path: Path) -> None:
