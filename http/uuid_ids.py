@@ -1,0 +1,34 @@
+"""Ids on the wire as UUIDs, reversibly: no table, and no look-up.
+
+A version-8 UUID (RFC 9562, section 5.8) has 122 bits for its maker's use. The first 53 hold the id, so that UUIDs sort as
+ids do; all others are the same in every one, so that each id has one UUID and nearly no UUID is an id.
+"""
+
+import re
+
+from chinwag.engine.ids import MAX_ID
+
+_TAIL = "-8063-68696e776167"
+"""The variant, and "chinwag" in ASCII."""
+_UUID = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-8([0-9a-f]{3})" + _TAIL, re.ASCII | re.IGNORECASE)
+
+
+class UuidIds:
+    """The canonical form of RFC 9562; upper case is read as well, as the RFC asks for."""
+
+    def encode(self, any_id: int) -> str:
+        """The UUID of an id, in lower case."""
+        high = any_id >> 5
+        return f"{high >> 16:08x}-{high & 0xFFFF:04x}-8{(any_id & 31) << 7:03x}{_TAIL}"
+
+    def decode(self, text: str) -> int | None:
+        """The id of a UUID, None for what is none of ours."""
+        found = _UUID.fullmatch(text)
+        if found is None:
+            return None
+        low = int(found[3], 16)
+        number = (int(found[1] + found[2], 16) << 5) | (low >> 7)
+        return number if low & 127 == 0 and 0 < number <= MAX_ID else None
+
+
+IDS = UuidIds()
