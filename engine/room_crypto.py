@@ -131,7 +131,7 @@ def decrypt(key: bytes, sealed: Sealed) -> str:
 
     Raises `CannotDecrypt` when any of it is not so, or when it is not UTF-8 or nothing at all.
     """
-    iv, content = _from_base64(sealed.iv, "iv"), _from_base64(sealed.data, "encrypted_data")
+    iv, content = _from_base64(sealed.iv, "iv"), _from_base64(sealed.data, "ciphertext")
     if len(iv) != IV_BYTES:
         raise CannotDecrypt(f"the iv has {len(iv)} bytes, not {IV_BYTES}")
     try:
@@ -150,11 +150,11 @@ def encrypted_characters(content_bytes: int) -> int:
     return -(-(content_bytes + TAG_BYTES) // 3) * 4
 
 
-def _from_base64(text: str, field: str) -> bytes:
+def _from_base64(text: str, what: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error):
-        raise CannotDecrypt(f"{field} is not Base64") from None
+        raise CannotDecrypt(f"the {what} is not Base64") from None
 
 
 def _name_of(room_id: RoomId, version: int) -> bytes:

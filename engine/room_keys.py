@@ -24,6 +24,7 @@ from chinwag.engine.ids import RoomId, UserId, now_us
 from chinwag.engine.model import KeyCustody, MemberKey, Record, Room, RoomKey, Sealed
 from chinwag.engine.room_crypto import MasterKey, PublicKey, WrongMasterKey, decrypt, encrypted_characters, make_key
 from chinwag.engine.store import InsertRoomKey, PutMemberKey, Store, Write
+from chinwag.engine.texts import refuse_unstorable
 
 CACHED_KEYS = 4096
 """Versions of room keys that are kept open in memory; opening one again costs a read."""
@@ -33,6 +34,9 @@ MOST_KEYS_AT_ONCE = 1000
 ROTATION_ATTEMPTS = 8
 """Removals of one room wait for each other, so that the version a new key was made for is taken only when somebody gave
 up waiting for theirs."""
+MOST_IV_CHARACTERS = 64
+"""12 bytes have 16 in Base64; other ciphers of client custody may need a few more."""
+MOST_VERSION = 2**31 - 1
 MOST_TEXT_CHARACTERS = 65_536
 """The longest text that may be in an encrypted message, where a front sets no lower bound."""
 
@@ -111,8 +115,7 @@ class RoomKeys:
         `Invalid("text")` for a text of more than `most_characters`; `NotFound("room")`, `NotAMember` before any of
         these but for plain text, where the room checks it; `KeysUnavailable`.
         """
-        if sealed.key_version < 0:
-            raise Invalid("key_version", "must not be negative")
+        _check_kept(sealed)
         if sealed.key_version == 0:
             return Content(text=_bounded(sealed.data, most_characters), sealed=sealed if sealed.iv else None)
         room = admit(await self._store.access(room_id, author))
@@ -302,6 +305,16 @@ def _check_sealed(sealed: Mapping[UserId, str]) -> None:
     for text in sealed.values():
         if not 1 <= len(text) <= MOST_SEALED_CHARACTERS or not text.isascii() or not text.isprintable():
             raise Invalid("sealed", f"must be 1 to {MOST_SEALED_CHARACTERS} printable ASCII characters, such as Base64")
+
+
+def _check_kept(sealed: Sealed) -> None:
+    """Refuse what no store keeps bit for bit, whether or not anybody can decrypt it."""
+    if not 0 <= sealed.key_version <= MOST_VERSION:
+        raise Invalid("key_version", f"must be from 0 to {MOST_VERSION}")
+    if len(sealed.iv) > MOST_IV_CHARACTERS:
+        raise Invalid("iv", f"has more than {MOST_IV_CHARACTERS} characters")
+    refuse_unstorable(sealed.data, "data")
+    refuse_unstorable(sealed.iv, "iv")
 
 
 def _bounded(text: str, most_characters: int) -> str:
