@@ -168,7 +168,7 @@ def main(context: click.Context) -> None:
     envvar="CHINWAG_DATA",
     show_envvar=True,
     show_default=True,
-    help="Folder for the database and the token secret; made if it is not there. One server at a time.",
+    help="Folder for the database and the secrets; made if it is not there. One server at a time.",
 )
 @click.option(
     "--rate-limits",

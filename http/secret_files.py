@@ -9,6 +9,7 @@ from chinwag.engine.room_crypto import KEY_BYTES, MasterKey
 
 MASTER_KEY_VARIABLE = "CHINWAG_MASTER_KEY"
 MASTER_KEY_FILE = "master-key"
+NO_MASTER_KEY = "none"
 
 
 class BadSecret(ValueError):
@@ -26,12 +27,14 @@ def load_or_make(path: Path, variable: str, make: Callable[[], bytes], environ: 
     return path.read_bytes(), str(path)
 
 
-def load_master_key(data_dir: Path, environ: Mapping[str, str] = os.environ) -> MasterKey:
+def load_master_key(data_dir: Path, environ: Mapping[str, str] = os.environ) -> MasterKey | None:
     """The key that seals room keys: CHINWAG_MASTER_KEY if set, else a file in the data folder, made if absent.
 
-    Both hold Base64 of 32 bytes, or 64 hexadecimal digits. Raises BadSecret for anything else, OSError when the file
-    can be neither read nor made.
+    None when the variable says "none": the way to serve what is left when the key is lost. Both hold Base64 of 32 bytes,
+    or 64 hexadecimal digits. Raises BadSecret for anything else, OSError when the file can be neither read nor made.
     """
+    if environ.get(MASTER_KEY_VARIABLE) == NO_MASTER_KEY:
+        return None
     path = data_dir / MASTER_KEY_FILE
     content, where = load_or_make(path, MASTER_KEY_VARIABLE, _new_master_key, environ)
     try:

@@ -14,6 +14,12 @@ from chinwag.http.secret_files import BadSecret, load_master_key
 RAW = bytes(range(32))
 
 
+def loaded(data_dir: Path, environ: dict[str, str]) -> MasterKey:
+    key = load_master_key(data_dir, environ)
+    assert key is not None
+    return key
+
+
 def same(one: MasterKey, other: MasterKey) -> bool:
     """Whether what one seals the other opens."""
     room = RoomId(1)
@@ -22,24 +28,29 @@ def same(one: MasterKey, other: MasterKey) -> bool:
 
 
 def test_the_master_key_is_made_once_and_is_for_its_owner_alone(tmp_path: Path) -> None:
-    made = load_master_key(tmp_path, {})
-    assert same(made, load_master_key(tmp_path, {}))
+    made = loaded(tmp_path, {})
+    assert same(made, loaded(tmp_path, {}))
     [file] = tmp_path.iterdir()
     assert file.name == "master-key"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 def test_the_file_can_be_moved_into_the_environment_as_it_is(tmp_path: Path) -> None:
-    made = load_master_key(tmp_path, {})
+    made = loaded(tmp_path, {})
     content = (tmp_path / "master-key").read_text()
     other = tmp_path / "other"
     other.mkdir()
-    assert same(made, load_master_key(other, {"CHINWAG_MASTER_KEY": content}))
+    assert same(made, loaded(other, {"CHINWAG_MASTER_KEY": content}))
 
 
 @pytest.mark.parametrize("text", [RAW.hex(), base64.b64encode(RAW).decode()])
 def test_the_master_key_of_the_environment_comes_first_and_leaves_no_file(tmp_path: Path, text: str) -> None:
-    assert same(load_master_key(tmp_path, {"CHINWAG_MASTER_KEY": text}), MasterKey(RAW))
+    assert same(loaded(tmp_path, {"CHINWAG_MASTER_KEY": text}), MasterKey(RAW))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_server_can_be_told_to_do_without(tmp_path: Path) -> None:
+    assert load_master_key(tmp_path, {"CHINWAG_MASTER_KEY": "none"}) is None
     assert not list(tmp_path.iterdir())
 
 

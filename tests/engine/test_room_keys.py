@@ -1,0 +1,599 @@
+"""Custody of room keys: who gets them, what is read with them, and that nobody who left has the next one."""
+
+import os
+from collections.abc import Sequence
+from functools import cache
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from trio.testing import MockClock
+
+from chinwag.engine import room_keys
+from chinwag.engine.commands import RemoveMember
+from chinwag.engine.engine import open_engine
+from chinwag.engine.errors import (
+    CannotDecrypt,
+    Conflict,
+    Forbidden,
+    Invalid,
+    KeysUnavailable,
+    NotAMember,
+    NotFound,
+    StoreUnavailable,
+)
+from chinwag.engine.events import Event, MemberRemoved, RoomKeyChanged
+from chinwag.engine.harness import MASTER_KEY, EngineHarness, Person, PlainPasswords, open_harness
+from chinwag.engine.ids import RoomId, UserId
+from chinwag.engine.model import KeyCustody, Room, RoomKey, Sealed
+from chinwag.engine.room_crypto import MasterKey, WrongMasterKey
+from chinwag.engine.store import DeleteMember, InsertRoomKey, KeyVersion
+from chinwag.engine.testing import MemoryStore
+from tests.engine.encryption import Client, decrypt, encrypt
+
+
+@cache
+def device(name: str) -> Client:
+    """Everybody's device. Making RSA keys takes a while, so each is made once."""
+    return Client()
+
+
+async def join(h: EngineHarness, *names: str) -> list[Person]:
+    """People with a public key in their profile."""
+    people = [await h.join(name) for name in names]
+    for name, person in zip(names, people, strict=True):
+        await h.engine.accounts.update_profile(person.id, public_key=device(name).public_pem)
+    return people
+
+
+async def room_of(h: EngineHarness, *people: Person, custody: KeyCustody = KeyCustody.SERVER) -> Room:
+    creator, *others = people
+    return await h.engine.create_room(creator.id, name="tea", member_ids=[each.id for each in others], custody=custody)
+
+
+async def keys_of(h: EngineHarness, room: Room, person: Person) -> dict[int, bytes]:
+    """What this person's device opens of their keys of the room."""
+    ring = await h.engine.keys.for_member(room.id, person.id)
+    mine = device(person.user.username)
+    assert ring.newest == max((key.version for key in ring.keys), default=0)
+    return {key.version: mine.unseal(key.sealed) for key in ring.keys}
+
+
+async def read(h: EngineHarness, room: Room, author: Person, sealed: Sealed) -> str:
+    content = await h.engine.keys.content_of(room.id, author.id, sealed)
+    assert content.sealed == sealed
+    return content.text
+
+
+def of_keys(events: Sequence[Event]) -> list[int]:
+    return [event.version for event in events if isinstance(event, RoomKeyChanged)]
+
+
+# --- server custody: keys for members ---
+
+
+async def test_every_member_gets_the_same_key_sealed_for_themselves(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann, bob = await join(h, "ann", "bob")
+    room = await room_of(h, ann, bob)
+    mine, theirs = await keys_of(h, room, ann), await keys_of(h, room, bob)
+    assert mine == theirs
+    assert list(mine) == [1]
+    assert len(mine[1]) == 32
+    ring = await h.engine.keys.for_member(room.id, ann.id)
+    assert (ring.custody, ring.newest, ring.keys[0].sealed_by) == (KeyCustody.SERVER, 1, None)
+    with pytest.raises(ValueError, match="ecryption"):
+        device("bob").unseal(ring.keys[0].sealed)
+
+
+async def test_two_rooms_have_two_keys(h: EngineHarness, autojump_clock: MockClock) -> None:
+    [ann] = await join(h, "ann")
+    first, second = await room_of(h, ann), await room_of(h, ann)
+    assert await keys_of(h, first, ann) != await keys_of(h, second, ann)
+
+
+async def test_strangers_get_no_key(h: EngineHarness, autojump_clock: MockClock) -> None:
+    ann, eve = await join(h, "ann", "eve")
+    room = await room_of(h, ann)
+    for custody_room in (room, await room_of(h, ann, custody=KeyCustody.CLIENT)):
+        with pytest.raises(NotAMember):
+            await h.engine.keys.for_member(custody_room.id, eve.id)
+        with pytest.raises(NotAMember):
+            await h.engine.keys.public_keys(custody_room.id, eve.id)
+    with pytest.raises(NotFound):
+        await h.engine.keys.for_member(RoomId(5), ann.id)
+    with pytest.raises(NotFound):
+        await h.engine.keys.public_keys(RoomId(5), ann.id)
+
+
+async def test_without_a_public_key_there_is_nothing_to_seal_for(h: EngineHarness, autojump_clock: MockClock) -> None:
+    ann = await h.join("ann")
+    room = await room_of(h, ann)
+    with pytest.raises(Conflict, match="no public key") as refused:
+        await h.engine.keys.for_member(room.id, ann.id)
+    assert refused.value.what == "public_key"
+
+
+async def test_keys_can_be_asked_for_from_a_version_on(h: EngineHarness, autojump_clock: MockClock) -> None:
+    ann, bob, cat = await join(h, "ann", "bob", "cat")
+    room = await room_of(h, ann, bob, cat)
+    await h.engine.remove_member(room.id, bob.id, bob.id)
+    await h.engine.remove_member(room.id, cat.id, cat.id)
+    ring = await h.engine.keys.for_member(room.id, ann.id, above=1)
+    assert ([key.version for key in ring.keys], ring.newest) == ([2, 3], 3)
+    assert (await h.engine.keys.for_member(room.id, ann.id, above=3)).keys == ()
+
+
+# --- server custody: messages ---
+
+
+async def test_the_server_reads_what_a_member_encrypted_and_other_members_read_it_too(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann, bob = await join(h, "ann", "bob")
+    room = await room_of(h, ann, bob)
+    sealed = encrypt((await keys_of(h, room, ann))[1], "Shall we? ☕")
+    assert await read(h, room, ann, sealed) == "Shall we? ☕"
+    assert decrypt((await keys_of(h, room, bob))[1], sealed) == "Shall we? ☕"
+
+
+async def test_content_under_another_rooms_key_or_a_version_that_is_not_is_refused(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    [ann] = await join(h, "ann")
+    room, other = await room_of(h, ann), await room_of(h, ann)
+    key = (await keys_of(h, room, ann))[1]
+    with pytest.raises(CannotDecrypt, match="not encrypted with version 1"):
+        await read(h, room, ann, encrypt((await keys_of(h, other, ann))[1], "tea?"))
+    for version in (2, 99, 2**31 - 1):
+        with pytest.raises(CannotDecrypt, match=f"no version {version}: the newest is 1"):
+            await read(h, room, ann, encrypt(key, "tea?", version=version))
+    good = encrypt(key, "tea?")
+    for bad in (replace(good, data=good.data[4:]), replace(good, iv=good.data[:16]), replace(good, data="tea?")):
+        with pytest.raises(CannotDecrypt):
+            await read(h, room, ann, bad)
+
+
+@pytest.mark.parametrize("custody", list(KeyCustody))
+async def test_a_stranger_learns_only_that_they_are_one(
+    h: EngineHarness, autojump_clock: MockClock, custody: KeyCustody
+) -> None:
+    ann, eve = await join(h, "ann", "eve")
+    room = await room_of(h, ann, custody=custody)
+    for sealed in (Sealed(data="!", iv="!", key_version=1), encrypt(bytes(32), "x" * 9000)):
+        with pytest.raises(NotAMember):
+            await h.engine.keys.content_of(room.id, eve.id, sealed, most_characters=10)
+    with pytest.raises(NotFound):
+        await h.engine.keys.content_of(RoomId(5), ann.id, Sealed(data="!", iv="!", key_version=1))
+
+
+async def test_the_length_of_a_text_is_bounded_in_characters(h: EngineHarness, autojump_clock: MockClock) -> None:
+    [ann] = await join(h, "ann")
+    room = await room_of(h, ann)
+    opaque = await room_of(h, ann, custody=KeyCustody.CLIENT)
+    key = (await keys_of(h, room, ann))[1]
+
+    async def take(where: Room, sealed: Sealed) -> str:
+        return (await h.engine.keys.content_of(where.id, ann.id, sealed, most_characters=10)).text
+
+    assert await take(room, encrypt(key, "😀" * 10)) == "😀" * 10
+    assert await take(room, Sealed(data="😀" * 10, iv="", key_version=0)) == "😀" * 10
+    assert await take(opaque, encrypt(key, "😀" * 10)) == ""
+    for where, sealed in (
+        (room, encrypt(key, "x" * 11)),
+        (room, encrypt(key, "x" * 1000)),
+        (room, Sealed(data="x" * 11, iv="", key_version=0)),
+        (opaque, encrypt(key, "😀" * 11)),
+    ):
+        with pytest.raises(Invalid, match="more than 10 characters") as refused:
+            await take(where, sealed)
+        assert refused.value.field == "text"
+
+
+async def test_plain_text_is_taken_as_it_is_in_either_custody(h: EngineHarness, autojump_clock: MockClock) -> None:
+    [ann] = await join(h, "ann")
+    for custody in KeyCustody:
+        room = await room_of(h, ann, custody=custody)
+        plain = await h.engine.keys.content_of(room.id, ann.id, Sealed(data="tea?", iv="", key_version=0))
+        assert (plain.text, plain.sealed) == ("tea?", None)
+        odd = Sealed(data="tea?", iv="kept", key_version=0)  # an iv for nothing, and yet to be returned
+        assert await h.engine.keys.content_of(room.id, ann.id, odd) == room_keys.Content(text="tea?", sealed=odd)
+
+
+@pytest.mark.parametrize(
+    ("sealed", "field"),
+    [
+        (Sealed(data="AAAA", iv="", key_version=-1), "key_version"),
+        (Sealed(data="AAAA", iv="", key_version=2**31), "key_version"),
+        (Sealed(data="AAAA", iv="A" * 65, key_version=1), "iv"),
+        (Sealed(data="AAAA", iv="\0", key_version=0), "iv"),
+        (Sealed(data="AAAA", iv="\ud800", key_version=1), "iv"),
+        (Sealed(data="A\0", iv="", key_version=1), "data"),
+        (Sealed(data="\udfff", iv="", key_version=0), "data"),
+    ],
+)
+async def test_what_could_not_be_kept_bit_for_bit_is_refused(
+    h: EngineHarness, autojump_clock: MockClock, sealed: Sealed, field: str
+) -> None:
+    [ann] = await join(h, "ann")
+    room = await room_of(h, ann, custody=KeyCustody.CLIENT)
+    with pytest.raises(Invalid) as refused:
+        await h.engine.keys.content_of(room.id, ann.id, sealed)
+    assert refused.value.field == field
+
+
+async def test_keys_are_read_from_the_store_once_and_let_go_of_in_turn(
+    h: EngineHarness, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [ann] = await join(h, "ann")
+    rooms = [await room_of(h, ann) for _ in range(3)]
+    contents = [encrypt((await keys_of(h, room, ann))[1], room.name) for room in rooms]
+    loaded: list[RoomId] = []
+    original = h.store.room_keys
+
+    async def counted(room_id: RoomId) -> list[RoomKey]:
+        loaded.append(room_id)
+        return await original(room_id)
+
+    monkeypatch.setattr(h.store, "room_keys", counted)
+    monkeypatch.setattr(room_keys, "CACHED_KEYS", 2)
+    order = (0, 0, 1, 0, 2, 0, 1)  # when the third comes, the second was used longest ago
+    for at in order:
+        assert await read(h, rooms[at], ann, contents[at]) == "tea"
+    assert loaded == [rooms[at].id for at in (0, 1, 2, 1)]
+
+
+# --- rotation ---
+
+
+async def test_who_leaves_or_is_removed_does_not_have_the_next_key(h: EngineHarness, autojump_clock: MockClock) -> None:
+    ann, bob, cat = await join(h, "ann", "bob", "cat")
+    room = await room_of(h, ann, bob, cat)
+    watching = await h.connect(ann, room)
+    before = await keys_of(h, room, bob)
+    await h.engine.remove_member(room.id, bob.id, bob.id)
+    await h.engine.remove_member(room.id, ann.id, cat.id)
+    for gone in (bob, cat):
+        with pytest.raises(NotAMember):
+            await h.engine.keys.for_member(room.id, gone.id)
+    after = await keys_of(h, room, ann)
+    assert list(after) == [1, 2, 3]
+    assert after[1] == before[1]
+    assert len(set(after.values())) == 3
+    events = watching.received()
+    assert of_keys(events) == [2, 3]
+    kinds = [type(event) for event in events if isinstance(event, MemberRemoved | RoomKeyChanged)]
+    assert kinds == [MemberRemoved, RoomKeyChanged] * 2
+
+
+async def test_a_removal_that_is_refused_changes_no_key(h: EngineHarness, autojump_clock: MockClock) -> None:
+    ann, bob, eve = await join(h, "ann", "bob", "eve")
+    room = await room_of(h, ann, bob)
+    for caller, user, expected in (
+        (bob, ann.id, Forbidden),
+        (eve, bob.id, NotAMember),
+        (ann, eve.id, NotFound),
+        (ann, UserId(5), NotFound),
+    ):
+        with pytest.raises(expected):
+            await h.engine.remove_member(room.id, caller.id, user)
+    with pytest.raises(NotFound, match="room"):
+        await h.engine.remove_member(RoomId(5), ann.id, ann.id)
+    assert list(await keys_of(h, room, ann)) == [1]
+
+
+async def test_removals_at_once_make_a_version_each(h: EngineHarness, autojump_clock: MockClock) -> None:
+    names = [f"user{n}" for n in range(20)]
+    ann, *others = [await h.join(name) for name in ("ann", *names)]
+    await h.engine.accounts.update_profile(ann.id, public_key=device("ann").public_pem)
+    room = await room_of(h, ann, *others)
+    watching = await h.connect(ann, room)
+    async with trio.open_nursery() as nursery:
+        for each in others:
+            nursery.start_soon(h.engine.remove_member, room.id, each.id, each.id)
+    assert of_keys(watching.received()) == list(range(2, 22))
+    keys = await keys_of(h, room, ann)
+    assert list(keys) == list(range(1, 22))
+    assert len(set(keys.values())) == 21
+
+
+async def test_a_removal_whose_caller_gave_up_does_not_break_the_next(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann, bob, cat = await join(h, "ann", "bob", "cat")
+    room = await room_of(h, ann, bob, cat)
+    h.store.delay_s = 5
+    with trio.move_on_after(1):
+        await h.engine.remove_member(room.id, bob.id, bob.id)
+    await h.engine.remove_member(room.id, cat.id, cat.id)
+    h.store.delay_s = 0
+    assert [each.username for each in await h.engine.members(room.id, ann.id)] == ["ann"]
+    assert list(await keys_of(h, room, ann)) == [1, 2, 3]
+    assert h.engine.room_restarts() == 0
+
+
+async def test_the_room_itself_refuses_to_let_anyone_go_without_the_next_key(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann, bob = await join(h, "ann", "bob")
+    room = await room_of(h, ann, bob)
+    command = RemoveMember(caller=bob.id, user_id=bob.id)
+    stale = RoomKey(room_id=room.id, version=1, sealed=b"", created_us=1)
+    for key in (None, stale, replace(stale, version=3)):
+        with pytest.raises(Conflict) as refused:
+            await h.engine._ask(room.id, replace(command, next_key=key))
+        assert refused.value.what == "room_key"
+    assert len(await h.engine.members(room.id, ann.id)) == 2
+
+
+async def test_when_the_store_fails_neither_the_removal_nor_the_new_key_happened(
+    autojump_clock: MockClock,
+) -> None:
+    store = MemoryStore()
+    async with open_harness(store=store) as h:
+        ann, bob = await join(h, "ann", "bob")
+        room = await room_of(h, ann, bob)
+        watching = await h.connect(ann, room)
+        store.fail_next_commits(1, StoreUnavailable("full"))
+        with pytest.raises(StoreUnavailable):
+            await h.engine.remove_member(room.id, bob.id, bob.id)
+        assert watching.received() == []
+        assert list(await keys_of(h, room, bob)) == [1]
+        await h.engine.remove_member(room.id, bob.id, bob.id)
+        assert of_keys(watching.received()) == [2]
+
+
+async def test_the_removal_and_the_new_key_are_one_commit(
+    h: EngineHarness, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, bob = await join(h, "ann", "bob")
+    room = await room_of(h, ann, bob)
+    commits: list[set[type]] = []
+    original = h.store.commit
+
+    async def watched(writes: Sequence[object], then: object = None) -> None:
+        commits.append({type(write) for write in writes})
+        await original(writes, then)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(h.store, "commit", watched)
+    await h.engine.remove_member(room.id, bob.id, bob.id)
+    [commit] = [each for each in commits if DeleteMember in each]
+    assert InsertRoomKey in commit
+
+
+async def test_keys_outlive_a_restart(autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    async with open_harness(store=store) as h:
+        ann, bob = await join(h, "ann", "bob")
+        room = await room_of(h, ann, bob)
+        await h.engine.remove_member(room.id, bob.id, bob.id)
+        before = await keys_of(h, room, ann)
+        sealed = encrypt(before[2], "tea?", version=2)
+    async with open_harness(store=store) as h:
+        assert await keys_of(h, room, ann) == before
+        assert await read(h, room, ann, sealed) == "tea?"
+        await h.engine.remove_member(room.id, ann.id, ann.id)
+        assert await store.key_version(room.id) == KeyVersion(
+            version=3, changed_us=(await store.room_keys(room.id))[-1].created_us
+        )
+
+
+# --- the master key ---
+
+
+async def test_a_wrong_master_key_is_told_at_the_start(autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    async with open_harness(store=store) as h:
+        [ann] = await join(h, "ann")
+        await room_of(h, ann)
+    with pytest.raises(WrongMasterKey):
+        async with open_engine(store, passwords=PlainPasswords(), master_key=MasterKey(bytes(32))):
+            raise AssertionError("it started")
+    async with open_engine(store, passwords=PlainPasswords(), master_key=MASTER_KEY):
+        pass
+
+
+async def test_without_a_master_key_there_is_client_custody_alone(autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    async with open_harness(store=store) as h:
+        ann, bob = await join(h, "ann", "bob")
+        room = await room_of(h, ann, bob)
+    async with open_engine(store, passwords=PlainPasswords()) as engine:
+        with pytest.raises(Invalid, match="without a master key") as refused:
+            await engine.create_room(ann.id, name="tea", custody=KeyCustody.SERVER)
+        assert refused.value.field == "custody"
+        await engine.create_room(ann.id, name="tea", custody=KeyCustody.CLIENT)
+        for attempt in (
+            lambda: engine.keys.for_member(room.id, ann.id),
+            lambda: engine.keys.content_of(room.id, ann.id, encrypt(bytes(32), "tea?")),
+            lambda: engine.remove_member(room.id, bob.id, bob.id),
+        ):
+            with pytest.raises(KeysUnavailable):
+                await attempt()
+        assert len(await engine.members(room.id, ann.id)) == 2  # nobody goes while the room can get no new key
+
+
+async def test_a_damaged_key_is_told_as_such_and_costs_only_its_room(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann, bob = await join(h, "ann", "bob")
+    room, other = await room_of(h, ann, bob), await room_of(h, ann, bob)
+    [key] = await h.store.room_keys(room.id)
+    damaged = replace(key, sealed=bytes(len(key.sealed)))
+    h.store._tables.room_keys[room.id, 1] = damaged
+    with pytest.raises(KeysUnavailable):
+        await h.engine.keys.for_member(room.id, ann.id)
+    with pytest.raises(KeysUnavailable):
+        await read(h, room, ann, encrypt(os.urandom(32), "tea?"))
+    with pytest.raises(KeysUnavailable):
+        await h.engine.remove_member(room.id, bob.id, bob.id)
+    assert await h.store.room_keys(room.id) == [damaged]
+    assert list(await keys_of(h, other, ann)) == [1]
+
+
+# --- client custody ---
+
+
+async def test_members_seal_keys_for_each_other_and_the_server_reads_nothing(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann, bob = await join(h, "ann", "bob")
+    room = await room_of(h, ann, bob, custody=KeyCustody.CLIENT)
+    watching = await h.connect(bob, room)
+    public = await h.engine.keys.public_keys(room.id, ann.id)
+    assert public == {ann.id: device("ann").public_pem, bob.id: device("bob").public_pem}
+    assert await h.engine.keys.for_member(room.id, bob.id) == room_keys.KeyRing(
+        custody=KeyCustody.CLIENT, newest=0, keys=()
+    )
+    await h.engine.keys.put_member_keys(room.id, ann.id, 1, {ann.id: "for ann", bob.id: "for bob"})
+    assert watching.received() == [RoomKeyChanged(room_id=room.id, version=1)]
+    for person, sealed in ((ann, "for ann"), (bob, "for bob")):
+        ring = await h.engine.keys.for_member(room.id, person.id)
+        [key] = ring.keys
+        assert (ring.newest, key.version, key.sealed, key.sealed_by) == (1, 1, sealed, ann.id)
+    content = await h.engine.keys.content_of(room.id, ann.id, encrypt(os.urandom(32), "secret"))
+    assert content.text == ""
+
+
+async def test_a_key_for_a_newcomer_is_no_new_version(h: EngineHarness, autojump_clock: MockClock) -> None:
+    ann, bob = await join(h, "ann", "bob")
+    room = await room_of(h, ann, bob, custody=KeyCustody.CLIENT)
+    await h.engine.keys.put_member_keys(room.id, ann.id, 1, {ann.id: "a"})
+    await h.engine.keys.put_member_keys(room.id, ann.id, 2, {ann.id: "a2"})
+    watching = await h.connect(bob, room)
+    await h.engine.keys.put_member_keys(room.id, ann.id, 1, {bob.id: "b"})
+    assert watching.received() == []
+    ring = await h.engine.keys.for_member(room.id, bob.id)
+    assert ([key.version for key in ring.keys], ring.newest) == ([1], 2)
+
+
+async def test_of_two_who_make_the_same_version_at_once_one_wins(h: EngineHarness, autojump_clock: MockClock) -> None:
+    ann, bob, cat = await join(h, "ann", "bob", "cat")
+    room = await room_of(h, ann, bob, cat, custody=KeyCustody.CLIENT)
+    watching = await h.connect(cat, room)
+    outcomes: list[str] = []
+
+    async def make(maker: Person) -> None:
+        everybody = {each.id: f"by {maker.user.username}" for each in (ann, bob, cat)}
+        try:
+            await h.engine.keys.put_member_keys(room.id, maker.id, 1, everybody)
+            outcomes.append(maker.user.username)
+        except Conflict as lost:
+            assert lost.what == "key"
+
+    h.store.delay_s = 1
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(make, ann)
+        nursery.start_soon(make, bob)
+    [winner] = outcomes
+    assert of_keys(watching.received()) == [1]
+    for each in (ann, bob, cat):
+        [key] = (await h.engine.keys.for_member(room.id, each.id)).keys
+        assert key.sealed == f"by {winner}"
+
+
+async def test_a_key_is_replaced_by_its_maker_or_its_owner_or_when_the_maker_has_left(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann, bob, cat = await join(h, "ann", "bob", "cat")
+    room = await room_of(h, ann, bob, cat, custody=KeyCustody.CLIENT)
+
+    async def put(sealer: Person, owner: Person, text: str) -> str:
+        await h.engine.keys.put_member_keys(room.id, sealer.id, 1, {owner.id: text})
+        return (await h.engine.keys.for_member(room.id, owner.id)).keys[0].sealed
+
+    assert await put(bob, cat, "first") == "first"
+    assert await put(bob, cat, "again") == "again"
+    with pytest.raises(Conflict):
+        await put(ann, cat, "forged")
+    assert await put(cat, cat, "mine") == "mine"
+    with pytest.raises(Conflict):
+        await put(bob, cat, "not any more")
+    assert await put(bob, ann, "of bob") == "of bob"
+    await h.engine.remove_member(room.id, bob.id, bob.id)
+    assert await put(cat, ann, "of cat") == "of cat"
+
+
+@pytest.mark.parametrize(
+    ("version", "sealed", "expected", "about"),
+    [
+        (0, {"ann": "x"}, Invalid, "version: must be from 1 to 2"),
+        (-1, {"ann": "x"}, Invalid, "version: must be from 1 to 2"),
+        (3, {"ann": "x"}, Invalid, "version: must be from 1 to 2"),
+        (2**31 - 1, {"ann": "x"}, Invalid, "version: must be from 1 to 2"),
+        (2, {}, Invalid, "sealed: must be for 1 to 1000 members"),
+        (2, {"ann": ""}, Invalid, "sealed: must be 1 to 4096"),
+        (2, {"ann": "x" * 4097}, Invalid, "sealed: must be 1 to 4096"),
+        (2, {"ann": "a\0b"}, Invalid, "sealed: must be 1 to 4096"),
+        (2, {"ann": "é"}, Invalid, "sealed: must be 1 to 4096"),
+        (2, {"ann": "x", "eve": "x"}, NotFound, "member not found"),
+    ],
+)
+async def test_what_is_no_key_for_a_member_is_refused_and_nothing_stored(
+    h: EngineHarness,
+    autojump_clock: MockClock,
+    version: int,
+    sealed: dict[str, str],
+    expected: type[Exception],
+    about: str,
+) -> None:
+    ann, eve = await join(h, "ann", "eve")
+    room = await room_of(h, ann, custody=KeyCustody.CLIENT)
+    await h.engine.keys.put_member_keys(room.id, ann.id, 1, {ann.id: "first"})
+    before = await h.engine.keys.for_member(room.id, ann.id)
+    ids = {"ann": ann.id, "eve": eve.id}
+    with pytest.raises(expected, match=about):
+        await h.engine.keys.put_member_keys(
+            room.id, ann.id, version, {ids[name]: text for name, text in sealed.items()}
+        )
+    assert await h.engine.keys.for_member(room.id, ann.id) == before
+
+
+async def test_strangers_put_no_keys_and_nobody_any_in_server_custody(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann, eve = await join(h, "ann", "eve")
+    room = await room_of(h, ann, custody=KeyCustody.CLIENT)
+    with pytest.raises(NotAMember):
+        await h.engine.keys.put_member_keys(room.id, eve.id, 1, {ann.id: "x"})
+    with pytest.raises(NotFound, match="room"):
+        await h.engine.keys.put_member_keys(RoomId(5), ann.id, 1, {ann.id: "x"})
+    held = await room_of(h, ann)
+    with pytest.raises(Conflict) as refused:
+        await h.engine.keys.put_member_keys(held.id, ann.id, 1, {ann.id: "x"})
+    assert refused.value.what == "custody"
+
+
+async def test_leaving_a_room_in_client_custody_needs_no_key(h: EngineHarness, autojump_clock: MockClock) -> None:
+    ann, bob = await join(h, "ann", "bob")
+    room = await room_of(h, ann, bob, custody=KeyCustody.CLIENT)
+    watching = await h.connect(ann, room)
+    await h.engine.remove_member(room.id, bob.id, bob.id)
+    events = watching.received()
+    assert [type(event) for event in events if isinstance(event, MemberRemoved | RoomKeyChanged)] == [MemberRemoved]
+    assert await h.store.room_keys(room.id) == []
+
+
+# --- the law ---
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1), max_size=5))
+def test_what_a_client_encrypts_comes_back_bit_for_bit_and_is_read_right(texts: list[str]) -> None:
+    async def talk() -> None:
+        async with open_harness() as h:
+            ann, bob = await join(h, "ann", "bob")
+            room = await room_of(h, ann, bob)
+            key = (await keys_of(h, room, ann))[1]
+            sent = [encrypt(key, text) for text in texts]
+            for sealed in sent:
+                await h.engine.post_sealed(room.id, ann.id, sealed=sealed)
+            found = [each.message for each in reversed(await h.engine.history(room.id, bob.id, skip=0, limit=9))]
+            assert [message.sealed for message in found] == sent
+            assert [message.text for message in found] == texts
+            theirs = (await keys_of(h, room, bob))[1]
+            assert [decrypt(theirs, message.sealed) for message in found if message.sealed] == texts
+
+    trio.run(talk, clock=MockClock(autojump_threshold=0))
