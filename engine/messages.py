@@ -19,6 +19,7 @@ from chinwag.engine.errors import NotFound
 from chinwag.engine.ids import MessageId, RoomId, UserId
 from chinwag.engine.model import Attachment, MessageKind, Sealed, ViewedMessage
 from chinwag.engine.room_calls import RoomCalls, refuse_unstorable
+from chinwag.engine.room_keys import MOST_TEXT_CHARACTERS
 from chinwag.engine.store import MessagePage
 
 
@@ -59,6 +60,48 @@ class Messages(RoomCalls):
         _refuse_unstorable_seal(sealed)
         command = EditMessage(caller=caller, message_id=message_id, text=text, sealed=sealed)
         return await self._ask_for_message(room_id, command)
+
+    async def post_sealed(
+        self,
+        room_id: RoomId,
+        caller: UserId,
+        *,
+        sealed: Sealed,
+        attachments: tuple[Attachment, ...] = (),
+        key: str | None = None,
+        kind: MessageKind = MessageKind.TEXT,
+        reply_to: MessageId | None = None,
+        most_characters: int = MOST_TEXT_CHARACTERS,
+    ) -> ViewedMessage:
+        """`post_message` of what a client encrypted (or, with `key_version` 0, did not), kept bit for bit.
+
+        The server reads what it has the key of, and then raises `CannotDecrypt` for what is not encrypted with it. Also
+        raises what `RoomKeys.content_of` does.
+        """
+        content = await self.keys.content_of(room_id, caller, sealed, most_characters=most_characters)
+        return await self.post_message(
+            room_id,
+            caller,
+            text=content.text,
+            attachments=attachments,
+            key=key,
+            kind=kind,
+            reply_to=reply_to,
+            sealed=content.sealed,
+        )
+
+    async def edit_sealed(
+        self,
+        room_id: RoomId,
+        caller: UserId,
+        message_id: MessageId,
+        *,
+        sealed: Sealed,
+        most_characters: int = MOST_TEXT_CHARACTERS,
+    ) -> ViewedMessage:
+        """`edit_message` with what a client encrypted. Raises as `post_sealed` and `edit_message` do."""
+        content = await self.keys.content_of(room_id, caller, sealed, most_characters=most_characters)
+        return await self.edit_message(room_id, caller, message_id, text=content.text, sealed=content.sealed)
 
     async def delete_message(self, room_id: RoomId, caller: UserId, message_id: MessageId) -> None:
         """Delete one's own message, or as a MODERATOR anyone's. Raises `NotFound`, `NotAMember` or `NotTheAuthor`."""

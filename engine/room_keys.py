@@ -24,7 +24,6 @@ from chinwag.engine.ids import RoomId, UserId, now_us
 from chinwag.engine.model import KeyCustody, MemberKey, Record, Room, RoomKey, Sealed
 from chinwag.engine.room_crypto import MasterKey, PublicKey, WrongMasterKey, decrypt, encrypted_characters, make_key
 from chinwag.engine.store import InsertRoomKey, PutMemberKey, Store, Write
-from chinwag.engine.texts import refuse_unstorable
 
 CACHED_KEYS = 4096
 """Versions of room keys that are kept open in memory; opening one again costs a read."""
@@ -308,13 +307,11 @@ def _check_sealed(sealed: Mapping[UserId, str]) -> None:
 
 
 def _check_kept(sealed: Sealed) -> None:
-    """Refuse what no store keeps bit for bit, whether or not anybody can decrypt it."""
+    """Refuse what is not content at all, whoever holds the key. (What cannot be stored, the engine refuses.)"""
     if not 0 <= sealed.key_version <= MOST_VERSION:
         raise Invalid("key_version", f"must be from 0 to {MOST_VERSION}")
     if len(sealed.iv) > MOST_IV_CHARACTERS:
         raise Invalid("iv", f"has more than {MOST_IV_CHARACTERS} characters")
-    refuse_unstorable(sealed.data, "data")
-    refuse_unstorable(sealed.iv, "iv")
 
 
 def _bounded(text: str, most_characters: int) -> str:

@@ -30,8 +30,8 @@ def load_or_make(path: Path, variable: str, make: Callable[[], bytes], environ: 
 def load_master_key(data_dir: Path, environ: Mapping[str, str] = os.environ) -> MasterKey | None:
     """The key that seals room keys: CHINWAG_MASTER_KEY if set, else a file in the data folder, made if absent.
 
-    None when the variable says "none": the way to serve what is left when the key is lost. Both hold Base64 of 32 bytes,
-    or 64 hexadecimal digits. Raises BadSecret for anything else, OSError when the file can be neither read nor made.
+    Both hold Base64 of 32 bytes, or 64 hexadecimal digits. None when the variable says "none": the way to serve what is
+    left when the key is lost. Raises BadSecret for anything else, OSError when the file can be neither read nor made.
     """
     if environ.get(MASTER_KEY_VARIABLE) == NO_MASTER_KEY:
         return None

@@ -209,10 +209,10 @@ async def test_plain_text_is_taken_as_it_is_in_either_custody(h: EngineHarness, 
         (Sealed(data="AAAA", iv="", key_version=-1), "key_version"),
         (Sealed(data="AAAA", iv="", key_version=2**31), "key_version"),
         (Sealed(data="AAAA", iv="A" * 65, key_version=1), "iv"),
-        (Sealed(data="AAAA", iv="\0", key_version=0), "iv"),
-        (Sealed(data="AAAA", iv="\ud800", key_version=1), "iv"),
-        (Sealed(data="A\0", iv="", key_version=1), "data"),
-        (Sealed(data="\udfff", iv="", key_version=0), "data"),
+        (Sealed(data="AAAA", iv="\0", key_version=0), "sealed"),
+        (Sealed(data="AAAA", iv="\ud800", key_version=1), "sealed"),
+        (Sealed(data="A\0", iv="", key_version=1), "sealed"),
+        (Sealed(data="\udfff", iv="", key_version=0), "text"),
     ],
 )
 async def test_what_could_not_be_kept_bit_for_bit_is_refused(
@@ -221,7 +221,7 @@ async def test_what_could_not_be_kept_bit_for_bit_is_refused(
     [ann] = await join(h, "ann")
     room = await room_of(h, ann, custody=KeyCustody.CLIENT)
     with pytest.raises(Invalid) as refused:
-        await h.engine.keys.content_of(room.id, ann.id, sealed)
+        await h.engine.post_sealed(room.id, ann.id, sealed=sealed)
     assert refused.value.field == field
 
 
