@@ -2,12 +2,9 @@
 
 import os
 from collections.abc import Sequence
-from functools import cache
 
 import pytest
 import trio
-from hypothesis import given
-from hypothesis import strategies as st
 from msgspec.structs import replace
 from trio.testing import MockClock
 
@@ -15,7 +12,6 @@ from chinwag.engine import room_keys
 from chinwag.engine.commands import RemoveMember
 from chinwag.engine.engine import open_engine
 from chinwag.engine.errors import (
-    CannotDecrypt,
     Conflict,
     Forbidden,
     Invalid,
@@ -31,34 +27,8 @@ from chinwag.engine.model import KeyCustody, Room, RoomKey, Sealed
 from chinwag.engine.room_crypto import MasterKey, WrongMasterKey
 from chinwag.engine.store import DeleteMember, InsertRoomKey, KeyVersion
 from chinwag.engine.testing import MemoryStore
-from tests.engine.encryption import Client, decrypt, encrypt
-
-
-@cache
-def device(name: str) -> Client:
-    """Everybody's device. Making RSA keys takes a while, so each is made once."""
-    return Client()
-
-
-async def join(h: EngineHarness, *names: str) -> list[Person]:
-    """People with a public key in their profile."""
-    people = [await h.join(name) for name in names]
-    for name, person in zip(names, people, strict=True):
-        await h.engine.accounts.update_profile(person.id, public_key=device(name).public_pem)
-    return people
-
-
-async def room_of(h: EngineHarness, *people: Person, custody: KeyCustody = KeyCustody.SERVER) -> Room:
-    creator, *others = people
-    return await h.engine.create_room(creator.id, name="tea", member_ids=[each.id for each in others], custody=custody)
-
-
-async def keys_of(h: EngineHarness, room: Room, person: Person) -> dict[int, bytes]:
-    """What this person's device opens of their keys of the room."""
-    ring = await h.engine.keys.for_member(room.id, person.id)
-    mine = device(person.user.username)
-    assert ring.newest == max((key.version for key in ring.keys), default=0)
-    return {key.version: mine.unseal(key.sealed) for key in ring.keys}
+from tests.engine.encryption import encrypt
+from tests.engine.key_holders import device, join, keys_of, room_of
 
 
 async def read(h: EngineHarness, room: Room, author: Person, sealed: Sealed) -> str:
@@ -125,125 +95,6 @@ async def test_keys_can_be_asked_for_from_a_version_on(h: EngineHarness, autojum
     ring = await h.engine.keys.for_member(room.id, ann.id, above=1)
     assert ([key.version for key in ring.keys], ring.newest) == ([2, 3], 3)
     assert (await h.engine.keys.for_member(room.id, ann.id, above=3)).keys == ()
-
-
-# --- server custody: messages ---
-
-
-async def test_the_server_reads_what_a_member_encrypted_and_other_members_read_it_too(
-    h: EngineHarness, autojump_clock: MockClock
-) -> None:
-    ann, bob = await join(h, "ann", "bob")
-    room = await room_of(h, ann, bob)
-    sealed = encrypt((await keys_of(h, room, ann))[1], "Shall we? ☕")
-    assert await read(h, room, ann, sealed) == "Shall we? ☕"
-    assert decrypt((await keys_of(h, room, bob))[1], sealed) == "Shall we? ☕"
-
-
-async def test_content_under_another_rooms_key_or_a_version_that_is_not_is_refused(
-    h: EngineHarness, autojump_clock: MockClock
-) -> None:
-    [ann] = await join(h, "ann")
-    room, other = await room_of(h, ann), await room_of(h, ann)
-    key = (await keys_of(h, room, ann))[1]
-    with pytest.raises(CannotDecrypt, match="not encrypted with version 1"):
-        await read(h, room, ann, encrypt((await keys_of(h, other, ann))[1], "tea?"))
-    for version in (2, 99, 2**31 - 1):
-        with pytest.raises(CannotDecrypt, match=f"no version {version}: the newest is 1"):
-            await read(h, room, ann, encrypt(key, "tea?", version=version))
-    good = encrypt(key, "tea?")
-    for bad in (replace(good, data=good.data[4:]), replace(good, iv=good.data[:16]), replace(good, data="tea?")):
-        with pytest.raises(CannotDecrypt):
-            await read(h, room, ann, bad)
-
-
-@pytest.mark.parametrize("custody", list(KeyCustody))
-async def test_a_stranger_learns_only_that_they_are_one(
-    h: EngineHarness, autojump_clock: MockClock, custody: KeyCustody
-) -> None:
-    ann, eve = await join(h, "ann", "eve")
-    room = await room_of(h, ann, custody=custody)
-    for sealed in (Sealed(data="!", iv="!", key_version=1), encrypt(bytes(32), "x" * 9000)):
-        with pytest.raises(NotAMember):
-            await h.engine.keys.content_of(room.id, eve.id, sealed, most_characters=10)
-    with pytest.raises(NotFound):
-        await h.engine.keys.content_of(RoomId(5), ann.id, Sealed(data="!", iv="!", key_version=1))
-
-
-async def test_the_length_of_a_text_is_bounded_in_characters(h: EngineHarness, autojump_clock: MockClock) -> None:
-    [ann] = await join(h, "ann")
-    room = await room_of(h, ann)
-    opaque = await room_of(h, ann, custody=KeyCustody.CLIENT)
-    key = (await keys_of(h, room, ann))[1]
-
-    async def take(where: Room, sealed: Sealed) -> str:
-        return (await h.engine.keys.content_of(where.id, ann.id, sealed, most_characters=10)).text
-
-    assert await take(room, encrypt(key, "😀" * 10)) == "😀" * 10
-    assert await take(room, Sealed(data="😀" * 10, iv="", key_version=0)) == "😀" * 10
-    assert await take(opaque, encrypt(key, "😀" * 10)) == ""
-    for where, sealed in (
-        (room, encrypt(key, "x" * 11)),
-        (room, encrypt(key, "x" * 1000)),
-        (room, Sealed(data="x" * 11, iv="", key_version=0)),
-        (opaque, encrypt(key, "😀" * 11)),
-    ):
-        with pytest.raises(Invalid, match="more than 10 characters") as refused:
-            await take(where, sealed)
-        assert refused.value.field == "text"
-
-
-async def test_plain_text_is_taken_as_it_is_in_either_custody(h: EngineHarness, autojump_clock: MockClock) -> None:
-    [ann] = await join(h, "ann")
-    for custody in KeyCustody:
-        room = await room_of(h, ann, custody=custody)
-        plain = await h.engine.keys.content_of(room.id, ann.id, Sealed(data="tea?", iv="", key_version=0))
-        assert (plain.text, plain.sealed) == ("tea?", None)
-        odd = Sealed(data="tea?", iv="kept", key_version=0)  # an iv for nothing, and yet to be returned
-        assert await h.engine.keys.content_of(room.id, ann.id, odd) == room_keys.Content(text="tea?", sealed=odd)
-
-
-@pytest.mark.parametrize(
-    ("sealed", "field"),
-    [
-        (Sealed(data="AAAA", iv="", key_version=-1), "key_version"),
-        (Sealed(data="AAAA", iv="", key_version=2**31), "key_version"),
-        (Sealed(data="AAAA", iv="A" * 65, key_version=1), "iv"),
-        (Sealed(data="AAAA", iv="\0", key_version=0), "sealed"),
-        (Sealed(data="AAAA", iv="\ud800", key_version=1), "sealed"),
-        (Sealed(data="A\0", iv="", key_version=1), "sealed"),
-        (Sealed(data="\udfff", iv="", key_version=0), "text"),
-    ],
-)
-async def test_what_could_not_be_kept_bit_for_bit_is_refused(
-    h: EngineHarness, autojump_clock: MockClock, sealed: Sealed, field: str
-) -> None:
-    [ann] = await join(h, "ann")
-    room = await room_of(h, ann, custody=KeyCustody.CLIENT)
-    with pytest.raises(Invalid) as refused:
-        await h.engine.post_sealed(room.id, ann.id, sealed=sealed)
-    assert refused.value.field == field
-
-
-async def test_keys_are_read_from_the_store_once_and_let_go_of_in_turn(
-    h: EngineHarness, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    [ann] = await join(h, "ann")
-    rooms = [await room_of(h, ann) for _ in range(3)]
-    contents = [encrypt((await keys_of(h, room, ann))[1], room.name) for room in rooms]
-    loaded: list[RoomId] = []
-    original = h.store.room_keys
-
-    async def counted(room_id: RoomId) -> list[RoomKey]:
-        loaded.append(room_id)
-        return await original(room_id)
-
-    monkeypatch.setattr(h.store, "room_keys", counted)
-    monkeypatch.setattr(room_keys, "CACHED_KEYS", 2)
-    order = (0, 0, 1, 0, 2, 0, 1)  # when the third comes, the second was used longest ago
-    for at in order:
-        assert await read(h, rooms[at], ann, contents[at]) == "tea"
-    assert loaded == [rooms[at].id for at in (0, 1, 2, 1)]
 
 
 # --- rotation ---
@@ -575,25 +426,3 @@ async def test_leaving_a_room_in_client_custody_needs_no_key(h: EngineHarness, a
     events = watching.received()
     assert [type(event) for event in events if isinstance(event, MemberRemoved | RoomKeyChanged)] == [MemberRemoved]
     assert await h.store.room_keys(room.id) == []
-
-
-# --- the law ---
-
-
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1), max_size=5))
-def test_what_a_client_encrypts_comes_back_bit_for_bit_and_is_read_right(texts: list[str]) -> None:
-    async def talk() -> None:
-        async with open_harness() as h:
-            ann, bob = await join(h, "ann", "bob")
-            room = await room_of(h, ann, bob)
-            key = (await keys_of(h, room, ann))[1]
-            sent = [encrypt(key, text) for text in texts]
-            for sealed in sent:
-                await h.engine.post_sealed(room.id, ann.id, sealed=sealed)
-            found = [each.message for each in reversed(await h.engine.history(room.id, bob.id, skip=0, limit=9))]
-            assert [message.sealed for message in found] == sent
-            assert [message.text for message in found] == texts
-            theirs = (await keys_of(h, room, bob))[1]
-            assert [decrypt(theirs, message.sealed) for message in found if message.sealed] == texts
-
-    trio.run(talk, clock=MockClock(autojump_threshold=0))
