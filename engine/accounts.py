@@ -16,7 +16,7 @@ import trio
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from chinwag.engine.errors import AccountInactive, Conflict, Invalid, NotFound, Unauthenticated
+from chinwag.engine.errors import AccountInactive, Conflict, Invalid, NotFound, Unauthenticated, UnknownUser
 from chinwag.engine.ids import FamilyId, UserId, now_us
 from chinwag.engine.model import Family, Presence, Record, RefreshToken, User
 from chinwag.engine.passwords import Passwords
@@ -182,8 +182,8 @@ class Accounts:
         await self._store.commit(writes, lambda: self._forget_families(user_id))
 
     async def authenticate(self, family_id: FamilyId, user_id: UserId) -> User:
-        """The user of a family that is still good; raises `Unauthenticated`, `AccountInactive`. Only the first call
-        waits."""
+        """The user of a family that is still good; raises `Unauthenticated`, `UnknownUser`, `AccountInactive`. Only the
+        first call waits."""
         if self._families.get(family_id) == user_id:
             user = self._users.get(user_id)
             if user is not None:
@@ -191,7 +191,9 @@ class Accounts:
         changes = self._changes
         family = await self._store.family(family_id)
         user = await self._store.user(user_id)
-        if family is None or user is None or family.user_id != user_id:
+        if user is None:
+            raise UnknownUser("there is no such user")
+        if family is None or family.user_id != user_id:
             raise Unauthenticated("this log-in has ended")
         if not user.active:
             raise AccountInactive("this account was deactivated")

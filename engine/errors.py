@@ -13,6 +13,7 @@
     │   ├── CannotDecrypt      it is not encrypted with the room's key
     │   └── Unauthenticated    who is asking could not be established
     │       ├── TokenExpired       refresh it
+    │       ├── UnknownUser        the token's user is not in the store
     │       └── AccountInactive    the account was deactivated
     ├── TryLater           not now; the same request, with the same idempotency key, may succeed later
     │   ├── Overloaded         a mailbox is full, or an actor is parked after repeated crashes
@@ -145,6 +146,12 @@ class AccountInactive(Unauthenticated):
     """The account was deactivated. Logging in again changes nothing."""
 
     code = "account_inactive"
+
+
+class UnknownUser(Unauthenticated):
+    """The token is ours, and its user is not in the store: it was set back to an earlier state, or is another one."""
+
+    code = "unknown_user"
 
 
 class TokenExpired(Unauthenticated):

@@ -35,6 +35,8 @@ from chinwag.engine.room_calls import RoomCalls, refuse_unstorable
 from chinwag.engine.room_members import joined_text, new_member
 from chinwag.engine.store import DuplicateKey, InsertMember, InsertMessage, InsertRoom, Overviews, Write
 
+NOBODY = UserId(0)
+"""No user has this id."""
 MOST_INVITATION_USES = 1_000_000
 MOST_INVITATION_S = 10 * 365 * 86_400.0
 
@@ -250,22 +252,29 @@ class Rooms(RoomCalls):
         Raises `NotFound("invitation")` for one that is unknown, expired, used up or of a deleted room,
         `LimitReached("members")`, and `Invalid("user_id")` for an unknown user.
         """
-        if _CODE.fullmatch(code) is None:
-            raise NotFound("invitation")
-        digest = _digest(code)
-        invitation = await self._store.invitation(digest)
-        if invitation is None:
-            raise NotFound("invitation")
+        room, invitation = await self._invited(code)
         [user] = await self._users([user_id], field="user_id")
-        room = (await self._store.access(invitation.room_id, user_id)).room
-        if room is None:
-            raise NotFound("invitation")
         try:
-            return room, await self._ask_for_member(room.id, AcceptInvitation(user=user, digest=digest))
+            return room, await self._ask_for_member(room.id, AcceptInvitation(user=user, digest=invitation.digest))
         except NotFound:
             raise NotFound("invitation") from None
 
+    async def invitation(self, code: str) -> tuple[Room, Invitation]:
+        """What a code invites to, for whoever holds it. Raises `NotFound("invitation")` as `accept_invitation` does."""
+        room, invitation = await self._invited(code)
+        if invitation.expires_us <= now_us() or invitation.uses >= invitation.max_uses:
+            raise NotFound("invitation")
+        return room, invitation
+
     # --- pieces ---
+
+    async def _invited(self, code: str) -> tuple[Room, Invitation]:
+        """An invitation, used up or not, and its room. Raises `NotFound("invitation")`."""
+        invitation = await self._store.invitation(_digest(code)) if _CODE.fullmatch(code) else None
+        room = None if invitation is None else (await self._store.access(invitation.room_id, NOBODY)).room
+        if invitation is None or room is None:
+            raise NotFound("invitation")
+        return room, invitation
 
     async def _ask_for_member(
         self, room_id: RoomId, command: AddMember | JoinRoom | AcceptInvitation | SetMemberRole
