@@ -19,6 +19,7 @@ import trio
 from chinwag.engine.accounts import REFRESH_TOKEN_DAYS, Accounts
 from chinwag.engine.commands import RoomCommand
 from chinwag.engine.connections import Connected, Connections
+from chinwag.engine.extractive import ExtractiveSummarizer
 from chinwag.engine.fanout import Fanout, WireFormat
 from chinwag.engine.ids import FamilyId, IdSource, MessageId, RoomId, UserId
 from chinwag.engine.mailbox import ReplyTo
@@ -27,6 +28,7 @@ from chinwag.engine.model import Presence, Record, User
 from chinwag.engine.passwords import Argon2Passwords, Passwords
 from chinwag.engine.presence import GRACE_S, PresenceNews, PresenceRegistry
 from chinwag.engine.profiles import tell_profile
+from chinwag.engine.ranked_search import RankedSearcher
 from chinwag.engine.room_actor import RoomStats
 from chinwag.engine.room_crypto import MasterKey
 from chinwag.engine.room_keys import RoomKeys, check_master_key
@@ -34,6 +36,7 @@ from chinwag.engine.room_registry import RoomRegistry
 from chinwag.engine.rooms import Rooms
 from chinwag.engine.session import Session, SessionLimits, SessionStats
 from chinwag.engine.store import Store
+from chinwag.engine.summaries import Summaries, Summarizer
 from chinwag.engine.transport import CloseReason, Transport
 
 __all__ = ["Connected", "Engine", "EngineConfig", "open_engine", "post_command"]
@@ -67,6 +70,7 @@ class Engine(Rooms, Messages):
         ids: IdSource,
         passwords: Passwords,
         config: EngineConfig,
+        summarizer: Summarizer,
         master_key: MasterKey | None = None,
     ) -> None:
         self.config = config
@@ -83,6 +87,8 @@ class Engine(Rooms, Messages):
             refresh_days=config.refresh_token_days,
         )
         self.keys = RoomKeys(store=store, master=master_key, publish=self.fanout.publish)
+        self.summaries = Summaries(store, summarizer, new_id=ids, spawn=self.spawn)
+        self.ranked_search = RankedSearcher(store)
         self.presence = PresenceRegistry(on_change=self._came_or_went, grace_s=config.presence_grace_s)
         self._store = store
         self._nursery = nursery
@@ -227,6 +233,7 @@ class Engine(Rooms, Messages):
                 log.exception("session check failed", user=session.user_id)
                 session.abandon()
         self.presence.sweep(now)
+        self.summaries.sweep(actor.seen for actor in self._registry if not self._connections.closing)
         self._registry.passivate_idle(self.config.room_idle_s)
 
     async def _guarded(self, task: Callable[..., Awaitable[None]], args: tuple[object, ...]) -> None:
@@ -269,12 +276,13 @@ async def open_engine(
     *,
     passwords: Passwords | None = None,
     config: EngineConfig | None = None,
+    summarizer: Summarizer | None = None,
     master_key: MasterKey | None = None,
 ) -> AsyncIterator[Engine]:
     """Run an engine over an open store. On the way out sessions are told to go away and every room finishes.
 
-    Without a `master_key` no room can be made whose keys the server holds. Raises `StoreUnavailable` when the store
-    does not answer, `WrongMasterKey` when its room keys were sealed with another one.
+    Without a `summarizer` summaries are extractive; without a `master_key` no room can be made whose keys the server
+    holds. Raises `StoreUnavailable` when the store does not answer, `WrongMasterKey` when its keys need another one.
     """
     await check_master_key(store, master_key)
     ids = IdSource(above=await store.highest_id())
@@ -285,6 +293,7 @@ async def open_engine(
             ids=ids,
             passwords=passwords or Argon2Passwords(),
             config=config or EngineConfig(),
+            summarizer=summarizer or ExtractiveSummarizer(),
             master_key=master_key,
         )
         await engine.accounts.prepare()

@@ -19,7 +19,8 @@
     │   ├── Overloaded         a mailbox is full, or an actor is parked after repeated crashes
     │   ├── ActorStopped       the actor ended before it came to this command
     │   ├── StoreUnavailable   the store cannot be reached or cannot take writes (a full disk)
-    │   └── KeysUnavailable    the server cannot open the keys it holds (another master key)
+    │   ├── KeysUnavailable    the server cannot open the keys it holds (another master key)
+    │   └── SummarizerUnavailable  what writes summaries does not answer, or not usefully
     └── InternalError      a bug; logged with its traceback where it was caught
 
 Each class has a stable `code`; a status belongs to a front, never here.
@@ -191,6 +192,12 @@ class KeysUnavailable(TryLater):
     """
 
     code = "keys_unavailable"
+
+
+class SummarizerUnavailable(TryLater):
+    """What writes summaries cannot be reached, refuses, or answers with nothing of use. Nothing else is affected."""
+
+    code = "summarizer_unavailable"
 
 
 class InternalError(EngineError):

@@ -26,6 +26,7 @@ from chinwag.engine.mailbox import Ask
 from chinwag.engine.memory import EVENT_LINES, UNBOUNDED, MemoryClient, MemoryTransport
 from chinwag.engine.model import Message, Record, Role, Room, User
 from chinwag.engine.room_crypto import MasterKey
+from chinwag.engine.summaries import Summarizer
 from chinwag.engine.testing import MemoryStore
 from chinwag.engine.transport import CloseReason, Transport
 
@@ -212,13 +213,15 @@ class RoomHarness:
 
 @contextlib.asynccontextmanager
 async def open_harness(
-    store: MemoryStore | None = None, *, config: EngineConfig | None = None
+    store: MemoryStore | None = None, *, config: EngineConfig | None = None, summarizer: Summarizer | None = None
 ) -> AsyncIterator[EngineHarness]:
     """Run an engine for a test. Pass the `store` of an earlier harness to see what a restart makes of it."""
     store = store or MemoryStore()
     passwords = PlainPasswords()
     async with trio.open_nursery() as nursery:
-        async with open_engine(store, passwords=passwords, config=config, master_key=MASTER_KEY) as engine:
+        async with open_engine(
+            store, passwords=passwords, config=config, summarizer=summarizer, master_key=MASTER_KEY
+        ) as engine:
             yield EngineHarness(engine, store, passwords, nursery)
         nursery.cancel_scope.cancel()
 

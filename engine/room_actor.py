@@ -73,6 +73,11 @@ class RoomActor(Actor[RoomCommand]):
         """False when nothing about a user is in memory, or on its way into it, for sure."""
         return self.busy or self.queued > 0 or (self._state is not None and self._state.knows(user_id))
 
+    @property
+    def seen(self) -> RoomState | None:
+        """The state, to look at and not to keep, also in a turn, when it may be ahead of what is committed."""
+        return self._state
+
     def reset(self) -> None:
         """Throw the state away; the next turn loads it from the store."""
         self._state = None

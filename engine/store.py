@@ -437,6 +437,10 @@ class Store(Protocol):
         tombstones alone."""
         ...
 
+    async def has_opaque(self, room_id: RoomId, *, after_us: int | None, before_us: int | None) -> bool:
+        """Whether among the messages within these bounds (each excluded, None: no bound) is one that is opaque."""
+        ...
+
     async def overviews(
         self, viewer: UserId, *, kind: RoomKind | None, name_contains: str, skip: int, limit: int
     ) -> Overviews:

@@ -419,6 +419,14 @@ class MemoryStore:
         )
         return CountedPage(page=page, total=len(newest_first))
 
+    async def has_opaque(self, room_id: RoomId, *, after_us: int | None, before_us: int | None) -> bool:
+        return any(
+            message.opaque
+            and (after_us is None or message.created_us > after_us)
+            and (before_us is None or message.created_us < before_us)
+            for message in (await self._read()).living(room_id)
+        )
+
     async def overviews(
         self, viewer: UserId, *, kind: RoomKind | None, name_contains: str, skip: int, limit: int
     ) -> Overviews:

@@ -203,6 +203,9 @@ class SqliteStore:
     ) -> CountedPage:
         return await self._read(Snapshot.history_between, room_id, viewer, after_us, before_us, skip, limit)
 
+    async def has_opaque(self, room_id: RoomId, *, after_us: int | None, before_us: int | None) -> bool:
+        return await self._read(Snapshot.has_opaque, room_id, after_us, before_us)
+
     async def overviews(
         self, viewer: UserId, *, kind: RoomKind | None, name_contains: str, skip: int, limit: int
     ) -> Overviews:

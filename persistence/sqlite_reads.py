@@ -215,15 +215,7 @@ class Snapshot:
         access = self.access(room_id, viewer)
         if access.member is None:
             return CountedPage(page=MessagePage(access=access))
-        sequences = range(1, self._last_seq(room_id) + 1)
-
-        def created_us(seq: int) -> int:
-            found = self._one(messages.CREATED_FROM_SEQ, room_id, seq)
-            return int(found[0]) if found else MAX_INTEGER
-
-        # Sequences without holes: how many messages come before a bound is also the last one's sequence.
-        after = 0 if after_us is None else bisect_right(sequences, after_us, key=created_us)
-        last = len(sequences) if before_us is None else bisect_left(sequences, before_us, key=created_us)
+        after, last = self._sequences_between(room_id, after_us, before_us)
         page: list[Message] = []
         total = 0
         if after < last:
@@ -233,6 +225,23 @@ class Snapshot:
             page = self._messages(messages.HISTORY_BETWEEN, room_id, after, last, *bounds)
         receipts = self.receipts(room_id)
         return CountedPage(page=MessagePage(access=access, receipts=receipts, messages=tuple(page)), total=total)
+
+    def has_opaque(self, room_id: RoomId, after_us: int | None, before_us: int | None) -> bool:
+        after, last = self._sequences_between(room_id, after_us, before_us)
+        return self._one(messages.OPAQUE_BETWEEN, room_id, after, last) is not None
+
+    def _sequences_between(self, room_id: RoomId, after_us: int | None, before_us: int | None) -> tuple[int, int]:
+        """The messages between two times: those with a sequence above the first and up to the second."""
+        sequences = range(1, self._last_seq(room_id) + 1)
+
+        def created_us(seq: int) -> int:
+            found = self._one(messages.CREATED_FROM_SEQ, room_id, seq)
+            return int(found[0]) if found else MAX_INTEGER
+
+        # Sequences without holes: how many messages come before a bound is also the last one's sequence.
+        after = 0 if after_us is None else bisect_right(sequences, after_us, key=created_us)
+        last = len(sequences) if before_us is None else bisect_left(sequences, before_us, key=created_us)
+        return after, last
 
     def window(self, room_id: RoomId, viewer: UserId, around: MessageId, limit: int) -> MessagePage:
         access = self.access(room_id, viewer)

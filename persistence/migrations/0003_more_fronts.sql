@@ -31,6 +31,7 @@ AND role < 30
 AND EXISTS (SELECT 1 FROM rooms AS r WHERE r.id = members.room_id AND r.kind = 1);
 
 ALTER TABLE messages ADD COLUMN extras TEXT;    -- JSON object: kind, reply_to, sealed, reactions; NULL: none of these
+CREATE INDEX messages_textless ON messages (room_id, seq) WHERE text = '' AND extras IS NOT NULL;
 CREATE INDEX messages_deleted ON messages (room_id, seq) WHERE deleted_us IS NOT NULL;
 
 CREATE TABLE invitations (

@@ -44,6 +44,15 @@ TOMBSTONES_BETWEEN = """
 SELECT count(*) FROM messages WHERE room_id = $1 AND seq > $2 AND seq <= $3 AND deleted_us IS NOT NULL
 """
 
+# Whether such a part has a message that the server cannot read: sealed, and without a text. A part of few messages
+# without a text is all that is looked at.
+# Index: messages_textless
+OPAQUE_BETWEEN = """
+SELECT 1 FROM messages
+WHERE room_id = $1 AND seq > $2 AND seq <= $3 AND text = '' AND extras IS NOT NULL AND extras LIKE '%"sealed":{%'
+LIMIT 1
+"""
+
 # How many living messages of others than a user ($3) come after a sequence ($2), counted up to $4.
 # Index: messages_by_seq
 # Scan: counts what the inner query finds

@@ -9,7 +9,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 STORAGE = ("sqlite3", "apsw", "asyncpg", "aiosqlite", "psycopg")
-WEB = ("quart", "quart_trio", "hypercorn", "httptools", "h11", "wsproto", "trio_websocket", "websockets", "httpx")
+WEB = (
+    "quart",
+    "quart_trio",
+    "hypercorn",
+    "httptools",
+    "h11",
+    "wsproto",
+    "trio_websocket",
+    "websockets",
+    "httpx",
+    "httpx2",
+)
 TRIO_SOCKETS = (
     "trio.socket",
     "trio.SocketStream",

@@ -85,6 +85,24 @@ async def test_an_opaque_message_is_found_by_no_text_and_by_what_it_becomes(stor
     assert [entry.message.id for entry in found] == [1001]
 
 
+async def test_opaque_messages_are_told_from_all_others_and_within_bounds(store: Store) -> None:
+    trick = Reaction(user_id=BOB, username='"sealed":{', emoji='"sealed":{', created_us=9)
+    others = [
+        make_message(1001, ROOM, 1, ANN, ""),
+        make_message(1002, ROOM, 2, ANN, "", kind=MessageKind.IMAGE, reactions=(trick,)),
+        make_message(1003, ROOM, 3, ANN, "readable", sealed=SEALED),
+        make_message(1004, ROOM, 4, ANN, "", sealed=SEALED),
+    ]
+    await store.commit([InsertMessage(message=each) for each in others])
+    await store.commit([DeleteMessage(room_id=ROOM, message_id=others[3].id, deleted_us=1)])
+    assert not await store.has_opaque(ROOM, after_us=None, before_us=None)
+    await store.commit([InsertMessage(message=make_message(1005, ROOM, 5, ANN, "", sealed=SEALED))])
+    assert await store.has_opaque(ROOM, after_us=None, before_us=None)
+    assert await store.has_opaque(ROOM, after_us=1004, before_us=1006)
+    assert not await store.has_opaque(ROOM, after_us=1005, before_us=None)
+    assert not await store.has_opaque(ROOM, after_us=None, before_us=1005)
+
+
 async def test_reactions_are_replaced_and_nothing_else(store: Store) -> None:
     await store.commit([post(1001, ROOM, 1), InsertMessage(message=replace(FULL, reactions=()))])
     for reactions in ((THUMB,), (THUMB, HEART), (HEART,), ()):
