@@ -133,6 +133,8 @@ class RoomKeys:
         Raises `NotFound("room")`, `NotAMember`; in server custody `Conflict("public_key")` when the viewer's profile
         has no public key, and `KeysUnavailable`.
         """
+        # Read before it is asked who may have them: what was made when the viewer left must not be among them.
+        versions = await self._store.room_keys(room_id)
         room = admit(await self._store.access(room_id, viewer))
         if room.custody is KeyCustody.CLIENT:
             newest = (await self._store.key_version(room_id)).version
@@ -147,7 +149,6 @@ class RoomKeys:
         if user is None or user.public_key is None:
             raise Conflict("public_key", "your profile has no public key to seal the room's keys for")
         public_key = PublicKey(user.public_key)
-        versions = await self._store.room_keys(room_id)
         held = []
         for each in versions:
             if each.version > above:

@@ -1,5 +1,6 @@
 """Custody of room keys: who gets them, what is read with them, and that nobody who left has the next one."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 
@@ -118,6 +119,28 @@ async def test_who_leaves_or_is_removed_does_not_have_the_next_key(h: EngineHarn
     assert of_keys(events) == [2, 3]
     kinds = [type(event) for event in events if isinstance(event, MemberRemoved | RoomKeyChanged)]
     assert kinds == [MemberRemoved, RoomKeyChanged] * 2
+
+
+@pytest.mark.parametrize("meanwhile", ["room_keys", "access", "user"])
+async def test_who_asks_for_keys_while_being_removed_does_not_get_the_next_one(
+    h: EngineHarness, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    ann, bob = await join(h, "ann", "bob")
+    room = await room_of(h, ann, bob)
+    original = getattr(h.store, meanwhile)
+
+    async def removed_after(*arguments: object) -> object:
+        found = await original(*arguments)
+        monkeypatch.setattr(h.store, meanwhile, original)
+        await h.engine.remove_member(room.id, ann.id, bob.id)
+        return found
+
+    monkeypatch.setattr(h.store, meanwhile, removed_after)
+    versions: list[int] = []
+    with contextlib.suppress(NotAMember):
+        versions += [key.version for key in (await h.engine.keys.for_member(room.id, bob.id)).keys]
+    assert list(await keys_of(h, room, ann)) == [1, 2]
+    assert versions in ([], [1])
 
 
 async def test_a_removal_that_is_refused_changes_no_key(h: EngineHarness, autojump_clock: MockClock) -> None:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 import trio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from trio.testing import MockClock
@@ -283,6 +283,7 @@ def test_a_room_knows_which_version_is_in_use(version: int, later_us: int, taken
 # --- the law ---
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1), max_size=5))
 def test_what_a_client_encrypts_comes_back_bit_for_bit_and_is_read_right(texts: list[str]) -> None:
     async def talk() -> None:
