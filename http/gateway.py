@@ -25,6 +25,7 @@ from chinwag.http.service import HttpService
 from chinwag.http.socket_transport import SocketTransport, Take
 from chinwag.http.streams import discard, refuse
 from chinwag.http.websocket import (
+    DEFAULT_MAX_MESSAGE_BYTES,
     Close,
     HandshakeRefused,
     Incoming,
@@ -72,11 +73,22 @@ class MessageTransport(Transport, Protocol):
 class Gateway:
     """Takes over connections that ask for a WebSocket."""
 
-    def __init__(self, engine: Engine, service: HttpService, *, poller: Poller | None = None) -> None:
-        """`poller` reads the raw sockets; it has to be running. Without one every connection's task reads by itself."""
+    def __init__(
+        self,
+        engine: Engine,
+        service: HttpService,
+        *,
+        poller: Poller | None = None,
+        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+    ) -> None:
+        """`poller` reads the raw sockets; it has to be running. Without one every connection's task reads by itself.
+
+        `max_message_bytes` bounds a client's message on those sockets; an ASGI server has a bound of its own.
+        """
         self._engine = engine
         self._service = service
         self._poller = poller
+        self._max_message_bytes = max_message_bytes
 
     async def upgrade(self, head: RequestHead, stream: trio.SocketStream, leftover: bytes) -> Awaitable[None] | None:
         """Answer an upgrade request. When it was granted, what is returned serves the connection until it ends."""
@@ -108,7 +120,10 @@ class Gateway:
         except BaseException:
             connected.session.abandon()
             raise
-        return self.serve(front, connected, SocketTransport(stream, leftover=leftover, poller=self._poller))
+        transport = SocketTransport(
+            stream, leftover=leftover, poller=self._poller, max_message_bytes=self._max_message_bytes
+        )
+        return self.serve(front, connected, transport)
 
     async def admit(self, request: HttpRequest, front: Front) -> Connected:
         """Decide who asks and whether they may. Raises `EngineError`s, which are answered over HTTP."""

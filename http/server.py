@@ -86,16 +86,18 @@ async def listening(
 ) -> AsyncIterator[trio.Event]:
     """Serve on listeners within the block. Set the event to stop; leaving the block waits for the end.
 
-    TLS, and with it HTTP/2, is always hypercorn's.
+    TLS, and with it HTTP/2, is always hypercorn's. The limits hold for both.
     """
+    config = config or ListenerConfig()
     shutdown = trio.Event()
     poller = Poller() if poller_available else None
-    gateway = Gateway(engine, service, poller=poller)
+    gateway = Gateway(engine, service, poller=poller, max_message_bytes=config.max_message_bytes)
     connections: ConnectionServer
     if server == "lane" and tls is None:
         connections = Lane(service, gateway.upgrade, config)
     else:
-        connections = HypercornServer(ChinwagApp(service, gateway), config, tls=tls)
+        app = ChinwagApp(service, gateway, max_body_bytes=config.max_body_bytes, body_timeout_s=config.body_timeout_s)
+        connections = HypercornServer(app, config, tls=tls)
     async with trio.open_nursery() as readers:
         if poller is not None:
             readers.start_soon(poller.run)
