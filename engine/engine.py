@@ -303,12 +303,11 @@ class Engine:
         """
         if self._closing:
             raise ActorStopped("the server is shutting down")
-        user = await self.accounts.authenticate(family_id, user_id)
+        await self.accounts.authenticate(family_id, user_id)
         if self._closing:  # the shutdown began meanwhile, and would not find a session that is added now
             raise ActorStopped("the server is shutting down")
         session = Session(
             user_id=user_id,
-            username=user.username,
             family_id=family_id,
             expires_at=expires_at,
             wire=wire,

@@ -104,7 +104,6 @@ class Session:
         "family_id",
         "phase",
         "user_id",
-        "username",
         "wire",
     )
 
@@ -112,7 +111,6 @@ class Session:
         self,
         *,
         user_id: UserId,
-        username: str,
         family_id: FamilyId | None,
         expires_at: float,
         wire: WireFormat,
@@ -123,7 +121,6 @@ class Session:
     ) -> None:
         """`expires_at`: when its token ends, in `trio.current_time()` seconds. `spawn` starts its writer."""
         self.user_id = user_id
-        self.username = username
         self.family_id = family_id
         self.expires_at = expires_at
         self.wire = wire
@@ -173,12 +170,6 @@ class Session:
         """Write encoded bytes in order, without waiting. Does nothing once the session is closing."""
         if self.phase is Phase.LIVE or self.phase is Phase.HELD:
             self._write(data)
-
-    def send_event(self, event: Event) -> None:
-        """Tell this session alone."""
-        data = self.wire.encode(event)
-        if data:
-            self.send(data)
 
     async def drained(self) -> None:
         """Return when the outbox is empty or the session over: backpressure for who produces more on demand."""

@@ -152,14 +152,12 @@ def to_request(scope: HTTPScope | WebsocketScope) -> HttpRequest:
     path = scope["raw_path"].decode("latin-1")
     if not path.startswith("/"):  # "http://host/path", which a server has to accept, or "*"
         path = "/" + path.partition("://")[2].partition("/")[2]
-    client = scope["client"]
     return HttpRequest(
         method=scope["method"] if scope["type"] == "http" else "GET",
         path=path,
         query=scope["query_string"].decode("latin-1"),
         headers=headers,
         host=headers.get("host", headers.get(":authority", "")),
-        client="" if client is None else client[0],
     )
 
 

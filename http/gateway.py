@@ -47,14 +47,6 @@ FINISH_S: Final = 1.0
 LINGER_BYTES: Final = 64 * 1024
 
 
-class Upgrader(Protocol):
-    """What the listener hands WebSocket requests to."""
-
-    async def __call__(
-        self, head: RequestHead, stream: trio.SocketStream, leftover: bytes
-    ) -> Awaitable[None] | None: ...
-
-
 class MessageTransport(Transport, Protocol):
     """A `Transport` that is a source of messages as well."""
 
@@ -92,7 +84,7 @@ class Gateway:
 
     async def upgrade(self, head: RequestHead, stream: trio.SocketStream, leftover: bytes) -> Awaitable[None] | None:
         """Answer an upgrade request. When it was granted, what is returned serves the connection until it ends."""
-        request = _as_http(head, stream)
+        request = _as_http(head)
         front = self._service.socket_front(request)
         if front is None or front.socket is None:
             response = await self._service.handle(request)
@@ -184,7 +176,7 @@ def _take(engine: Engine, endpoint: SocketEndpoint, session: Session, item: Inco
     return None
 
 
-def _as_http(head: RequestHead, stream: trio.SocketStream) -> HttpRequest:
+def _as_http(head: RequestHead) -> HttpRequest:
     """The upgrade request in the form that the route tables know. Its path stays as it was on the wire."""
     path = head.target.partition("?")[0] if head.target.startswith("/") else head.path
     names = dict.fromkeys(name for name, _ in head.headers)
@@ -194,15 +186,7 @@ def _as_http(head: RequestHead, stream: trio.SocketStream) -> HttpRequest:
         query=head.query,
         headers={name: head.header(name) or "" for name in names},
         host=head.header("host") or "",
-        client=_peer(stream),
     )
-
-
-def _peer(stream: trio.SocketStream) -> str:
-    try:
-        return str(stream.socket.getpeername()[0])
-    except OSError:
-        return ""  # it has left
 
 
 async def _answer(stream: trio.SocketStream, response: HttpResponse) -> None:
