@@ -26,7 +26,7 @@ from chinwag.http.poller import available as poller_available
 from chinwag.http.registry import fronts_named
 from chinwag.http.service import HttpService
 from chinwag.http.settings import ServerName, Settings
-from chinwag.http.stats import CommitTimes, EngineStats
+from chinwag.http.stats import CommitTimes, EngineStats, StoreStats
 from chinwag.http.tls import load_tls
 from chinwag.http.tokens import AccessTokens, load_secret
 from chinwag.persistence import open_sqlite_store
@@ -62,7 +62,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
             tokens,
             fronts_named(settings.fronts),
             cors=Cors(settings.cors_origins),
-            stats=[EngineStats(engine), commit_times],
+            stats=[EngineStats(engine), commit_times, StoreStats(store)],
         )
         async with listening(engine, service, listeners, server=settings.server, tls=tls) as shutdown:
             log.debug("serving", fronts=settings.fronts or "all", server=settings.server)

@@ -131,6 +131,22 @@ async def test_every_metric_is_documented(api: Api) -> None:
     assert set(re.findall(r"# TYPE (chinwag_\w+) ", text)) <= documented
 
 
+async def test_metrics_show_what_the_store_does(api: Api, ann: Person) -> None:
+    room = await api.room(ann)
+    names = [f"chinwag_store_{name}_total" for name in ("commits", "units", "writes", "failed_units")]
+    before = [await api.metric(name) for name in names]
+    await api.post(ann, room, "hello")
+    commits, units, writes, failed = [await api.metric(name) - was for name, was in zip(names, before, strict=True)]
+    assert 1 <= commits <= units <= writes
+    assert failed == 0
+    for gauge in ("chinwag_store_queued_units", "chinwag_search_backlog"):
+        with trio.fail_after(LIMIT_S):
+            while await api.metric(gauge):  # noqa: ASYNC110 - in another process
+                await trio.sleep(0.02)
+    text = (await api.http.get(f"{api.server.url}/metrics")).text
+    assert "\nchinwag_store_queued_units 0.0\n" in text and "\nchinwag_search_backlog 0.0\n" in text
+
+
 async def test_a_connection_is_used_again_and_again(server: Server) -> None:
     async with closing(await server.connect()) as stream:
         with trio.fail_after(LIMIT_S):
