@@ -7,11 +7,14 @@
     │   ├── Forbidden          there is, but not for this caller
     │   ├── Conflict           it clashes with what is there
     │   └── Unauthenticated    who is asking could not be established
+    │       └── TokenExpired       it could, but for the time; refresh the token
     ├── TryLater           not now; the same request, with the same idempotency key, may succeed later
     │   ├── Overloaded         a mailbox is full, or an actor is parked after repeated crashes
     │   ├── ActorStopped       the actor ended before it came to this command
     │   └── StoreUnavailable   the store cannot be reached or cannot take writes (a full disk)
-    └── InternalError      a bug; logged with its traceback where it was caught
+    ├── InternalError      a bug; logged with its traceback where it was caught
+    ├── DuplicateKey       (`store`) a store's word to the engine: the idempotency key is taken
+    └── WriteRejected      (`store`) likewise: a write's precondition does not hold any more
 
 Each class has a stable `code`; a status belongs to a front, never here.
 """
