@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: serve test check format setup bench clean
+.PHONY: serve test check format setup bench autobahn clean
 
 serve: setup
 	$(BIN)/chinwag serve $(ARGS)
@@ -14,6 +14,12 @@ test: setup
 # Chinwag and its peers on the same work, with medians and ratios; installs the peers first. Takes a quarter of an hour.
 bench: setup
 	$(BIN)/chinwag bench compare $(ARGS)
+
+# The WebSocket conformance suite Autobahn|Testsuite, which needs Python 2.7; takes some minutes.
+PYTHON2 ?= python2.7
+autobahn: setup
+	$(PYTHON2) -m pip install --quiet --disable-pip-version-check --target .autobahn -r tests/autobahn/requirements.txt
+	$(BIN)/python tests/autobahn/run.py $(PYTHON2) .autobahn
 
 # Formatter, linter and the strict type checker.
 check: setup stubs
@@ -41,4 +47,4 @@ stubs:
 	for part in engine http persistence benchmarks; do ln -sfn ../../$$part .stubs/chinwag/$$part; done
 
 clean:
-	rm -rf $(VENV) .stubs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .autobahn .stubs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

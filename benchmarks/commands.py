@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TextIO
 
 import click
 from rich.console import Console
@@ -204,6 +204,16 @@ def install_peers(peers_folder: Path | None) -> None:
 # --- what they share ---
 
 
+PLAIN_WIDTH: Final = 160
+"""Columns of a table that goes into a file or a pipe, which tells no width: enough for all peers side by side."""
+
+
+def console(out: TextIO | None = None) -> Console:
+    """Where results are shown: as wide as the terminal, or `PLAIN_WIDTH`."""
+    out = out or sys.stdout
+    return Console(file=out, width=None if out.isatty() else PLAIN_WIDTH)
+
+
 @contextlib.contextmanager
 def _session(server_cpu: int | None, client_cpu: int | None) -> Iterator[tuple[int | None, Console]]:
     """The generator on its core; gives the server's. What the user can mend becomes one line."""
@@ -212,7 +222,7 @@ def _session(server_cpu: int | None, client_cpu: int | None) -> Iterator[tuple[i
     first, second = machine.default_cpus()
     with machine.pinned(second if client_cpu is None else client_cpu):
         try:
-            yield (first if server_cpu is None else server_cpu), Console()
+            yield (first if server_cpu is None else server_cpu), console()
         except BenchError as error:
             raise click.ClickException(str(error)) from error
 

@@ -68,7 +68,7 @@ class Connections:
     ) -> Connected:
         """See `Engine.connect`."""
         self._refuse_when_closing()
-        user = await self._accounts.authenticate(family_id, user_id)
+        await self._accounts.authenticate(family_id, user_id)
         self._refuse_when_closing()  # the shutdown may have begun, and would not find a session that is added now
         if most is not None:
             same = [each for each in self._fanout.sessions_of(user_id) if each.wire is wire and each.open]
@@ -76,7 +76,6 @@ class Connections:
                 raise LimitReached("connections", f"only {most} connections at a time")
         session = Session(
             user_id=user_id,
-            username=user.username,
             family_id=family_id,
             expires_at=expires_at,
             wire=wire,

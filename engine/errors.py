@@ -12,7 +12,7 @@
     │   ├── LimitReached       there are as many as there may be
     │   ├── CannotDecrypt      it is not encrypted with the room's key
     │   └── Unauthenticated    who is asking could not be established
-    │       ├── TokenExpired       refresh it
+    │       ├── TokenExpired       it could, but for the time; refresh the token
     │       ├── UnknownUser        the token's user is not in the store
     │       └── AccountInactive    the account was deactivated
     ├── TryLater           not now; the same request, with the same idempotency key, may succeed later
@@ -21,7 +21,9 @@
     │   ├── StoreUnavailable   the store cannot be reached or cannot take writes (a full disk)
     │   ├── KeysUnavailable    the server cannot open the keys it holds (another master key)
     │   └── SummarizerUnavailable  what writes summaries does not answer, or not usefully
-    └── InternalError      a bug; logged with its traceback where it was caught
+    ├── InternalError      a bug; logged with its traceback where it was caught
+    ├── DuplicateKey       (`store`) a store's word to the engine: a unique key is taken
+    └── WriteRejected      (`store`) likewise: a write's precondition does not hold any more
 
 Each class has a stable `code`; a status belongs to a front, never here.
 """

@@ -105,7 +105,6 @@ class Session:
         "follows",
         "phase",
         "user_id",
-        "username",
         "wire",
     )
 
@@ -113,7 +112,6 @@ class Session:
         self,
         *,
         user_id: UserId,
-        username: str,
         family_id: FamilyId | None,
         expires_at: float,
         wire: WireFormat,
@@ -126,7 +124,6 @@ class Session:
         """`expires_at`: when its token ends, in `trio.current_time()` seconds. `spawn` starts its writer. `follows`:
         whether it hears of rooms that its user joins later."""
         self.user_id = user_id
-        self.username = username
         self.family_id = family_id
         self.expires_at = expires_at
         self.wire = wire
@@ -185,12 +182,6 @@ class Session:
         """Write encoded bytes in order, without waiting. Does nothing once the session is closing."""
         if self.phase is Phase.LIVE or self.phase is Phase.HELD:
             self._write(data)
-
-    def send_event(self, event: Event) -> None:
-        """Tell this session alone."""
-        data = self.wire.encode(event)
-        if data:
-            self.send(data)
 
     async def drained(self) -> None:
         """Return when the outbox is empty or the session over: backpressure for who produces more on demand."""

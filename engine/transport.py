@@ -7,20 +7,19 @@ import trio
 
 
 class CloseReason(enum.Enum):
-    """Why the server ends a connection: WebSocket close code, what the client should do, words for its log."""
+    """Why the server ends a connection: WebSocket close code, and words for the client's log."""
 
-    GOING_AWAY = (1001, True, "server is shutting down")
-    PROTOCOL_ERROR = (1002, False, "protocol error")
-    INVALID_TEXT = (1007, False, "text is not valid UTF-8")
-    TOO_BIG = (1009, False, "message too big")
-    INTERNAL_ERROR = (1011, True, "internal error")
-    TOKEN_INVALID = (4401, False, "token expired or revoked")
-    SLOW_CONSUMER = (4408, True, "slow consumer")
-    PING_TIMEOUT = (4410, True, "no answer to pings")
+    GOING_AWAY = (1001, "server is shutting down")
+    PROTOCOL_ERROR = (1002, "protocol error")
+    INVALID_TEXT = (1007, "text is not valid UTF-8")
+    TOO_BIG = (1009, "message too big")
+    INTERNAL_ERROR = (1011, "internal error")
+    TOKEN_INVALID = (4401, "token expired or revoked")
+    SLOW_CONSUMER = (4408, "slow consumer")
+    PING_TIMEOUT = (4410, "no answer to pings")
 
-    def __init__(self, code: int, reconnect: bool, text: str) -> None:
+    def __init__(self, code: int, text: str) -> None:
         self.code = code
-        self.reconnect = reconnect
         self.text = text
 
 

@@ -5,7 +5,6 @@ second task: the fronts' tables are the routing, and a client that leaves must n
 WebSockets become sessions like those of bare sockets, with another transport (`asgi_transport`).
 """
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,6 @@ from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection, TrioASGIWebsocketConnection
 
 from chinwag.engine.errors import EngineError, InternalError
-from chinwag.engine.transport import CloseReason
 from chinwag.http.asgi_transport import AsgiTransport
 from chinwag.http.gateway import Gateway
 from chinwag.http.messages import HttpRequest, HttpResponse
@@ -127,9 +125,6 @@ class SocketConnection(TrioASGIWebsocketConnection):
             return
         session = connected.session
         try:
-            messages = self.scope["state"].get("messages")
-            if messages is not None:
-                messages.on_too_long = partial(session.close, CloseReason.TOO_BIG)
             await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
         except BaseException:
             session.abandon()
@@ -157,14 +152,12 @@ def to_request(scope: HTTPScope | WebsocketScope) -> HttpRequest:
     path = scope["raw_path"].decode("latin-1")
     if not path.startswith("/"):  # "http://host/path", which a server has to accept, or "*"
         path = "/" + path.partition("://")[2].partition("/")[2]
-    client = scope["client"]
     return HttpRequest(
         method=scope["method"] if scope["type"] == "http" else "GET",
         path=path,
         query=scope["query_string"].decode("latin-1"),
         headers=headers,
         host=headers.get("host", headers.get(":authority", "")),
-        client="" if client is None else client[0],
     )
 
 

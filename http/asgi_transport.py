@@ -22,12 +22,15 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 
 from chinwag.engine.transport import CloseReason, ConnectionLost
 from chinwag.http.socket_transport import Take
-from chinwag.http.websocket import CloseCode, Incoming, Opcode, close_frame
+from chinwag.http.websocket import CloseCode, Incoming, Opcode, ProtocolFailure, close_frame
 
 if TYPE_CHECKING:
     from hypercorn.typing import WebsocketCloseEvent, WebsocketSendEvent
 
 log = structlog.get_logger("chinwag.http")
+
+_FAILURES: Final = frozenset({CloseCode.PROTOCOL_ERROR, CloseCode.INVALID_TEXT, CloseCode.TOO_BIG})
+"""With these codes a server says what the client did wrong (`StrictWebSocket`); a client's own do not get here."""
 
 QUEUE_BYTES: Final = 64 * 1024
 """Once so much waits for the writer, no more is taken. What a kernel's send buffer is to a bare socket."""
@@ -118,13 +121,19 @@ class AsgiTransport:
     # --- the gateway's side ---
 
     async def receive(self) -> list[Incoming]:
-        """Wait for a message. Raises `ConnectionLost` at the end; the ASGI server answers control frames itself."""
+        """Wait for a message. Raises `ConnectionLost` at the end; the ASGI server answers control frames itself.
+
+        Raises `ProtocolFailure` when the server says that the client broke the protocol. The connection lives on then
+        for as long as it takes to say goodbye.
+        """
         if self._ended:
             raise ConnectionLost
         event = await self._receive()
         if event["type"] == "websocket.receive":
             text, data = event.get("text"), event.get("bytes")
             return [text if text is not None else data or b""]
+        if event["type"] == "websocket.disconnect" and event["code"] in _FAILURES:
+            raise ProtocolFailure(event["code"], "")
         self._ended = True
         self._notify()
         raise ConnectionLost
@@ -143,7 +152,7 @@ class AsgiTransport:
             while not self._ended:
                 try:
                     await self.receive()
-                except ConnectionLost:
+                except (ConnectionLost, ProtocolFailure):
                     log.debug("peer closed")
 
     # --- pieces ---

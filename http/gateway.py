@@ -26,6 +26,7 @@ from chinwag.http.service import HttpService
 from chinwag.http.socket_transport import SocketTransport, Take
 from chinwag.http.streams import discard, refuse
 from chinwag.http.websocket import (
+    DEFAULT_MAX_MESSAGE_BYTES,
     Close,
     HandshakeRefused,
     Incoming,
@@ -47,14 +48,6 @@ FINISH_S: Final = 1.0
 LINGER_BYTES: Final = 64 * 1024
 
 
-class Upgrader(Protocol):
-    """What the listener hands WebSocket requests to."""
-
-    async def __call__(
-        self, head: RequestHead, stream: trio.SocketStream, leftover: bytes
-    ) -> Awaitable[None] | None: ...
-
-
 class MessageTransport(Transport, Protocol):
     """A `Transport` that is a source of messages as well."""
 
@@ -73,15 +66,26 @@ class MessageTransport(Transport, Protocol):
 class Gateway:
     """Takes over connections that ask for a WebSocket."""
 
-    def __init__(self, engine: Engine, service: HttpService, *, poller: Poller | None = None) -> None:
-        """`poller` reads the raw sockets; it has to be running. Without one every connection's task reads by itself."""
+    def __init__(
+        self,
+        engine: Engine,
+        service: HttpService,
+        *,
+        poller: Poller | None = None,
+        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+    ) -> None:
+        """`poller` reads the raw sockets; it has to be running. Without one every connection's task reads by itself.
+
+        `max_message_bytes` bounds a client's message on those sockets; an ASGI server has a bound of its own.
+        """
         self._engine = engine
         self._service = service
         self._poller = poller
+        self._max_message_bytes = max_message_bytes
 
     async def upgrade(self, head: RequestHead, stream: trio.SocketStream, leftover: bytes) -> Awaitable[None] | None:
         """Answer an upgrade request. When it was granted, what is returned serves the connection until it ends."""
-        request = _as_http(head, stream)
+        request = _as_http(head)
         front = self._service.socket_front(request)
         if front is None or front.socket is None:
             response = await self._service.handle(request)
@@ -109,7 +113,10 @@ class Gateway:
         except BaseException:
             connected.session.abandon()
             raise
-        return self.serve(front, connected, SocketTransport(stream, leftover=leftover, poller=self._poller))
+        transport = SocketTransport(
+            stream, leftover=leftover, poller=self._poller, max_message_bytes=self._max_message_bytes
+        )
+        return self.serve(front, connected, transport)
 
     async def admit(self, request: HttpRequest, front: Front) -> Connected:
         """Decide who asks and whether they may. Raises `EngineError`s, which are answered over HTTP."""
@@ -170,7 +177,7 @@ def _take(engine: Engine, endpoint: SocketEndpoint, session: Session, item: Inco
     return None
 
 
-def _as_http(head: RequestHead, stream: trio.SocketStream) -> HttpRequest:
+def _as_http(head: RequestHead) -> HttpRequest:
     """The upgrade request in the form that the route tables know. Its path stays as it was on the wire."""
     path = head.target.partition("?")[0] if head.target.startswith("/") else head.path
     names = dict.fromkeys(name for name, _ in head.headers)
@@ -180,15 +187,7 @@ def _as_http(head: RequestHead, stream: trio.SocketStream) -> HttpRequest:
         query=head.query,
         headers={name: head.header(name) or "" for name in names},
         host=head.header("host") or "",
-        client=_peer(stream),
     )
-
-
-def _peer(stream: trio.SocketStream) -> str:
-    try:
-        return str(stream.socket.getpeername()[0])
-    except OSError:
-        return ""  # it has left
 
 
 async def _answer(stream: trio.SocketStream, response: HttpResponse) -> None:

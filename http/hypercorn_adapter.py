@@ -5,30 +5,34 @@ the ASGI lifespan, and the word that the server is stopping. Its gaps are closed
 
 - It sends in a shield without a deadline: `GuardedStream` has one.
 - It sends pings but never looks for pongs: the application is told when bytes came (`state["connection"]`).
-- It always offers permessage-deflate and inflates without a bound: it never sees a client's offer.
-- It counts a message's characters, and goes on gathering one that is too long: `MessageLimit`.
+- Its WebSockets always offer permessage-deflate and inflate without a bound, count a message's characters, go on
+  gathering one that is too long, and end without a close code when the client breaks the protocol: `StrictWebSocket`
+  reads them by the lane's parser.
 - It waits for ever to tell an application something that has ended, and its pings and idle timers outlive a connection
   by their whole interval: `_Tasks`.
+- It drops an HTTP/2 connection when a body comes for a request that it has refused or answered: `_Http2`.
 - It would speak HTTP/2 without TLS: nobody asks for that, and it is one more way in.
 """
 
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
-from io import BytesIO, StringIO
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 import h11
 import structlog
 import trio
-from h2.events import RequestReceived
+from h2.events import DataReceived, RequestReceived
+from h2.events import Event as H2Event
 from hypercorn.config import Config
 from hypercorn.events import RawData
-from hypercorn.protocol.h2 import H2Protocol
-from hypercorn.protocol.h11 import H11Protocol
-from hypercorn.protocol.ws_stream import FrameTooLargeError, WebsocketBuffer, WSStream
+from hypercorn.protocol.events import Body, Data, EndData, Request
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.h2 import H2Protocol, StreamBuffer
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
+from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
 from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.task_group import TaskGroup, _handle
 from hypercorn.trio.tcp_server import TCPServer
@@ -42,15 +46,18 @@ from hypercorn.typing import (
     ASGISendEvent,
     ConnectionState,
     Scope,
+    WebsocketAcceptEvent,
 )
-from hypercorn.utils import LifespanTimeoutError, parse_socket_addr, wrap_app
+from hypercorn.utils import LifespanTimeoutError, filter_pseudo_headers, parse_socket_addr, wrap_app
+from priority.priority import DuplicateStreamError
+from wsproto.connection import Connection
+from wsproto.events import CloseConnection, Pong
+from wsproto.frame_protocol import CloseReason
 
 from chinwag.http.head import BadRequest
 from chinwag.http.listener import ListenerConfig
 from chinwag.http.streams import GuardedStream, read_head, refuse
-
-if TYPE_CHECKING:
-    from wsproto.events import Message
+from chinwag.http.websocket import Close, FrameParser, Incoming, Ping, ProtocolFailure
 
 log = structlog.get_logger("chinwag.http")
 
@@ -62,7 +69,6 @@ at once, while what they asked for runs to its end: a client that opens and rese
 
 _REQUESTS_PER_CONNECTION: Final = 1_000_000
 """hypercorn closes a connection after so many. Its default of a thousand would only cost busy clients a reconnect."""
-_EXTENSIONS: Final = b"sec-websocket-extensions"
 
 Alpn = str
 Stream = GuardedStream | trio.SSLStream[GuardedStream]
@@ -92,7 +98,7 @@ def hypercorn_config(config: ListenerConfig) -> Config:
 class HypercornServer:
     """Serves HTTP and WebSockets with an ASGI application, within its lifespan. A `ConnectionServer`.
 
-    The scopes' state holds "connection", a `GuardedStream`, and for a WebSocket "messages", its `MessageLimit`.
+    The scopes' state holds "connection", a `GuardedStream`.
     """
 
     def __init__(
@@ -256,66 +262,168 @@ class _HypercornConnection(TCPServer):
             await self._close()
 
 
-class MessageLimit(WebsocketBuffer):
-    """Gathers one WebSocket's messages, by bytes, and keeps nothing of one that is too long."""
+class StrictWebSocket(WSStream):
+    """hypercorn's WebSocket, with the lane's parser in place of wsproto's: the same rules, limits and close codes.
 
-    def __init__(self, max_bytes: int) -> None:
-        super().__init__(max_bytes)
-        self.on_too_long: Callable[[], None] = _nobody
-        """Told, again and again, while a message that is too long goes on."""
+    A client that breaks a rule is told which. The application then gets "websocket.disconnect" with that code, after
+    all messages that came before, and may take its time to end: what still comes is dropped meanwhile.
+    """
 
-    def extend(self, event: "Message[Any]") -> None:
-        """Take a piece of a message. Raises what hypercorn answers with code 1009."""
-        text = isinstance(event.data, str)
-        self.length += len(event.data.encode()) if text else len(event.data)
-        if self.length > self.max_length:
-            self.value = None
-            self.on_too_long()
-            raise FrameTooLargeError
-        if self.value is None:
-            self.value = StringIO() if text else BytesIO()
-        self.value.write(event.data)
+    connection: Connection
 
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._parser = FrameParser(self.config.websocket_max_message_size)
+        self._decided = trio.Event()
+        """Set once the application has accepted or denied."""
 
-def _nobody() -> None:
-    """Nobody is to be told."""
+    async def handle(self, event: StreamEvent) -> None:
+        """See `WSStream.handle`. A client that does not wait for the handshake's answer is read once it is there."""
+        if not isinstance(event, Body | Data):
+            await super().handle(event)
+        elif not self.closed:
+            await self._decided.wait()
+            if self.handshake.accepted and not self.closed:
+                await self._read(event.data)
+
+    async def app_send(self, message: ASGISendEvent | None) -> None:
+        """See `WSStream.app_send`, which leaves an HTTP/2 stream open when the client was the one to close."""
+        if message is None and not self.closed and self.state is ASGIWebsocketState.CONNECTED:
+            await self._send_wsproto_event(CloseConnection(code=CloseReason.INTERNAL_ERROR))  # if it is open
+            await self.send(EndData(stream_id=self.stream_id))
+        await super().app_send(message)
+        if message is None or self.state is not ASGIWebsocketState.HANDSHAKE:
+            self._decided.set()
+
+    async def _accept(self, message: WebsocketAcceptEvent) -> None:
+        # RFC 6455 section 9.1: a server may decline any extension, and does so by not mentioning it.
+        self.handshake.extensions = None
+        await super()._accept(message)
+
+    async def _send_pings(self) -> None:
+        """See `WSStream._send_pings`, which asks a client at once that has only just spoken."""
+        await self.context.sleep(self.config.websocket_ping_interval or 0.0)  # with none this is not called
+        await super()._send_pings()
+
+    async def _read(self, data: bytes) -> None:
+        failure: ProtocolFailure | None = None
+        incoming: Sequence[Incoming]
+        try:
+            incoming = self._parser.feed(data)
+        except ProtocolFailure as broken:
+            incoming, failure = broken.before, broken
+        for item in incoming:
+            if isinstance(item, str):
+                await self._tell({"type": "websocket.receive", "bytes": None, "text": item})
+            elif isinstance(item, bytes):
+                await self._tell({"type": "websocket.receive", "bytes": item, "text": None})
+            elif isinstance(item, Ping):
+                await self._send_wsproto_event(Pong(payload=item.payload))
+            elif isinstance(item, Close):
+                code = CloseReason.NO_STATUS_RCVD if item.code is None else item.code
+                await self._send_wsproto_event(CloseConnection(code=code))
+                await self._tell({"type": "websocket.disconnect", "code": CloseReason.NORMAL_CLOSURE})
+        if failure is not None:
+            await self._send_wsproto_event(CloseConnection(code=failure.code, reason=failure.reason))
+            await self._tell({"type": "websocket.disconnect", "code": failure.code})
+
+    async def _tell(self, event: ASGIReceiveEvent) -> None:
+        assert self.app_put is not None  # it has accepted
+        await self.app_put(event)
 
 
 class _Http1(H11Protocol):
-    """HTTP/1.1 without offers of WebSocket extensions, and without upgrades to HTTP/2."""
+    """HTTP/1.1 with strict WebSockets, and without upgrades to HTTP/2."""
 
     async def _create_stream(self, request: h11.Request) -> None:
-        messages = MessageLimit(self.config.websocket_max_message_size)
-        self.connection_state["messages"] = messages
-        headers = _without_extensions(request.headers.raw_items())
-        await super()._create_stream(
-            h11.Request(
-                method=request.method, target=request.target, headers=headers, http_version=request.http_version
+        """See `H11Protocol._create_stream`, which knows one kind of WebSocket."""
+        if not _asks_for_websocket(request):
+            await super()._create_stream(request)
+            return
+        self.stream = StrictWebSocket(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            STREAM_ID,
+        )
+        self.connection = H11WSConnection(cast("h11.Connection", self.connection))
+        await self.stream.handle(
+            Request(
+                stream_id=STREAM_ID,
+                headers=list(request.headers),
+                http_version=request.http_version.decode(),
+                method="GET",
+                raw_path=request.target,
+                state=self.connection_state,
             )
         )
-        if isinstance(self.stream, WSStream):
-            self.stream.buffer = messages
+        await self.context.mark_request()
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Upgrade to nothing."""
 
 
+def _asks_for_websocket(request: h11.Request) -> bool:
+    """hypercorn's conditions: the last of either header counts, as there."""
+    headers = dict(request.headers)
+    tokens = [token.strip() for token in headers.get(b"connection", b"").lower().split(b",")]
+    upgrade = headers.get(b"upgrade", b"").strip().lower()
+    return b"upgrade" in tokens and upgrade == b"websocket" and request.method.upper() == b"GET"
+
+
 class _Http2(H2Protocol):
-    """HTTP/2 without offers of WebSocket extensions."""
+    """HTTP/2 with strict WebSockets, and without an error for what still comes on a stream that has ended."""
+
+    async def _handle_events(self, events: Sequence[H2Event]) -> None:
+        """See `H2Protocol._handle_events`, which fails, and all streams with it, on a body that comes too late.
+
+        So would a request that came after the shutdown began, or one that was answered before its body was read.
+        """
+        for event in events:
+            if isinstance(event, DataReceived) and event.stream_id not in self.streams:
+                self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                await self._flush()
+            else:
+                await super()._handle_events([event])
 
     async def _create_stream(self, request: RequestReceived) -> None:
-        messages = MessageLimit(self.config.websocket_max_message_size)
-        self.connection_state["messages"] = messages
-        request.headers = _without_extensions(request.headers)
-        await super()._create_stream(request)
-        stream = self.streams.get(request.stream_id)
-        if isinstance(stream, WSStream):
-            stream.buffer = messages
-
-
-def _without_extensions(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """RFC 6455 section 9.1: a server may decline any extension, and does so by not mentioning it."""
-    return [(name, value) for name, value in headers if name.lower() != _EXTENSIONS]
+        """See `H2Protocol._create_stream`, which knows one kind of WebSocket."""
+        headers = dict(request.headers)
+        if headers[b":method"].upper() != b"CONNECT":
+            await super()._create_stream(request)
+            return
+        stream = self.streams[request.stream_id] = StrictWebSocket(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            request.stream_id,
+        )
+        self.stream_buffers[request.stream_id] = StreamBuffer(self.context.event_class)
+        with suppress(DuplicateStreamError):  # its PRIORITY frame came first
+            self.priority.insert_stream(request.stream_id)
+            self.priority.block(request.stream_id)
+        await stream.handle(
+            Request(
+                stream_id=request.stream_id,
+                headers=filter_pseudo_headers(request.headers),
+                http_version="2",
+                method="CONNECT",
+                raw_path=headers.get(b":path", b""),  # a CONNECT that is no WebSocket's has none
+                state=self.connection_state,
+            )
+        )
+        self.keep_alive_requests += 1
+        await self.context.mark_request()
 
 
 class _Tasks(TaskGroup):

@@ -193,7 +193,7 @@ class Lane:
                         body, data = await self._read_body(connection, head, data, answers)
                 # Then its answer.
                 connection.phase = _HANDLER
-                work = self._handler.handle(head.request(body, connection.client))
+                work = self._handler.handle(head.request(body))
                 if answers:
                     response = await _calling_before_it_waits(work, connection.sender(answers))
                 else:
@@ -268,7 +268,7 @@ class Lane:
         answers: list[bytes],
     ) -> None:
         """Answer a request that will not be looked at, in its front's shape if it can be told, and close."""
-        request = guess_request(data) if head is None else head.request(b"", connection.client)
+        request = guess_request(data) if head is None else head.request(b"")
         if request is not None:
             answers.append(self._answers.encode(self._handler.refuse(request, error), close=True))
         else:
@@ -298,7 +298,7 @@ class Lane:
 class _Connection:
     """One socket: reads and writes that say what they wait for, so that the sweep can end them."""
 
-    __slots__ = ("_client", "_fileno", "_lane", "_stream", "fresh", "phase", "since")
+    __slots__ = ("_fileno", "_lane", "_stream", "fresh", "phase", "since")
 
     def __init__(self, stream: trio.SocketStream, lane: Lane) -> None:
         self._stream = stream
@@ -306,7 +306,6 @@ class _Connection:
         # connection. Reading and writing by the number saves a checkpoint and an exception for each request.
         self._fileno: Callable[[], int] = stream.socket.fileno
         self._lane = lane
-        self._client: str | None = None
         self.phase = _HEAD
         self.since = lane.now
         """When the phase began, by the lane's time; of sending, when the client last took something."""
@@ -317,16 +316,6 @@ class _Connection:
         """Wait for something else from now on."""
         self.phase = phase
         self.since = self._lane.now
-
-    @property
-    def client(self) -> str:
-        """The peer's address; "" when it has left."""
-        if self._client is None:
-            try:
-                self._client = str(self._stream.socket.getpeername()[0])
-            except OSError:
-                self._client = ""
-        return self._client
 
     async def read(self) -> bytes:
         """Wait for bytes; b"" at the end of the stream. Raises `_TimeOver` when woken by the sweep."""

@@ -84,7 +84,7 @@ class LaneHead:
         upgrade = self.headers.get("upgrade")
         return upgrade is not None and "websocket" in _tokens(upgrade)
 
-    def request(self, body: bytes, client: str) -> HttpRequest:
+    def request(self, body: bytes) -> HttpRequest:
         """The request with its body."""
         path, _, query = self.target.partition("?")
         return HttpRequest(
@@ -94,7 +94,6 @@ class LaneHead:
             headers=self.headers,
             body=body,
             host=self.host,
-            client=client,
         )
 
     def as_request_head(self) -> RequestHead:

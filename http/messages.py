@@ -15,8 +15,7 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One request, complete with its body.
 
     `method` is in capitals. `query` comes without its question mark. `headers` has lower-case names; a header that came
-    more than once is joined by ", ". `host` is the Host header as sent, "" when there was none; `client` the peer's
-    address, for logs.
+    more than once is joined by ", ". `host` is the Host header as sent, "" when there was none.
     """
 
     method: str
@@ -25,7 +24,6 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     body: bytes = b""
     host: str = ""
-    client: str = ""
 
 
 class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,7 +29,7 @@ from chinwag.http.registry import fronts_named
 from chinwag.http.secret_files import load_master_key
 from chinwag.http.service import HttpService
 from chinwag.http.settings import ServerName, Settings
-from chinwag.http.stats import CommitTimes, EngineStats
+from chinwag.http.stats import CommitTimes, EngineStats, StoreStats
 from chinwag.http.tls import load_tls
 from chinwag.http.tokens import AccessTokens, load_secret
 from chinwag.persistence import open_sqlite_store
@@ -67,7 +67,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
             tokens,
             fronts_named(settings.fronts),
             cors=Cors(settings.cors_origins),
-            stats=[EngineStats(engine), commit_times],
+            stats=[EngineStats(engine), commit_times, StoreStats(store)],
             limiters=limiters(fronts_named(settings.fronts), settings),
         )
         async with listening(engine, service, listeners, server=settings.server, tls=tls) as shutdown:
@@ -107,16 +107,18 @@ async def listening(
 ) -> AsyncIterator[trio.Event]:
     """Serve on listeners within the block. Set the event to stop; leaving the block waits for the end.
 
-    TLS, and with it HTTP/2, is always hypercorn's.
+    TLS, and with it HTTP/2, is always hypercorn's. The limits hold for both.
     """
+    config = config or ListenerConfig()
     shutdown = trio.Event()
     poller = Poller() if poller_available else None
-    gateway = Gateway(engine, service, poller=poller)
+    gateway = Gateway(engine, service, poller=poller, max_message_bytes=config.max_message_bytes)
     connections: ConnectionServer
     if server == "lane" and tls is None:
         connections = Lane(service, gateway.upgrade, config)
     else:
-        connections = HypercornServer(ChinwagApp(service, gateway), config, tls=tls)
+        app = ChinwagApp(service, gateway, max_body_bytes=config.max_body_bytes, body_timeout_s=config.body_timeout_s)
+        connections = HypercornServer(app, config, tls=tls)
     async with trio.open_nursery() as readers:
         if poller is not None:
             readers.start_soon(poller.run)

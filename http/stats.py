@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from chinwag.engine.engine import Engine
 from chinwag.http.metrics import Distribution, Reading
+from chinwag.persistence.sqlite import SqliteStore
 
 COMMIT_WRITES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 COMMIT_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
@@ -82,6 +83,23 @@ class EngineStats:
                 value=count,
                 labels={"reason": reason.name.lower()},
             )
+
+
+class StoreStats:
+    """What the persistence actor and the search indexer have done. A `StatsSource`."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+
+    def readings(self) -> Iterator[Reading]:
+        """See `StatsSource`."""
+        statistics = self._store.statistics()
+        yield _counter("store_commits", "Transactions committed", statistics.commits)
+        yield _counter("store_units", "Groups of writes, of one turn or request each, committed", statistics.units)
+        yield _counter("store_writes", "Single writes in them", statistics.writes)
+        yield _counter("store_failed_units", "Groups of writes that were refused or failed", statistics.failed_units)
+        yield _gauge("store_queued_units", "Groups of writes that wait for their commit", statistics.queued_units)
+        yield _gauge("search_backlog", "Messages that the search index is behind", self._store.search_backlog)
 
 
 def _gauge(name: str, text: str, value: float) -> Reading:

@@ -424,17 +424,11 @@ def wants_websocket(head: RequestHead) -> bool:
     return "websocket" in head.tokens("upgrade")
 
 
-def select_subprotocol(head: RequestHead, supported: Sequence[str]) -> str | None:
-    """The subprotocol that the client likes best of those in `supported`; None when there is none."""
-    offered = (name.strip() for name in (head.header("sec-websocket-protocol") or "").split(","))
-    return next((name for name in offered if name in supported), None)
-
-
-def accept_upgrade(head: RequestHead, *, subprotocol: str | None = None) -> bytes:
+def accept_upgrade(head: RequestHead) -> bytes:
     """Check a client's opening handshake (RFC 6455 section 4.2.1) and return the 101 response to it.
 
-    `subprotocol` is one of those the client offered (`select_subprotocol` chooses); ValueError otherwise. Extensions
-    that it offers are left out of the answer, which declines them (section 9.1). Raises `HandshakeRefused`.
+    Extensions and subprotocols that it offers are left out of the answer, which declines them (sections 4.2.2 and 9.1).
+    Raises `HandshakeRefused`.
     """
     if head.method != "GET":
         raise HandshakeRefused(
@@ -471,10 +465,6 @@ def accept_upgrade(head: RequestHead, *, subprotocol: str | None = None) -> byte
         b"Connection: Upgrade",
         b"Sec-WebSocket-Accept: " + accept,
     ]
-    if subprotocol is not None:
-        if select_subprotocol(head, (subprotocol,)) is None:
-            raise ValueError(f"the client did not offer the subprotocol {subprotocol!r}")
-        lines.append(b"Sec-WebSocket-Protocol: " + subprotocol.encode("latin-1"))
     return b"\r\n".join(lines) + b"\r\n\r\n"
 
 

@@ -5,13 +5,14 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlencode
 
 import httpx2
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
+from tests.e2e.listeners import Stream
 from tests.e2e.processes import LIMIT_S, Server
 
 PASSWORD: Final = "correct-horse"
@@ -50,7 +51,7 @@ def join(server: Server, word: str) -> Person:
     """Register and log in, from code that is not async."""
     username = unique(word)
     email = f"{username}@example.org"
-    with httpx2.Client(base_url=f"{server.url}/v1", timeout=LIMIT_S, verify=False) as http:
+    with httpx2.Client(base_url=f"{server.url}/v1", timeout=LIMIT_S, **server.listener.http_options) as http:
         registered = http.post("/auth/register", json={"username": username, "email": email, "password": PASSWORD})
         assert registered.status_code == 201, registered.text
         opened = http.post("/auth/login", json={"email": email, "password": PASSWORD})
@@ -107,6 +108,41 @@ class Socket:
             assert closed.reason is not None
             code: int = closed.reason.code
             return code
+
+
+class WatchedStream(trio.abc.Stream):
+    """A stream that cancels a scope at its end: trio-websocket waits for ever for an answer that breaks off."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.until_it_ends = trio.CancelScope()
+        self._stream = stream
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        data = b""
+        try:
+            data = bytes(await self._stream.receive_some(max_bytes))
+        finally:
+            if not data:
+                self.until_it_ends.cancel()
+        return data
+
+    async def aclose(self) -> None:
+        await trio.aclose_forcefully(self._stream)
+
+
+@asynccontextmanager
+async def closing(stream: Stream) -> AsyncIterator[Stream]:
+    """Close a connection at the end, at once: TLS would say goodbye first, also to who does not read any more."""
+    try:
+        yield stream
+    finally:
+        await trio.aclose_forcefully(stream)
 
 
 class Api:
@@ -207,15 +243,18 @@ class Api:
     ) -> AsyncIterator[Socket]:
         """A WebSocket at any target of the server."""
         # The stream is ours, since trio-websocket leaves it open when the server was the one to close.
-        async with await trio.open_tcp_stream("127.0.0.1", self.server.port) as stream, trio.open_nursery() as nursery:
-            with trio.fail_after(LIMIT_S):
+        async with closing(await self.server.connect()) as stream, trio.open_nursery() as nursery:
+            watched = WatchedStream(stream)
+            with trio.fail_after(LIMIT_S), watched.until_it_ends:
                 ws = await wrap_client_stream(
                     nursery,
-                    stream,
+                    cast("trio.SocketStream", watched),  # any stream will do
                     host or f"127.0.0.1:{self.server.port}",
                     target,
                     extra_headers=[(name.encode(), value.encode()) for name, value in headers],
                 )
+            if watched.until_it_ends.cancelled_caught:
+                raise trio.BrokenResourceError("the server left in the middle of the handshake")
             try:
                 yield Socket(ws)
             finally:
@@ -231,7 +270,8 @@ class Api:
             "Sec-WebSocket-Version": "13",
             "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
         }
-        async with httpx2.AsyncClient(timeout=LIMIT_S, verify=False) as http:  # on a connection of its own
+        # On a connection of its own.
+        async with httpx2.AsyncClient(timeout=LIMIT_S, **self.server.listener.http1_options) as http:
             answer = await http.get(self.server.url + target, headers={**handshake, **dict(headers)})
         return answer.status_code, error_of(answer)
 
@@ -239,7 +279,7 @@ class Api:
 @asynccontextmanager
 async def api_of(server: Server) -> AsyncIterator[Api]:
     """A client of a server."""
-    async with httpx2.AsyncClient(base_url=f"{server.url}/v1", timeout=LIMIT_S, verify=False) as http:
+    async with httpx2.AsyncClient(base_url=f"{server.url}/v1", timeout=LIMIT_S, **server.listener.http_options) as http:
         yield Api(server, http)
 
 

@@ -1,17 +1,38 @@
-"""One server for all tests that leave it as they found it, and three people on it. Rooms are made by each test."""
+"""One server for all tests that leave it as they found it, and three people on it. Rooms are made by each test.
+
+There is one such server for each listener, and all tests of one listener run before those of the next.
+"""
 
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from tests.e2e.client import Api, Person, api_of, join
+from tests.e2e.listeners import HYPERCORN, LANE, PLAIN, Listener, SecureListener
 from tests.e2e.processes import Server, serving
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test over the listeners that its nearest marker names."""
+    if "listener" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("listeners")
+        names = PLAIN if marker is None else marker.args
+        assert marker is None or marker.kwargs["reason"]
+        metafunc.parametrize("listener", names, indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def listener(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Listener:
+    """The way into the servers of a test."""
+    if request.param == "tls":
+        return SecureListener(tmp_path_factory.mktemp("certificate"))
+    return {"lane": LANE, "hypercorn": HYPERCORN}[request.param]
+
+
+@pytest.fixture(scope="session")
+def server(listener: Listener, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that no test may end or fill up. Its log must show no traceback at the end."""
-    with serving(tmp_path_factory.mktemp("shared") / "data") as shared:
+    with serving(tmp_path_factory.mktemp("shared") / "data", listener=listener) as shared:
         yield shared
 
 

@@ -6,7 +6,8 @@ from typing import Final
 
 import trio
 
-from tests.e2e.client import Api, Json, Person
+from tests.e2e.client import Api, Json, Person, closing
+from tests.e2e.listeners import Stream
 from tests.e2e.processes import LIMIT_S, Server
 
 ATTACHMENTS: Final = [{"url": f"https://h.example/{'x' * 2000}", "mime_type": "a/b", "size_bytes": 1}] * 10
@@ -16,36 +17,42 @@ SMALL_BUFFER_BYTES: Final = 4096
 
 
 @asynccontextmanager
-async def raw(server: Server) -> AsyncIterator[trio.SocketStream]:
+async def raw(server: Server) -> AsyncIterator[Stream]:
     """A connection whose kernel buffers hardly anything for the client."""
-    socket = trio.socket.socket()
-    socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, SMALL_BUFFER_BYTES)
-    await socket.connect(("127.0.0.1", server.port))
-    async with trio.SocketStream(socket) as stream:
+    async with closing(await server.connect(receive_buffer_bytes=SMALL_BUFFER_BYTES)) as stream:
         yield stream
 
 
 @asynccontextmanager
-async def raw_websocket(
-    api: Api, person: Person, room: str, *, since: str | None = None
-) -> AsyncIterator[trio.SocketStream]:
+async def raw_websocket(api: Api, person: Person, room: str, *, since: str | None = None) -> AsyncIterator[Stream]:
     """A WebSocket after its handshake, from which nothing more is read."""
-    query = f"room_id={room}" + (f"&since={since}" if since else "")
     async with raw(api.server) as stream:
-        await stream.send_all(
-            f"GET /ws?{query} HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-            f"X-Auth-Token: {person.token}\r\n\r\n".encode()
-        )
-        received = b""
-        with trio.fail_after(LIMIT_S):
-            while not received.endswith(b"\r\n\r\n"):
-                received += await stream.receive_some(1)
-        assert received.startswith(b"HTTP/1.1 101 ")
+        await stream.send_all(handshake(person, room, since=since))
+        await head_of_answer(stream)
         yield stream
 
 
-async def read_to_the_end(stream: trio.SocketStream) -> bytes:
+def handshake(person: Person, room: str, *, since: str | None = None, more: str = "") -> bytes:
+    """What asks for a WebSocket; `more` are further header lines."""
+    query = f"room_id={room}" + (f"&since={since}" if since else "")
+    return (
+        f"GET /ws?{query} HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        f"X-Auth-Token: {person.token}\r\n{more}\r\n"
+    ).encode()
+
+
+async def head_of_answer(stream: Stream) -> bytes:
+    """The head with which a WebSocket was granted, and nothing after it."""
+    received = b""
+    with trio.fail_after(LIMIT_S):
+        while not received.endswith(b"\r\n\r\n"):
+            received += await stream.receive_some(1)
+    assert received.startswith(b"HTTP/1.1 101 ")
+    return received
+
+
+async def read_to_the_end(stream: Stream) -> bytes:
     """All that still comes, until the server's end of the connection or its reset."""
     received = bytearray()
     with trio.fail_after(LIMIT_S):

@@ -13,6 +13,8 @@ from typing import Final
 
 import trio
 
+from tests.e2e.listeners import LANE, Listener, Stream
+
 ROOT: Final = Path(__file__).parents[2]
 CHINWAG: Final = str(Path(sys.executable).with_name("chinwag"))
 LIMIT_S: Final = 30.0
@@ -29,8 +31,11 @@ def environment(**more: str) -> dict[str, str]:
 class Server:
     """One `chinwag serve` that is listening."""
 
-    def __init__(self, process: subprocess.Popen[str], banner: list[str], data: Path, log_path: Path) -> None:
+    def __init__(
+        self, process: subprocess.Popen[str], banner: list[str], data: Path, log_path: Path, listener: Listener
+    ) -> None:
         self.process = process
+        self.listener = listener
         self.banner = banner
         self.data = data
         self.port = int(banner[0].rpartition(":")[2])
@@ -38,7 +43,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.listener.scheme}://127.0.0.1:{self.port}"
 
     @property
     def log(self) -> str:
@@ -51,6 +56,10 @@ class Server:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         [line] = [line for line in status.splitlines() if line.startswith("VmRSS:")]
         return int(line.split()[1]) * 1024
+
+    async def connect(self, *, receive_buffer_bytes: int | None = None) -> Stream:
+        """A connection by this server's listener, for HTTP/1.1."""
+        return await self.listener.connect(self.port, receive_buffer_bytes=receive_buffer_bytes)
 
     async def ended(self, limit_s: float = EXIT_LIMIT_S) -> int:
         """Wait for its end; the exit code. Raises `subprocess.TimeoutExpired`."""
@@ -68,7 +77,11 @@ class Server:
 
 @contextmanager
 def serving(
-    data: Path, *options: str, env: Mapping[str, str] | None = None, bind: str | None = "127.0.0.1:0"
+    data: Path,
+    *options: str,
+    listener: Listener = LANE,
+    env: Mapping[str, str] | None = None,
+    bind: str | None = "127.0.0.1:0",
 ) -> Iterator[Server]:
     """Serve a data folder within the block. The log must show no traceback, and the end must be orderly.
 
@@ -79,7 +92,7 @@ def serving(
     with (
         log_path.open("a") as log,
         subprocess.Popen(
-            [CHINWAG, "serve", *where, "--data", str(data), *options],
+            [CHINWAG, "serve", *where, "--data", str(data), *listener.options, *options],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
@@ -87,7 +100,7 @@ def serving(
         ) as process,
     ):
         try:
-            server = Server(process, _banner(process, log_path), data, log_path)
+            server = Server(process, _banner(process, log_path), data, log_path, listener)
             yield server
             if process.poll() is None:
                 server.terminate()

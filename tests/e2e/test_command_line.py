@@ -18,6 +18,7 @@ from trio_websocket import open_websocket_url
 
 from chinwag.http.cli import main, serve
 from tests.e2e.client import api_of
+from tests.e2e.listeners import OVER_TLS_TOO, Listener
 from tests.e2e.processes import CHINWAG, LIMIT_S, Server, environment, run, serving
 
 
@@ -235,14 +236,17 @@ def test_the_default_data_folder_is_in_the_current_one(tmp_path: Path) -> None:
 
 
 async def status(server: Server, path: str, host: str | None = None) -> int:
-    async with httpx2.AsyncClient(timeout=LIMIT_S, verify=False) as http:
+    async with httpx2.AsyncClient(timeout=LIMIT_S, **server.listener.http_options) as http:
         headers = {} if host is None else {"Host": host}
         return (await http.get(f"{server.url}{path}", headers=headers)).status_code
 
 
 @pytest.mark.parametrize("options", [[], ["--front", "chatterstack"]], ids=["all fronts", "one front"])
-async def test_a_front_is_at_its_host_name_and_its_prefix(tmp_path: Path, options: list[str]) -> None:
-    with serving(tmp_path / "data", *options) as server:
+@OVER_TLS_TOO
+async def test_a_front_is_at_its_host_name_and_its_prefix(
+    listener: Listener, tmp_path: Path, options: list[str]
+) -> None:
+    with serving(tmp_path / "data", *options, listener=listener) as server:
         for path, host in (
             ("/v1/rooms", f"chatterstack.localhost:{server.port}"),
             ("/v1/rooms", "ChatterStack.example.org"),

@@ -14,7 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chinwag.http.fronts.chatterstack.routes import ROUTES
-from tests.e2e.client import Api, Person, join
+from tests.e2e.client import Api, Person, closing, join
+from tests.e2e.hostile import handshake
+from tests.e2e.listeners import half_close
 from tests.e2e.processes import LIMIT_S, Server
 
 quick = settings(
@@ -92,7 +94,7 @@ def bodies(draw: st.DrawFn) -> bytes:
 
 @pytest.fixture(scope="module")
 def http(server: Server) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=f"{server.url}/v1", timeout=LIMIT_S, verify=False) as client:
+    with httpx2.Client(base_url=f"{server.url}/v1", timeout=LIMIT_S, **server.listener.http_options) as client:
         yield client
 
 
@@ -175,12 +177,6 @@ def test_no_text_frame_ends_a_socket(server: Server, ann: Person, room: str, fra
     trio.run(main)
 
 
-HANDSHAKE = (
-    "GET /ws?room_id={room} HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nX-Auth-Token: {token}\r\n\r\n"
-)
-
-
 def random_frames(chance: random.Random) -> bytes:
     """Frames with any opcode, flags and lengths, true or not; masked or not."""
     sent = b""
@@ -205,17 +201,16 @@ def random_frames(chance: random.Random) -> bytes:
 async def test_no_bytes_after_the_handshake_hurt_the_server(api: Api, ann: Person, room: str, seed: int) -> None:
     """The server ends each connection by itself once the client has nothing more to say."""
     chance = random.Random(seed)
-    handshake = HANDSHAKE.format(room=room, token=ann.token).encode()
 
     async def one(sent: bytes, *, at_once: bool) -> None:
-        async with await trio.open_tcp_stream("127.0.0.1", api.server.port) as stream:
+        async with closing(await api.server.connect()) as stream:
             try:
-                await stream.send_all(handshake + sent if at_once else handshake)
+                await stream.send_all(handshake(ann, room) + (sent if at_once else b""))
                 received = await stream.receive_some()
                 assert received.startswith(b"HTTP/1.1 101 "), received
                 if not at_once:
                     await stream.send_all(sent)
-                await stream.send_eof()
+                await half_close(stream)
                 async for data in stream:
                     received += data
             except trio.BrokenResourceError:
@@ -255,11 +250,11 @@ async def test_no_bytes_instead_of_a_request_hurt_the_server(api: Api, seed: int
     ]
 
     async def one(sent: bytes) -> None:
-        async with await trio.open_tcp_stream("127.0.0.1", api.server.port) as stream:
+        async with closing(await api.server.connect()) as stream:
             received = b""
             try:
                 await stream.send_all(sent)
-                await stream.send_eof()
+                await half_close(stream)
                 async for data in stream:
                     received += data
             except trio.BrokenResourceError:

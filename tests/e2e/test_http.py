@@ -1,26 +1,28 @@
 """What all endpoints have in common: CORS, limits, methods, the server's own pages, bytes that are not quite HTTP."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import trio
 
-from tests.e2e.client import Api, Person, api_of, error_of
-from tests.e2e.processes import LIMIT_S, Server, serving
+from tests.e2e.client import Api, Person, api_of, closing, error_of
+from tests.e2e.listeners import half_close
+from tests.e2e.processes import LIMIT_S, ROOT, Server, serving
 
 ORIGIN = "https://chat.example.org"
 MIB = 1024 * 1024
 
 
-async def talk(server: Server, sent: bytes, *, half_close: bool = False) -> bytes:
+async def talk(server: Server, sent: bytes, *, and_leave: bool = False) -> bytes:
     """Send bytes on a connection of its own; everything that comes back until the server closes."""
     received = b""
     with trio.fail_after(LIMIT_S):
-        async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+        async with closing(await server.connect()) as stream:
             await stream.send_all(sent)
-            if half_close:
-                await stream.send_eof()
+            if and_leave:
+                await half_close(stream)
             async for data in stream:
                 received += data
     return received
@@ -123,8 +125,30 @@ async def test_the_servers_own_pages(api: Api, server: Server) -> None:
     assert (await api.http.get(f"{server.url}/ws")).status_code == 426
 
 
+async def test_every_metric_is_documented(api: Api) -> None:
+    documented = set(re.findall(r"chinwag_\w+", (ROOT / "docs" / "operations.md").read_text()))
+    text = (await api.http.get(f"{api.server.url}/metrics")).text
+    assert set(re.findall(r"# TYPE (chinwag_\w+) ", text)) <= documented
+
+
+async def test_metrics_show_what_the_store_does(api: Api, ann: Person) -> None:
+    room = await api.room(ann)
+    names = [f"chinwag_store_{name}_total" for name in ("commits", "units", "writes", "failed_units")]
+    before = [await api.metric(name) for name in names]
+    await api.post(ann, room, "hello")
+    commits, units, writes, failed = [await api.metric(name) - was for name, was in zip(names, before, strict=True)]
+    assert 1 <= commits <= units <= writes
+    assert failed == 0
+    for gauge in ("chinwag_store_queued_units", "chinwag_search_backlog"):
+        with trio.fail_after(LIMIT_S):
+            while await api.metric(gauge):  # noqa: ASYNC110 - in another process
+                await trio.sleep(0.02)
+    text = (await api.http.get(f"{api.server.url}/metrics")).text
+    assert "\nchinwag_store_queued_units 0.0\n" in text and "\nchinwag_search_backlog 0.0\n" in text
+
+
 async def test_a_connection_is_used_again_and_again(server: Server) -> None:
-    async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+    async with closing(await server.connect()) as stream:
         with trio.fail_after(LIMIT_S):
             for _ in range(5):
                 await stream.send_all(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -154,7 +178,7 @@ async def test_a_connection_is_used_again_and_again(server: Server) -> None:
 async def test_bytes_that_are_no_request_are_answered_with_a_4xx_or_not_at_all(
     server: Server, api: Api, sent: bytes
 ) -> None:
-    received = await talk(server, sent, half_close=True)
+    received = await talk(server, sent, and_leave=True)
     assert received == b"" or received.startswith(b"HTTP/1.1 4"), received
     assert await api.healthy()
 
@@ -183,7 +207,7 @@ async def test_a_client_that_goes_on_talking_after_a_refusal_is_no_error_of_the_
     head = b"POST /v1/auth/login HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % (2 * MIB)
     for _ in range(10):
         with trio.fail_after(LIMIT_S):
-            async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+            async with closing(await server.connect()) as stream:
                 try:
                     await stream.send_all(head + b"x" * (2 * MIB) + b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
                     received = await stream.receive_some()

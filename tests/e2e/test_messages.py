@@ -9,10 +9,12 @@ import pytest
 import trio
 
 from tests.e2e.client import MESSAGE_FIELDS, Api, Json, Person, api_of, error_of, unique
+from tests.e2e.listeners import OVER_TLS_TOO
 from tests.e2e.processes import serving
 from tests.e2e.test_rooms import NOBODY
 from tests.e2e.test_users import NO_IDS
 
+pytestmark = OVER_TLS_TOO
 FILE = {"url": "https://files.example.org/a%20b.png?x=1#y", "mime_type": "image/png", "size_bytes": 123}
 
 

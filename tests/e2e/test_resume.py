@@ -7,9 +7,12 @@ import trio
 
 from chinwag.engine.resume import RESUME_LIMIT
 from tests.e2e.client import Api, Json, Person, Socket
+from tests.e2e.listeners import OVER_TLS_TOO
 from tests.e2e.processes import LIMIT_S
 from tests.e2e.test_rooms import NOBODY
 from tests.e2e.test_users import NO_IDS
+
+pytestmark = OVER_TLS_TOO
 
 
 async def fill(api: Api, author: Person, room: str, count: int) -> list[Json]:

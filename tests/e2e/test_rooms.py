@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from tests.e2e.client import MEMBER_FIELDS, ROOM_FIELDS, Api, Person, error_of, unique
+from tests.e2e.listeners import OVER_TLS_TOO
 from tests.e2e.test_users import NO_IDS
 
+pytestmark = OVER_TLS_TOO
 NOBODY = "9007199254740991"
 """An id of nothing."""
 

@@ -9,6 +9,7 @@ import trio
 
 from tests.e2e.client import api_of
 from tests.e2e.hostile import ATTACHMENTS, BULKY_BYTES, fill_bulky, raw_websocket, read_to_the_end
+from tests.e2e.listeners import Listener
 from tests.e2e.processes import LIMIT_S, Server, serving
 
 CLOSED = "chinwag_slow_consumers_closed_total"
@@ -20,8 +21,8 @@ RSS_GROWTH_BYTES = 160 * MIB
 
 
 @pytest.fixture(scope="module")
-def busy_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("busy") / "data") as server:
+def busy_server(listener: Listener, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("busy") / "data", listener=listener) as server:
         yield server
 
 

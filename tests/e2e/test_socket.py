@@ -1,6 +1,7 @@
 """ChatterStack's WebSocket, by trio-websocket: who gets in, every event both ways, and how it ends."""
 
 import json
+import struct
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 
@@ -8,11 +9,17 @@ import pytest
 import trio
 from trio_websocket import ConnectionClosed
 
+from chinwag.http.asgi_transport import server_frames
+from chinwag.http.websocket import Opcode, frame
 from tests.e2e.client import MESSAGE_FIELDS, ROOM_FIELDS, Api, Person, api_of
+from tests.e2e.hostile import handshake, head_of_answer, raw, raw_websocket, read_to_the_end
+from tests.e2e.listeners import OVER_TLS_TOO, Listener
 from tests.e2e.processes import LIMIT_S, Server, serving
 from tests.e2e.test_rooms import NOBODY
 from tests.e2e.test_users import NO_IDS
+from tests.http.peers import client_frame, text
 
+pytestmark = OVER_TLS_TOO
 TOKEN_INVALID = 4401
 
 
@@ -57,7 +64,7 @@ async def test_without_a_room_the_upgrade_is_400(api: Api, ann: Person) -> None:
 async def test_with_no_room_of_the_callers_the_upgrade_is_403(api: Api, ann: Person, eve: Person) -> None:
     rooms = [await api.room(ann), await api.room(ann)]
     headers = [("Authorization", f"Bearer {eve.token}")]
-    for asked in ([rooms[0]], rooms, [NOBODY], *([text] for text in NO_IDS if text not in ("%00", "%ff"))):
+    for asked in ([rooms[0]], rooms, [NOBODY], *([no_id] for no_id in NO_IDS if no_id not in ("%00", "%ff"))):
         status, words = await api.refused("/ws?" + "&".join(f"room_id={room}" for room in asked), headers)
         assert (status, bool(words)) == (403, True), asked
 
@@ -330,7 +337,7 @@ async def test_a_ping_is_answered(api: Api, ann: Person) -> None:
         assert await socket.fence() == []
 
 
-async def test_a_close_is_answered_with_the_same_code(api: Api, ann: Person) -> None:
+async def test_a_client_that_closes_hears_its_own_code(api: Api, ann: Person) -> None:
     room = await api.room(ann)
     async with api.socket(ann, room) as socket:
         with trio.fail_after(LIMIT_S):
@@ -338,21 +345,109 @@ async def test_a_close_is_answered_with_the_same_code(api: Api, ann: Person) -> 
         assert socket.ws.closed is not None and socket.ws.closed.code == 4999
 
 
-async def test_an_outsized_message_closes_with_1009(api: Api, ann: Person) -> None:
+@pytest.mark.parametrize(
+    "code", [None, 1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1014, 3000, 4000, 4999]
+)
+async def test_a_close_by_hand_is_answered_with_the_same_code_and_no_words(
+    api: Api, ann: Person, code: int | None
+) -> None:
+    """In bytes, as no client of ours would show an empty one. A ping may come before the answer."""
+    room = await api.room(ann)
+    number = b"" if code is None else struct.pack("!H", code)
+    async with raw_websocket(api, ann, room) as stream:
+        await stream.send_all(client_frame(Opcode.CLOSE, number and number + b"goodbye"))
+        assert (await read_to_the_end(stream)).endswith(frame(Opcode.CLOSE, number))
+
+
+LIMIT_BYTES = 1024 * 1024
+FAULTS: dict[str, tuple[bytes, int]] = {
+    "a reserved bit": (client_frame(Opcode.TEXT, b"x", reserved=4), 1002),
+    "a reserved opcode": (client_frame(3, b"x"), 1002),
+    "no mask": (client_frame(Opcode.TEXT, b"x", masked=False), 1002),
+    "a fragmented ping": (client_frame(Opcode.PING, b"x", fin=False), 1002),
+    "a ping too long": (client_frame(Opcode.PING, b"x" * 126), 1002),
+    "continuation of nothing": (client_frame(Opcode.CONTINUATION, b"x"), 1002),
+    "a message inside another": (client_frame(Opcode.TEXT, b"x", fin=False) + text("y"), 1002),
+    "half a close code": (client_frame(Opcode.CLOSE, b"\x03"), 1002),
+    "a close code that may not be sent": (client_frame(Opcode.CLOSE, struct.pack("!H", 1005)), 1002),
+    "a close reason that is not UTF-8": (client_frame(Opcode.CLOSE, b"\x03\xe8\xff"), 1007),
+    "text that is not UTF-8": (client_frame(Opcode.TEXT, b"\xed\xa0\x80"), 1007),
+    "bad text in a fragment": (client_frame(Opcode.TEXT, b"\xff", fin=False), 1007),
+    "a message too big": (client_frame(Opcode.TEXT, b"x" * (LIMIT_BYTES + 1)), 1009),
+    "fragments too big": (
+        client_frame(Opcode.TEXT, b"x" * LIMIT_BYTES, fin=False) + client_frame(Opcode.CONTINUATION, b"x"),
+        1009,
+    ),
+}
+
+
+@pytest.mark.parametrize(("sent", "code"), FAULTS.values(), ids=FAULTS.keys())
+async def test_who_breaks_the_protocol_is_told_how_and_what_came_before_counts(
+    api: Api, ann: Person, sent: bytes, code: int
+) -> None:
+    room = await api.room(ann)
+    said = json.dumps({"event": "send_message", "data": {"room_id": room, "content": "before"}})
+    async with raw_websocket(api, ann, room) as stream:
+        await stream.send_all(text(said) + sent + text(said.replace("before", "after")))
+        received = await read_to_the_end(stream)
+    *_, (opcode, payload) = server_frames(received)
+    assert (opcode, payload[:2]) == (Opcode.CLOSE, struct.pack("!H", code))
+    with trio.fail_after(LIMIT_S):  # a close does not wait for what was said before it to be stored
+        while await api.texts(ann, room) == []:  # noqa: ASYNC110 - in another process
+            await trio.sleep(0.02)
+    assert await api.texts(ann, room) == ["before"]
+
+
+async def test_a_message_as_big_as_may_be_is_taken_and_one_byte_more_closes_with_1009(api: Api, ann: Person) -> None:
     room = await api.room(ann)
     async with api.socket(ann, room) as socket:
-        await socket.ws.send_message("x" * (1024 * 1024 + 1))
+        await socket.ws.send_message("ä" * (LIMIT_BYTES // 2))
+        assert (await socket.expect("error"))["code"] == "invalid"
+        await socket.ws.send_message("ä" * (LIMIT_BYTES // 2) + "x")
         assert await socket.closed() == 1009
     assert await api.healthy()
+
+
+async def test_no_compression_is_agreed_on(api: Api, ann: Person) -> None:
+    room = await api.room(ann)
+    async with raw(api.server) as stream:
+        offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+        await stream.send_all(handshake(ann, room, more=offer))
+        assert b"extensions" not in (await head_of_answer(stream)).lower()
+
+
+async def test_a_websocket_may_be_a_connections_second_request(api: Api, ann: Person) -> None:
+    room = await api.room(ann)
+    async with raw(api.server) as stream:
+        await stream.send_all(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
+        received = b""
+        while not received.endswith(b'{"status":"ok"}'):
+            received += await stream.receive_some()
+        await stream.send_all(handshake(ann, room))
+        await head_of_answer(stream)
+
+
+async def test_frames_that_come_with_the_handshake_are_answered(api: Api, ann: Person) -> None:
+    """RFC 6455 has clients wait; that they did not is no reason to lose what they said."""
+    room = await api.room(ann)
+    async with raw(api.server) as stream:
+        pings = [client_frame(Opcode.PING, b"%d" % number) for number in range(20)]
+        close = client_frame(Opcode.CLOSE, struct.pack("!H", 4000))
+        await stream.send_all(handshake(ann, room) + b"".join(pings) + close)
+        await head_of_answer(stream)
+        answers = list(server_frames(await read_to_the_end(stream)))
+        assert [payload for opcode, payload in answers if opcode == Opcode.PONG] == [b"%d" % n for n in range(20)]
+        assert answers[-1] == (Opcode.CLOSE, struct.pack("!H", 4000))
 
 
 # --- tokens that expire -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def hasty(listener: Listener, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose access tokens are good for three seconds."""
-    with serving(tmp_path_factory.mktemp("hasty") / "data", "--access-token-minutes", "0.05") as server:
+    data = tmp_path_factory.mktemp("hasty") / "data"
+    with serving(data, "--access-token-minutes", "0.05", listener=listener) as server:
         yield server
 
 

@@ -15,7 +15,7 @@ from trio.testing import MockClock
 
 from chinwag.engine.transport import CloseReason, ConnectionLost, Transport
 from chinwag.http.asgi_transport import QUEUE_BYTES, AsgiTransport, server_frames
-from chinwag.http.websocket import Opcode, close_frame, frame, frame_text
+from chinwag.http.websocket import Opcode, ProtocolFailure, close_frame, frame, frame_text
 
 RECEIVE: dict[str, Any] = {"type": "websocket.receive", "bytes": None, "text": None}
 DISCONNECT = {"type": "websocket.disconnect", "code": 1006}
@@ -66,6 +66,25 @@ async def test_it_is_a_transport() -> None:
         as_transport: Transport = transport
         assert as_transport.ping() == b""
         assert as_transport.goodbye(CloseReason.SLOW_CONSUMER) == b"\x88\x0f\x11\x38slow consumer"
+
+
+@pytest.mark.parametrize("code", [1002, 1007, 1009])
+async def test_a_client_that_broke_the_protocol_is_said_goodbye_to_before_the_end(code: int) -> None:
+    async with connected() as (server, transport):
+        await server.to_app.send({**RECEIVE, "text": "before"})
+        await server.to_app.send({"type": "websocket.disconnect", "code": code})
+        assert await transport.receive() == ["before"]
+        with pytest.raises(ProtocolFailure) as caught:
+            await transport.receive()
+        assert caught.value.code == code
+        last = close_frame(code)
+        assert transport.try_send(last) == len(last)
+        await all_quiet()
+        assert server.sent == [{"type": "websocket.close", "code": code, "reason": ""}]
+        await server.to_app.send(DISCONNECT)
+        await transport.finish(10)
+        transport.abort()
+        assert not server.aborted  # it has ended in order
 
 
 async def test_frames_become_messages_in_order() -> None:

@@ -74,7 +74,6 @@ class Echo:
                 "host": request.host,
                 "body": request.body.decode("latin-1"),
                 "headers": dict(request.headers),
-                "client": request.client,
             },
             head=request.method == "HEAD",
         )

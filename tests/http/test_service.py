@@ -58,6 +58,36 @@ async def test_a_fronts_own_paths_win_over_its_prefix() -> None:
         assert (await api.ask("GET", "/rooms/rooms")).json == "own"
 
 
+async def say(call: Call[None, None]) -> Reply:
+    return Reply("the front's own")
+
+
+WITH_SYSTEM_PATHS = replace(
+    FRONT,
+    name="monitored",
+    base="",
+    routes=tuple(Route("GET", path, say, auth=False) for path in ("/health", "/healthz", "/metrics")),
+)
+
+
+async def test_a_front_alone_keeps_its_own_health_and_metrics() -> None:
+    async with open_api([WITH_SYSTEM_PATHS]) as api:
+        for path in ("/health", "/healthz", "/metrics"):
+            for at in (path, f"/monitored{path}"):
+                assert (await api.ask("GET", at)).json == "the front's own", at
+
+
+async def test_of_several_fronts_each_has_its_own_health_and_metrics_and_the_server_has_its() -> None:
+    async with open_api([WITH_SYSTEM_PATHS, FRONT]) as api:
+        for path in ("/health", "/healthz", "/metrics"):
+            assert (await api.ask("GET", f"/monitored{path}")).json == "the front's own"
+            assert (await api.ask("GET", path, host="monitored.localhost:8000")).json == "the front's own"
+        for host in ("127.0.0.1:8000", "chatterstack.localhost:8000"):
+            assert (await api.ask("GET", "/healthz", host=host)).json == {"status": "ok"}
+            assert b"chinwag_http_requests_total" in (await api.ask("GET", "/metrics", host=host)).body
+            assert (await api.ask("GET", "/health", host=host)).status == 404
+
+
 def test_two_fronts_of_one_name_are_a_mistake() -> None:
     with pytest.raises(ValueError, match="two fronts are named chatterstack"):
         Mounts([FRONT, FRONT])

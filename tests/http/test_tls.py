@@ -1,6 +1,7 @@
-"""TLS, HTTP/2 and WebSockets by hypercorn, with a certificate of the tests' own; and hypercorn without TLS."""
+"""TLS, HTTP/2 and WebSockets by hypercorn, with a certificate of the tests' own; and what all servers share."""
 
 import ssl
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from chinwag.http.hypercorn_adapter import MAX_RUNNING
 from chinwag.http.listener import ListenerConfig
 from chinwag.http.messages import HttpRequest, HttpResponse
 from chinwag.http.server import listening
+from chinwag.http.settings import ServerName
 from chinwag.http.tls import BadCertificate, load_tls
 from tests.http.api import Api, Person, open_api
 from tests.http.certificates import Certificate
@@ -27,6 +29,7 @@ from tests.http.peers import client_frame
 SHORT_S = 0.05
 LIMIT_S = 20.0
 MESSAGE_LIMIT = 10_000
+BODY_LIMIT = 20_000
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +40,11 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 class Served:
     """A server in this process: real sockets, the in-memory store."""
 
-    def __init__(self, api: Api, port: int, certificate: Certificate | None) -> None:
+    def __init__(self, api: Api, port: int, certificate: Certificate | None, shutdown: trio.Event) -> None:
         self.api = api
         self.port = port
         self.certificate = certificate
+        self.shutdown = shutdown
 
     @asynccontextmanager
     async def stream(self, *protocols: str) -> AsyncIterator[trio.SocketStream | trio.SSLStream[trio.SocketStream]]:
@@ -63,20 +67,25 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(certificate: Certificate | None, config: ListenerConfig | None = None) -> AsyncIterator[Served]:
+async def serving(
+    certificate: Certificate | None, config: ListenerConfig | None = None, *, server: ServerName = "hypercorn"
+) -> AsyncIterator[Served]:
     tls = None if certificate is None else load_tls(certificate.cert, certificate.key)
     with trio.fail_after(LIMIT_S):
         async with open_api() as api:
             listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
             port = listeners[0].socket.getsockname()[1]
-            settings = config or ListenerConfig(max_message_bytes=MESSAGE_LIMIT, grace_s=SHORT_S)
-            async with listening(api.engine, api.service, listeners, settings, server="hypercorn", tls=tls):
-                yield Served(api, port, certificate)
+            settings = config or ListenerConfig(
+                max_message_bytes=MESSAGE_LIMIT, max_body_bytes=BODY_LIMIT, grace_s=SHORT_S
+            )
+            async with listening(api.engine, api.service, listeners, settings, server=server, tls=tls) as shutdown:
+                yield Served(api, port, certificate, shutdown)
 
 
-@pytest.fixture(params=["hypercorn", "tls"])
+@pytest.fixture(params=["lane", "hypercorn", "tls"])
 async def served(request: pytest.FixtureRequest, certificate: Certificate) -> AsyncIterator[Served]:
-    async with serving(certificate if request.param == "tls" else None) as server:
+    own = certificate if request.param == "tls" else None
+    async with serving(own, server="lane" if request.param == "lane" else "hypercorn") as server:
         yield server
 
 
@@ -194,6 +203,20 @@ class Http2:
             await self.flush()
 
 
+def connecting(person: Person, room: str) -> list[tuple[str, str]]:
+    """The headers that ask for a WebSocket over HTTP/2: RFC 8441."""
+    return [
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":scheme", "https"),
+        (":path", f"/ws?room_id={room}"),
+        (":authority", "127.0.0.1"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-extensions", "permessage-deflate"),
+        ("authorization", f"Bearer {person.token}"),
+    ]
+
+
 async def test_a_websocket_over_http_2(certificate: Certificate) -> None:
     """RFC 8441."""
     async with serving(certificate) as served:
@@ -201,19 +224,7 @@ async def test_a_websocket_over_http_2(certificate: Certificate) -> None:
         room = await served.api.room(ann)
         async with served.stream("h2") as stream:
             client = Http2(stream)
-            client.connection.send_headers(
-                1,
-                [
-                    (":method", "CONNECT"),
-                    (":protocol", "websocket"),
-                    (":scheme", "https"),
-                    (":path", f"/ws?room_id={room}"),
-                    (":authority", "127.0.0.1"),
-                    ("sec-websocket-version", "13"),
-                    ("sec-websocket-extensions", "permessage-deflate"),
-                    ("authorization", f"Bearer {ann.token}"),
-                ],
-            )
+            client.connection.send_headers(1, connecting(ann, room))
             accepted = dict((await client.until(h2.events.ResponseReceived, 1)).headers)
             assert accepted[":status"] == "200"
             assert "sec-websocket-extensions" not in accepted
@@ -223,6 +234,71 @@ async def test_a_websocket_over_http_2(certificate: Certificate) -> None:
             while b"receive_message" not in data:
                 data += (await client.until(h2.events.DataReceived, 1)).data
             assert b'"content":"hello"' in data
+
+
+async def test_a_request_that_comes_after_the_end_began_does_not_hurt_those_under_way(
+    certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its body comes together with its head, before the client can know that it was refused."""
+    arrived, go_on = trio.Event(), trio.Event()
+
+    async def slow(_: HttpRequest) -> HttpResponse:
+        arrived.set()
+        await go_on.wait()
+        return HttpResponse(status=200, headers=[], body=b"done")
+
+    headers = [(":method", "POST"), (":scheme", "https"), (":path", "/v1/rooms"), (":authority", "h")]
+    async with serving(certificate, ListenerConfig(grace_s=LIMIT_S)) as served, served.stream("h2") as stream:
+        monkeypatch.setattr(served.api.service, "handle", slow)
+        client = Http2(stream)
+        client.connection.send_headers(1, headers, end_stream=True)
+        await client.flush()
+        await arrived.wait()
+        served.shutdown.set()
+        await trio.testing.wait_all_tasks_blocked()
+        client.connection.send_headers(3, headers)
+        client.connection.send_data(3, b"body", end_stream=True)
+        await client.until(h2.events.StreamReset, 3)
+        go_on.set()
+        assert (await client.until(h2.events.DataReceived, 1)).data == b"done"
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (client_frame(8, struct.pack("!H", 4321) + b"goodbye"), 4321),
+        (client_frame(1, b"\xff"), 1007),
+        (client_frame(1, b"x", masked=False), 1002),
+        (client_frame(1, b"x" * (MESSAGE_LIMIT + 1)), 1009),
+    ],
+)
+async def test_a_websocket_over_http_2_ends_with_a_code_and_its_stream_with_it(
+    certificate: Certificate, sent: bytes, code: int
+) -> None:
+    async with serving(certificate) as served:
+        ann = await served.api.person("ann")
+        room = await served.api.room(ann)
+        async with served.stream("h2") as stream:
+            client = Http2(stream)
+            for stream_id in (1, 3):  # the connection goes on
+                client.connection.send_headers(stream_id, connecting(ann, room))
+                assert dict((await client.until(h2.events.ResponseReceived, stream_id)).headers)[":status"] == "200"
+                client.connection.send_data(stream_id, sent)
+                answer = await client.until(h2.events.DataReceived, stream_id)
+                assert answer.data[:1] == b"\x88" and answer.data[2:4] == struct.pack("!H", code)
+                await client.until(h2.events.StreamEnded, stream_id)
+
+
+async def test_a_connect_that_asks_for_no_websocket_is_refused(certificate: Certificate) -> None:
+    async with serving(certificate) as served, served.stream("h2") as stream:
+        client = Http2(stream)
+        client.connection.send_headers(1, [(":method", "CONNECT"), (":authority", "elsewhere.example:443")])
+        refused = await client.until(h2.events.ResponseReceived, 1)
+        assert dict(refused.headers)[":status"] == "400"
+        client.connection.send_headers(
+            3, [(":method", "GET"), (":scheme", "https"), (":path", "/healthz"), (":authority", "h")], end_stream=True
+        )
+        assert (await client.until(h2.events.DataReceived, 3)).data == b'{"status":"ok"}'
 
 
 async def test_a_client_that_opens_and_resets_without_pause_is_cut_off(
@@ -261,6 +337,15 @@ async def test_a_message_that_is_too_long_is_1009_by_its_bytes(served: Served) -
         assert "error" in await ws.get_message()
         await ws.send_message("ä" * (MESSAGE_LIMIT // 2 + 1))
         assert await all_of(ws) == 1009
+
+
+async def test_a_body_that_is_too_long_is_413(served: Served) -> None:
+    """The listener's limit, as that of messages, whoever serves."""
+    for size, status in ((BODY_LIMIT, b"400"), (BODY_LIMIT + 1, b"413")):
+        async with served.stream("http/1.1") as stream:
+            head = f"POST /v1/auth/login HTTP/1.1\r\nHost: h\r\nContent-Length: {size}\r\n\r\n"
+            await stream.send_all(head.encode() + b" " * size)
+            assert (await stream.receive_some()).startswith(b"HTTP/1.1 " + status)
 
 
 async def test_a_client_that_leaves_without_a_word_is_forgotten(served: Served) -> None:

@@ -26,7 +26,6 @@ from chinwag.http.websocket import (
     close_frame,
     frame,
     frame_text,
-    select_subprotocol,
     wants_websocket,
 )
 from tests.http.peers import MASK, client_frame, text
@@ -511,14 +510,8 @@ def test_bad_handshakes_are_refused(head: RequestHead, status: int) -> None:
         assert dict(refused.headers) == {"Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
 
 
-def test_subprotocol_is_the_clients_favourite_of_those_known() -> None:
-    head = handshake(sec_websocket_protocol="mqtt, chat.v2, chat.v1")
-    assert select_subprotocol(head, ("chat.v1", "chat.v2")) == "chat.v2"
-    assert select_subprotocol(head, ("soap",)) is None
-    assert select_subprotocol(handshake(), ("chat.v1",)) is None
-    assert b"\r\nSec-WebSocket-Protocol: chat.v2\r\n" in accept_upgrade(head, subprotocol="chat.v2")
-    with pytest.raises(ValueError, match="did not offer"):
-        accept_upgrade(head, subprotocol="soap")
+def test_no_subprotocol_is_agreed_on() -> None:
+    assert accept_upgrade(handshake(sec_websocket_protocol="mqtt, chat.v2")) == accept_upgrade(handshake())
 
 
 def test_wanting_a_websocket_is_told_by_the_upgrade_header() -> None:
