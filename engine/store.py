@@ -466,5 +466,6 @@ class Store(Protocol):
         self, viewer: UserId, *, text: str, room_id: RoomId | None, limit: int
     ) -> tuple[Access | None, list[FoundMessage]]:
         """Messages whose text contains `text`, ignoring case (`str.casefold` of both), newest (highest id) first, in
-        the rooms the viewer is a member of, or in `room_id` alone (then with the viewer's `Access` to it)."""
+        the rooms the viewer is a member of, or in `room_id` alone (then with the viewer's `Access` to it). A SYSTEM
+        message counts as having no text."""
         ...

@@ -481,11 +481,16 @@ class MemoryStore:
         access = tables.access(room_id, viewer) if room_id is not None else None
         rooms = [room.id for room in tables.rooms_of(viewer) if room_id in (None, room.id)]
         needle = text.casefold()
-        found = [message for room in rooms for message in tables.living(room) if needle in message.text.casefold()]
+        found = [message for room in rooms for message in tables.living(room) if needle in _searched(message)]
         found.sort(key=lambda message: message.id, reverse=True)
         return access, [
             FoundMessage(message=message, receipts=tables.receipts(message.room_id)) for message in found[:limit]
         ]
+
+
+def _searched(message: Message) -> str:
+    """What of a message can be found."""
+    return "" if message.kind is MessageKind.SYSTEM else message.text.casefold()
 
 
 class _Unit:

@@ -5,6 +5,7 @@ from typing import Any, assert_never
 
 import apsw
 
+from chinwag.engine.model import MessageKind
 from chinwag.engine.store import (
     DeleteMember,
     DeleteMessage,
@@ -55,6 +56,8 @@ _INSERT_MESSAGES = {
     count: f"{_INSERT_MESSAGE} VALUES {', '.join(['(' + ', '.join('?' * _WIDTH) + ')'] * count)}"
     for count in (256, 64, 16, 4, 1)
 }
+_UNSEARCHED = MessageKind.SYSTEM
+"""The search compares "" in place of such messages' text."""
 """Statements that insert so many messages at once. SQLite is entered without Python's global lock, and getting that
 back for each row costs more than the row as soon as the event loop is busy: 53,000 rows/s by executemany, 223,000 like
 this, beside a loop that computes 10 µs between system calls. (In an idle process it is 300,000 and 235,000.)"""
@@ -101,7 +104,7 @@ class _Batch:
                 message.key,
                 write.digest,
                 message.text,
-                case_folded(message.text),
+                case_folded(message.text) if message.kind is not _UNSEARCHED else "",
                 attachments_text(message.attachments),
                 message.created_us,
                 message.edited_us,

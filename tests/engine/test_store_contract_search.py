@@ -1,9 +1,18 @@
 """What every `Store` finds."""
 
 from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
-from chinwag.engine.model import Status
-from chinwag.engine.store import Access, DeleteMember, DeleteMessage, DeleteRoom, InsertMember, SetWatermarks, Store
-from chinwag.engine.testing import make_member, make_room, make_user
+from chinwag.engine.model import MessageKind, Status
+from chinwag.engine.store import (
+    Access,
+    DeleteMember,
+    DeleteMessage,
+    DeleteRoom,
+    InsertMember,
+    InsertMessage,
+    SetWatermarks,
+    Store,
+)
+from chinwag.engine.testing import make_member, make_message, make_room, make_user
 from tests.engine.stores import ANN, BOB, NOWHERE, OTHER, ROOM, edit, post
 
 
@@ -42,6 +51,13 @@ async def test_search_finds_parts_of_texts_whatever_their_case(store: Store) -> 
     assert await search(store, "fox quick") == []
     assert await search(store, "quick", limit=1) == [1002]
     assert await search(store, "", limit=2) == [1007, 1006]
+
+
+async def test_what_a_room_says_itself_is_not_found(store: Store) -> None:
+    joined = make_message(1001, ROOM, 1, ANN, "ann joined", kind=MessageKind.SYSTEM)
+    await store.commit([InsertMessage(message=joined), post(1002, ROOM, 2, "ann joined")])
+    for text in ("ann joined", "jo"):
+        assert await search(store, text) == [1002]
 
 
 async def test_search_sees_edits_deletions_and_memberships_at_once(store: Store) -> None:
