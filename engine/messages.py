@@ -57,7 +57,8 @@ class Messages(RoomCalls):
         Raises `NotFound` (room or message), `NotAMember` or `NotTheAuthor`.
         """
         refuse_unstorable(text)
-        _refuse_unstorable_seal(sealed)
+        if sealed is not None:
+            _refuse_unstorable_seal(sealed)
         command = EditMessage(caller=caller, message_id=message_id, text=text, sealed=sealed)
         return await self._ask_for_message(room_id, command)
 
@@ -214,11 +215,13 @@ def post_command(
 ) -> PostMessage:
     """A `PostMessage` whose fingerprint tells, for every front alike, whether a retry has the same content.
 
-    Raises `Invalid("text")` or `Invalid("sealed")` for what no store takes.
+    Raises `Invalid` ("text", "sealed" or "attachments") for what no store takes.
     """
     refuse_unstorable(text)
     if sealed is not None:
         _refuse_unstorable_seal(sealed)
+    for each in attachments:
+        refuse_unstorable(each.url + each.mime_type + each.name, "attachments")
     if key is None:
         digest = None
     elif (
@@ -266,10 +269,9 @@ def _rich_digest(
     return hashlib.blake2b(content, digest_size=16, person=b"rich message").digest()
 
 
-def _refuse_unstorable_seal(sealed: Sealed | None) -> None:
-    if sealed is not None:
-        refuse_unstorable(sealed.data, "sealed")
-        refuse_unstorable(sealed.iv, "sealed")
+def _refuse_unstorable_seal(sealed: Sealed) -> None:
+    refuse_unstorable(sealed.data, "sealed")
+    refuse_unstorable(sealed.iv, "sealed")
 
 
 def _viewed_page(page: MessagePage) -> list[ViewedMessage]:

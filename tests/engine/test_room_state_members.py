@@ -1,0 +1,447 @@
+"""The rules about who is in a room: roles, limits, invitations, what the room says of comings and goings, settings."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from chinwag.engine.commands import (
+    AcceptInvitation,
+    AddMember,
+    AddReaction,
+    CreateInvitation,
+    DeleteRoom,
+    JoinRoom,
+    PostMessage,
+    RemoveMember,
+    RestoreMember,
+    SetMemberRole,
+    UpdateProfile,
+    UpdateRoom,
+)
+from chinwag.engine.errors import Conflict, Forbidden, Invalid, LimitReached, NotFound, RoleNeeded
+from chinwag.engine.events import (
+    MemberAdded,
+    MemberRemoved,
+    MessagePosted,
+    RoleChanged,
+    RoomJoined,
+    RoomKeyChanged,
+    RoomLeft,
+    RoomUpdated,
+)
+from chinwag.engine.ids import RoomId, UserId
+from chinwag.engine.model import KeyCustody, Member, Message, MessageKind, Role, RoomKey, RoomKind, Status
+from chinwag.engine.room_memory import Outcome
+from chinwag.engine.room_state import RoomState
+from chinwag.engine.store import (
+    DeleteMember,
+    InsertInvitation,
+    InsertMember,
+    InsertMessage,
+    InsertRoomKey,
+    KeyVersion,
+    SetRole,
+    UseInvitation,
+)
+from chinwag.engine.store import UpdateRoom as UpdateRoomRow
+from chinwag.engine.testing import make_user
+from tests.engine.states import ANN, BOB, CID, EVE, NOW, ROOM, invitation, kinds, post, refused, state_of, view
+
+DAN = UserId(4)
+EVE_USER = replace(make_user(EVE, "eve"), display_name="Eve", avatar_url="https://x/e.png")
+ALL_ROLES = {ANN: Role.OWNER, BOB: Role.ADMIN, CID: Role.MODERATOR}
+
+
+def of_all_roles(**settings: Any) -> RoomState:
+    """ANN owns, BOB is an admin, CID a moderator, DAN a member."""
+    return state_of((ANN, BOB, CID, DAN), roles=ALL_ROLES, **settings)
+
+
+def roles(state: RoomState) -> dict[UserId, Role]:
+    return {member.user_id: member.role for member in state.members}
+
+
+# --- adding and removing ---
+
+
+@pytest.mark.parametrize("caller", [ANN, BOB])
+def test_an_admin_adds_with_any_role_but_owner(caller: UserId) -> None:
+    state = of_all_roles()
+    adding = AddMember(caller=caller, user=EVE_USER, role=Role.OWNER)
+    assert refused(state, adding, Invalid).field == "role"
+    member = state.handle(replace(adding, role=Role.ADMIN), NOW).answer
+    assert member == Member(
+        user_id=EVE,
+        username="eve",
+        role=Role.ADMIN,
+        joined_us=NOW,
+        display_name="Eve",
+        avatar_url="https://x/e.png",
+    )
+
+
+@pytest.mark.parametrize("caller", [CID, DAN])
+def test_below_an_admin_nobody_adds(caller: UserId) -> None:
+    adding = AddMember(caller=caller, user=EVE_USER, role=Role.MEMBER)
+    assert refused(of_all_roles(), adding, RoleNeeded).role == "ADMIN"
+
+
+@pytest.mark.parametrize(
+    ("caller", "removed", "needed"),
+    [
+        (ANN, BOB, None),
+        (BOB, ANN, None),
+        (BOB, CID, None),
+        (BOB, DAN, None),
+        (CID, DAN, None),
+        (CID, BOB, "ADMIN"),
+        (CID, ANN, "ADMIN"),
+        (DAN, CID, "MODERATOR"),
+        (DAN, ANN, "MODERATOR"),
+    ],
+)
+def test_an_admin_removes_anybody_and_a_moderator_plain_members(
+    caller: UserId, removed: UserId, needed: str | None
+) -> None:
+    state = of_all_roles()
+    command = RemoveMember(caller=caller, user_id=removed)
+    if needed is None:
+        assert kinds(state.handle(command, NOW))[:2] == [MemberRemoved, RoomLeft]
+        assert removed not in roles(state)
+    else:
+        assert refused(state, command, RoleNeeded).role == needed
+
+
+def test_one_moderator_does_not_remove_another() -> None:
+    state = state_of((ANN, BOB, CID), roles={ANN: Role.OWNER, BOB: Role.MODERATOR, CID: Role.MODERATOR})
+    assert refused(state, RemoveMember(caller=BOB, user_id=CID), RoleNeeded).role == "ADMIN"
+
+
+@pytest.mark.parametrize("leaver", [BOB, CID, DAN])
+def test_anybody_but_the_owner_leaves_without_consequences(leaver: UserId) -> None:
+    state = of_all_roles()
+    assert kinds(state.handle(RemoveMember(caller=leaver, user_id=leaver), NOW)) == [MemberRemoved, RoomLeft]
+    assert roles(state)[ANN] is Role.OWNER
+
+
+def test_ownership_goes_to_the_highest_role_and_of_several_to_the_longest_there() -> None:
+    state = state_of((ANN, DAN, CID, BOB), roles={ANN: Role.OWNER, BOB: Role.MODERATOR, CID: Role.MODERATOR})
+    outcome = state.handle(RemoveMember(caller=ANN, user_id=ANN), NOW)
+    assert outcome.events[2:] == (RoleChanged(room_id=ROOM, user_id=CID, role=Role.OWNER),)
+    assert outcome.writes == (
+        DeleteMember(room_id=ROOM, user_id=ANN),
+        SetRole(room_id=ROOM, user_id=CID, role=Role.OWNER),
+    )
+    assert roles(state) == {DAN: Role.MEMBER, CID: Role.OWNER, BOB: Role.MODERATOR}
+
+
+def test_an_owner_who_is_removed_is_followed_too() -> None:
+    state = of_all_roles()
+    state.handle(RemoveMember(caller=BOB, user_id=ANN), NOW)
+    assert roles(state) == {BOB: Role.OWNER, CID: Role.MODERATOR, DAN: Role.MEMBER}
+
+
+def test_a_room_whose_owner_is_missing_gets_one_when_an_admin_leaves_and_not_before() -> None:
+    state = state_of((BOB, CID, DAN), roles={BOB: Role.ADMIN, CID: Role.ADMIN})
+    state.handle(RemoveMember(caller=DAN, user_id=DAN), NOW)
+    assert roles(state) == {BOB: Role.ADMIN, CID: Role.ADMIN}
+    state.handle(RemoveMember(caller=BOB, user_id=BOB), NOW)
+    assert roles(state) == {CID: Role.OWNER}
+
+
+def test_a_direct_room_has_no_owner() -> None:
+    state = state_of(kind=RoomKind.DIRECT, roles={ANN: Role.ADMIN})
+    state.handle(RemoveMember(caller=ANN, user_id=ANN), NOW)
+    assert roles(state) == {BOB: Role.ADMIN}
+    state.handle(RestoreMember(user=make_user(ANN)), NOW)
+    assert roles(state) == {BOB: Role.ADMIN, ANN: Role.MEMBER}
+
+
+@pytest.mark.parametrize(
+    ("caller", "least", "may"),
+    [
+        (ANN, Role.OWNER, True),
+        (BOB, Role.OWNER, False),
+        (BOB, Role.ADMIN, True),
+        (CID, Role.ADMIN, False),
+        (CID, Role.MODERATOR, True),
+    ],
+)
+def test_a_room_is_deleted_by_who_has_the_role_that_is_asked_for(caller: UserId, least: Role, may: bool) -> None:
+    state = of_all_roles()
+    if may:
+        state.handle(DeleteRoom(caller=caller, least=least), NOW)
+        assert state.deleted
+    else:
+        assert refused(state, DeleteRoom(caller=caller, least=least), RoleNeeded).role == least.name
+
+
+# --- roles ---
+
+
+def test_the_owner_changes_roles_and_nobody_else() -> None:
+    state = of_all_roles()
+    outcome = state.handle(SetMemberRole(caller=ANN, user_id=DAN, role=Role.MODERATOR), NOW)
+    assert outcome.answer == next(each for each in state.members if each.user_id == DAN)
+    assert outcome.events == (RoleChanged(room_id=ROOM, user_id=DAN, role=Role.MODERATOR),)
+    assert outcome.writes == (SetRole(room_id=ROOM, user_id=DAN, role=Role.MODERATOR),)
+    for caller in (BOB, CID):
+        error = refused(state, SetMemberRole(caller=caller, user_id=DAN, role=Role.MEMBER), RoleNeeded)
+        assert error.role == "OWNER"
+    assert refused(state, SetMemberRole(caller=ANN, user_id=ANN, role=Role.ADMIN), Invalid).field == "user_id"
+    assert refused(state, SetMemberRole(caller=ANN, user_id=EVE, role=Role.ADMIN), NotFound).what == "member"
+
+
+def test_a_role_that_is_held_already_changes_nothing() -> None:
+    state = of_all_roles()
+    before = view(state)
+    outcome = state.handle(SetMemberRole(caller=ANN, user_id=DAN, role=Role.MEMBER), NOW)
+    assert (outcome.events, outcome.writes) == ((), ())
+    assert view(state) == before
+
+
+def test_handing_the_room_over_leaves_one_owner() -> None:
+    state = of_all_roles()
+    outcome = state.handle(SetMemberRole(caller=ANN, user_id=DAN, role=Role.OWNER), NOW)
+    assert isinstance(outcome.answer, Member)
+    assert (outcome.answer.user_id, outcome.answer.role) == (DAN, Role.OWNER)
+    assert roles(state) == {ANN: Role.ADMIN, BOB: Role.ADMIN, CID: Role.MODERATOR, DAN: Role.OWNER}
+    assert outcome.writes == (
+        SetRole(room_id=ROOM, user_id=ANN, role=Role.ADMIN),
+        SetRole(room_id=ROOM, user_id=DAN, role=Role.OWNER),
+    )
+    assert kinds(outcome) == [RoleChanged, RoleChanged]
+
+
+# --- joining ---
+
+
+def test_an_open_group_is_joined_by_anybody_and_once() -> None:
+    state = state_of(private=False)
+    outcome = state.handle(JoinRoom(user=EVE_USER), NOW)
+    assert isinstance(outcome.answer, Member)
+    assert outcome.answer.role is Role.MEMBER
+    assert kinds(outcome) == [MemberAdded, RoomJoined]
+    assert outcome.writes == (InsertMember(room_id=ROOM, member=outcome.answer),)
+    again = state.handle(JoinRoom(user=EVE_USER), NOW + 9)
+    assert again == Outcome(answer=outcome.answer)
+
+
+@pytest.mark.parametrize("kind", RoomKind)
+def test_a_private_room_is_not_joined_but_by_invitation(kind: RoomKind) -> None:
+    refused(state_of(kind=kind, private=kind is RoomKind.GROUP), JoinRoom(user=EVE_USER), Forbidden)
+
+
+def ways_in(state: RoomState) -> list[AddMember | JoinRoom | AcceptInvitation]:
+    state.recall_invitation(b"d" * 32, invitation())
+    return [
+        AddMember(caller=ANN, user=EVE_USER, role=Role.MEMBER),
+        JoinRoom(user=EVE_USER),
+        AcceptInvitation(user=EVE_USER, digest=b"d" * 32),
+    ]
+
+
+@pytest.mark.parametrize("way", range(3))
+def test_a_full_room_takes_nobody_whatever_the_way_in(way: int) -> None:
+    state = state_of(private=False, max_members=2)
+    assert refused(state, ways_in(state)[way], LimitReached).what == "members"
+    state.handle(RemoveMember(caller=BOB, user_id=BOB), NOW)
+    state.handle(ways_in(state)[way], NOW)
+    assert len(state.members) == 2
+
+
+def test_a_member_who_comes_again_is_not_one_too_many() -> None:
+    state = state_of(private=False, max_members=2)
+    state.handle(JoinRoom(user=make_user(BOB)), NOW)
+    state.handle(AcceptInvitation(user=make_user(BOB), digest=b"d" * 32), NOW)
+    refused(state, AddMember(caller=ANN, user=make_user(BOB), role=Role.MEMBER), Conflict)
+
+
+# --- invitations ---
+
+
+@pytest.mark.parametrize(
+    ("caller", "private", "may"), [(DAN, False, True), (DAN, True, False), (CID, True, True), (ANN, True, True)]
+)
+def test_any_member_invites_to_an_open_group_and_a_moderator_to_a_private_one(
+    caller: UserId, private: bool, may: bool
+) -> None:
+    state = of_all_roles(private=private)
+    command = CreateInvitation(caller=caller, invitation=invitation())
+    if may:
+        outcome = state.handle(command, NOW)
+        assert outcome == Outcome(answer=invitation(), writes=(InsertInvitation(invitation=invitation()),))
+    else:
+        assert refused(state, command, RoleNeeded).role == "MODERATOR"
+
+
+def test_nobody_is_invited_to_a_direct_room() -> None:
+    state = state_of(kind=RoomKind.DIRECT)
+    refused(state, CreateInvitation(caller=ANN, invitation=invitation()), Invalid)
+
+
+def test_an_invitation_is_looked_up_once_a_turn_and_counted_within_it() -> None:
+    state = state_of()
+    first, second, third = (AcceptInvitation(user=make_user(n), digest=b"d" * 32) for n in (20, 21, 22))
+    assert state.unknown_invitation(first) == b"d" * 32
+    assert state.unknown_invitation(PostMessage(author=ANN, text="x")) is None
+    state.recall_invitation(b"d" * 32, invitation(max_uses=3, uses=1))
+    assert state.unknown_invitation(first) is None
+    outcome = state.handle(first, NOW)
+    assert isinstance(outcome.answer, Member)
+    assert outcome.writes == (
+        InsertMember(room_id=ROOM, member=outcome.answer),
+        UseInvitation(digest=b"d" * 32),
+    )
+    assert state.handle(first, NOW) == Outcome(answer=outcome.answer)  # who comes again uses nothing up
+    state.handle(second, NOW)
+    assert refused(state, third, NotFound).what == "invitation"
+    state.forget_recalled()
+    assert state.unknown_invitation(third) == b"d" * 32
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        None,
+        invitation(expires_us=NOW),
+        invitation(max_uses=2, uses=2),
+        invitation(room_id=RoomId(7)),
+    ],
+    ids=["unknown", "expired", "used up", "of another room"],
+)
+def test_an_invitation_that_is_not_good_is_not_found(known: Any) -> None:
+    state = state_of()
+    state.recall_invitation(b"d" * 32, known)
+    command = AcceptInvitation(user=EVE_USER, digest=b"d" * 32)
+    assert refused(state, command, NotFound).what == "invitation"
+    state.handle(replace(command, user=make_user(BOB)), NOW)  # a member learns nothing by it
+
+
+def test_an_invitation_that_found_the_room_full_is_not_used() -> None:
+    state = state_of(max_members=2)
+    state.recall_invitation(b"d" * 32, invitation())
+    refused(state, AcceptInvitation(user=EVE_USER, digest=b"d" * 32), LimitReached)
+    state.handle(RemoveMember(caller=BOB, user_id=BOB), NOW)
+    state.handle(AcceptInvitation(user=EVE_USER, digest=b"d" * 32), NOW)
+
+
+# --- what the room says ---
+
+
+def said(outcome: Outcome) -> list[Message]:
+    return [event.message for event in outcome.events if isinstance(event, MessagePosted)]
+
+
+def test_a_room_that_announces_says_who_joins_after_they_are_in() -> None:
+    state = state_of(announces=True, private=False)
+    post(state)
+    outcome = state.handle(JoinRoom(user=EVE_USER), NOW)
+    assert kinds(outcome) == [MemberAdded, RoomJoined, MessagePosted]
+    [message] = said(outcome)
+    assert (message.seq, message.author_id, message.author_name, message.text) == (2, EVE, "eve", "Eve joined")
+    assert (message.kind, message.author_display_name) == (MessageKind.SYSTEM, "Eve")
+    assert message.created_us == NOW + 1
+    assert outcome.writes[1:] == (InsertMessage(message=message),)
+    assert state.last_seq == 2
+    page = state.page(ANN, skip=0, limit=1)
+    assert page is not None
+    assert page[0].message == message
+    state.handle(AddReaction(caller=ANN, message_id=message.id, emoji="👋"), NOW)
+
+
+@pytest.mark.parametrize(("caller", "text"), [(BOB, "u2 left"), (ANN, "u2 was removed")])
+def test_a_room_that_announces_says_who_goes_as_the_last_that_they_hear(caller: UserId, text: str) -> None:
+    state = state_of(announces=True)
+    outcome = state.handle(RemoveMember(caller=caller, user_id=BOB), NOW)
+    assert kinds(outcome) == [MessagePosted, MemberRemoved, RoomLeft]
+    [message] = said(outcome)
+    assert (message.seq, message.author_id, message.text, message.kind) == (1, BOB, text, MessageKind.SYSTEM)
+    assert outcome.writes == (InsertMessage(message=message), DeleteMember(room_id=ROOM, user_id=BOB))
+
+
+def test_other_rooms_say_nothing_and_direct_ones_never() -> None:
+    state = state_of()
+    state.handle(RemoveMember(caller=BOB, user_id=BOB), NOW)
+    direct = state_of(kind=RoomKind.DIRECT, announces=True, roles={ANN: Role.ADMIN})
+    direct.handle(RemoveMember(caller=BOB, user_id=BOB), NOW)
+    direct.handle(RestoreMember(user=make_user(BOB)), NOW)
+    assert (state.last_seq, direct.last_seq) == (0, 0)
+
+
+def test_what_the_room_says_is_read_by_all_who_are_there() -> None:
+    state = state_of(announces=True, private=False)
+    [message] = said(state.handle(JoinRoom(user=EVE_USER), NOW))
+    assert state.receipts.status_of(message) is Status.SENT
+
+
+# --- settings ---
+
+
+def test_a_moderator_changes_the_settings_that_are_named() -> None:
+    state = of_all_roles()
+    before = state.room
+    command = UpdateRoom(caller=CID, name="coffee", max_members=4, auto_summary=True, summary_threshold=9)
+    outcome = state.handle(command, NOW)
+    room = replace(before, name="coffee", max_members=4, auto_summary=True, summary_threshold=9, updated_us=NOW)
+    assert (outcome.answer, state.room) == (room, room)
+    assert outcome.events == (RoomUpdated(room_id=ROOM, room=room),)
+    assert outcome.writes == (UpdateRoomRow(room=room),)
+    state.handle(UpdateRoom(caller=CID, description="hot", auto_summary=False), NOW + 1)
+    assert state.room == replace(room, description="hot", auto_summary=False, updated_us=NOW + 1)
+
+
+def test_settings_that_are_so_already_are_not_written() -> None:
+    state = of_all_roles()
+    room = state.room
+    assert state.handle(UpdateRoom(caller=ANN, name="tea", description=""), NOW) == Outcome(answer=room)
+    assert state.room is room
+
+
+def test_settings_that_make_no_sense_and_callers_that_may_not_are_refused() -> None:
+    state = of_all_roles()
+    assert refused(state, UpdateRoom(caller=ANN, max_members=3), Invalid).field == "max_members"
+    assert refused(state, UpdateRoom(caller=ANN, summary_threshold=0), Invalid).field == "summary_threshold"
+    assert refused(state, UpdateRoom(caller=DAN, name="x"), RoleNeeded).role == "MODERATOR"
+    direct = state_of(kind=RoomKind.DIRECT, roles={ANN: Role.ADMIN})
+    assert refused(direct, UpdateRoom(caller=ANN, name="x"), Invalid).field == "room_id"
+
+
+def test_a_lower_limit_holds_from_now_on() -> None:
+    state = state_of(private=False, max_members=5)
+    state.handle(UpdateRoom(caller=ANN, max_members=2), NOW)
+    refused(state, JoinRoom(user=EVE_USER), LimitReached)
+
+
+# --- profiles ---
+
+
+def test_a_stranger_whom_nothing_shows_is_not_known_and_one_who_wrote_and_left_is() -> None:
+    state = state_of((ANN, BOB, CID))
+    post(state, BOB)
+    state.handle(RemoveMember(caller=BOB, user_id=BOB), NOW)
+    assert [state.knows(each) for each in (ANN, BOB, EVE)] == [True, True, False]
+    state.handle(UpdateProfile(user=replace(make_user(BOB), display_name="Bob")), NOW)
+    page = state.page(ANN, skip=0, limit=1)
+    assert page is not None
+    assert page[0].message.author_display_name == "Bob"
+    before = view(state)
+    assert state.handle(UpdateProfile(user=EVE_USER), NOW) == Outcome()
+    assert view(state) == before
+
+
+# --- keys ---
+
+
+def test_under_server_custody_nobody_goes_without_the_next_key() -> None:
+    state = state_of(custody=KeyCustody.SERVER)
+    state._key = KeyVersion(version=1, changed_us=0)
+    key = RoomKey(room_id=ROOM, version=2, sealed=b"s", created_us=NOW)
+    leave = RemoveMember(caller=BOB, user_id=BOB)
+    for wrong in (None, replace(key, version=1), replace(key, version=3)):
+        assert refused(state, replace(leave, next_key=wrong), Conflict).what == "room_key"
+    outcome = state.handle(replace(leave, next_key=key), NOW)
+    assert outcome.events[-1] == RoomKeyChanged(room_id=ROOM, version=2)
+    assert outcome.writes[-1] == InsertRoomKey(key=key)
+    assert state._key == KeyVersion(version=2, changed_us=NOW)
