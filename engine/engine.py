@@ -17,10 +17,12 @@ import structlog
 import trio
 
 from chinwag.engine.accounts import REFRESH_TOKEN_DAYS, Accounts
+from chinwag.engine.blobs import Blobs
 from chinwag.engine.commands import RoomCommand
 from chinwag.engine.connections import Connected, Connections
 from chinwag.engine.extractive import ExtractiveSummarizer
 from chinwag.engine.fanout import Fanout, WireFormat
+from chinwag.engine.files import Files
 from chinwag.engine.ids import FamilyId, IdSource, MessageId, RoomId, UserId
 from chinwag.engine.mailbox import ReplyTo
 from chinwag.engine.messages import Messages, post_command
@@ -72,6 +74,7 @@ class Engine(Rooms, Messages):
         config: EngineConfig,
         summarizer: Summarizer,
         master_key: MasterKey | None = None,
+        blobs: Blobs | None = None,
     ) -> None:
         self.config = config
         self.fanout: Fanout[Session] = Fanout(published=ids.last)
@@ -89,6 +92,7 @@ class Engine(Rooms, Messages):
         self.keys = RoomKeys(store=store, master=master_key, publish=self.fanout.publish)
         self.summaries = Summaries(store, summarizer, new_id=ids, spawn=self.spawn)
         self.ranked_search = RankedSearcher(store)
+        self.files = Files(store=store, new_id=ids, blobs=blobs)
         self.presence = PresenceRegistry(on_change=self._came_or_went, grace_s=config.presence_grace_s)
         self._store = store
         self._nursery = nursery
@@ -278,8 +282,10 @@ async def open_engine(
     config: EngineConfig | None = None,
     summarizer: Summarizer | None = None,
     master_key: MasterKey | None = None,
+    blobs: Blobs | None = None,
 ) -> AsyncIterator[Engine]:
-    """Run an engine over an open store. On the way out sessions are told to go away and every room finishes.
+    """Run an engine over an open store, and a blob store if it is to take files. On the way out sessions are told to go
+    away and every room finishes.
 
     Without a `summarizer` summaries are extractive; without a `master_key` no room can be made whose keys the server
     holds. Raises `StoreUnavailable` when the store does not answer, `WrongMasterKey` when its keys need another one.
@@ -295,6 +301,7 @@ async def open_engine(
             config=config or EngineConfig(),
             summarizer=summarizer or ExtractiveSummarizer(),
             master_key=master_key,
+            blobs=blobs,
         )
         await engine.accounts.prepare()
         nursery.start_soon(engine.sweep_forever)

@@ -3,6 +3,8 @@
     EngineError
     ├── Refused            it cannot be done; asking again changes nothing
     │   ├── Invalid            a value is wrong; names the field
+    │   │   ├── FileTooLarge       an upload is
+    │   │   └── TypeNotAllowed     an upload's content is of a type that is not taken
     │   ├── NotFound           there is no such thing
     │   ├── Forbidden          there is, but not for this caller
     │   │   ├── NotAMember         of the room
@@ -76,6 +78,26 @@ class Invalid(Refused):
         self.reason = reason
         self.rule = rule
         self.problems: tuple[Invalid, ...] = (self, *others)
+
+
+class FileTooLarge(Invalid):
+    """An uploaded file has more than `limit_bytes`. Nothing of it was kept."""
+
+    code = "file_too_large"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__("file", f"is larger than {limit_bytes} bytes")
+        self.limit_bytes = limit_bytes
+
+
+class TypeNotAllowed(Invalid):
+    """An uploaded file is of a type that is not taken, by its content: its name and what the sender claims do not
+    count. Nothing of it was kept."""
+
+    code = "type_not_allowed"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("file", reason)
 
 
 class NotFound(Refused):

@@ -5,6 +5,9 @@ second task: the fronts' tables are the routing, and a client that leaves must n
 WebSockets become sessions like those of bare sockets, with another transport (`asgi_transport`).
 """
 
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +20,12 @@ from quart_trio.asgi import TrioASGIHTTPConnection, TrioASGIWebsocketConnection
 
 from chinwag.engine.errors import EngineError, InternalError
 from chinwag.http.asgi_transport import AsgiTransport
+from chinwag.http.bodies import STREAM_STEP_BYTES, UNREAD_BYTES, UNREAD_S
 from chinwag.http.gateway import Gateway
-from chinwag.http.messages import HttpRequest, HttpResponse
-from chinwag.http.refusals import BodyTimeout, BodyTooLarge
+from chinwag.http.messages import Content, HttpRequest, HttpResponse
+from chinwag.http.refusals import BodyTimeout, BodyTooLarge, IncompleteBody
 from chinwag.http.service import HttpService
+from chinwag.http.streams import DEFAULT_SEND_TIMEOUT_S, GuardedStream
 
 if TYPE_CHECKING:
     from hypercorn.typing import WebsocketResponseStartEvent
@@ -68,7 +73,11 @@ class ServiceConnection(TrioASGIHTTPConnection):
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Read the request, have it answered, send the answer."""
         request = to_request(self.scope)
+        if _has_body(self.scope) and self.app.service.streams(request):
+            await self._pass_on(request, receive, send)
+            return
         try:
+            await _tell_to_go_on(self.scope)
             with trio.fail_after(self.app.body_timeout_s):
                 body = await read_body(request, receive, limit_bytes=self.app.max_body_bytes)
         except Disconnected:
@@ -80,7 +89,44 @@ class ServiceConnection(TrioASGIHTTPConnection):
         else:
             response = await self.app.service.handle(replace(request, body=body) if body else request)
             await self._send(response, send)
+            if response.content is None or await self._send_content(response.content, send):
+                await _send_body(response.body, send)
+
+    async def _pass_on(self, request: HttpRequest, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Answer a request whose handler reads the body itself."""
+        body = AsgiBody(request, receive, partial(_tell_to_go_on, self.scope), timeout_s=self.app.body_timeout_s)
+        response = await self.app.service.handle(replace(request, stream=body))
+        await self._send(response, send)
+        if response.content is not None and not await self._send_content(response.content, send):
+            return
+        if body.begun and not body.ended:
+            await _send_body(response.body, send, more=True)
+            await body.discard()
+            await _send_body(b"", send)
+        else:
             await _send_body(response.body, send)
+
+    async def _send_content(self, content: Content, send: ASGISendCallable) -> bool:
+        """Send a content piece by piece. False when that has failed: the client left, takes nothing, or there is
+        nothing to send. The connection is then ended, which is all that can still be told to a client."""
+        connection: GuardedStream | None = self.scope["state"].get("connection")
+        missing = content.size_bytes
+        try:
+            async with aclosing(content.chunks()) as chunks:
+                async for chunk in chunks:
+                    if connection is not None and connection.closed:
+                        break
+                    # HTTP/2 has a window of its own for each stream, which a client need not open.
+                    with trio.fail_after(DEFAULT_SEND_TIMEOUT_S):
+                        await _send_body(chunk, send, more=True)
+                    missing -= len(chunk)
+        except EngineError as error:
+            log.error("a file could not be sent", reason=error.message)
+        except trio.TooSlowError:
+            log.debug("client takes nothing of a file")
+        if missing and connection is not None:
+            connection.abort()
+        return not missing
 
     async def _refuse(
         self, request: HttpRequest, error: EngineError, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -152,12 +198,14 @@ def to_request(scope: HTTPScope | WebsocketScope) -> HttpRequest:
     path = scope["raw_path"].decode("latin-1")
     if not path.startswith("/"):  # "http://host/path", which a server has to accept, or "*"
         path = "/" + path.partition("://")[2].partition("/")[2]
+    client = scope["client"]
     return HttpRequest(
         method=scope["method"] if scope["type"] == "http" else "GET",
         path=path,
         query=scope["query_string"].decode("latin-1"),
         headers=headers,
         host=headers.get("host", headers.get(":authority", "")),
+        client="" if client is None else client[0],
     )
 
 
@@ -172,6 +220,85 @@ def _raw_headers(response: HttpResponse, scope: HTTPScope | WebsocketScope) -> l
     if first and scope["type"] == "websocket":
         headers.append((b"connection", b"close"))
     return headers
+
+
+class AsgiBody:
+    """The body of one request, read when its handler asks for more. A `BodySource`."""
+
+    def __init__(
+        self,
+        request: HttpRequest,
+        receive: ASGIReceiveCallable,
+        tell_to_go_on: Callable[[], Awaitable[None]],
+        *,
+        timeout_s: float,
+    ) -> None:
+        declared = request.headers.get("content-length", "")
+        self.declared_bytes = int(declared[:20]) if declared.isdecimal() else None
+        self._receive = receive
+        self._tell_to_go_on = tell_to_go_on
+        self._timeout_s = timeout_s
+        self._step_bytes = 0
+        self._waited_s = 0.0
+        """What came since progress was last noted, and how long it was waited for."""
+        self.begun = "expect" not in request.headers
+        """Whether the client sends: one that waits to be told so has not begun."""
+        self.ended = False
+        """Whether nothing more comes."""
+
+    async def read(self) -> bytes:
+        """See `BodySource.read`."""
+        if not self.begun:
+            self.begun = True
+            await self._tell_to_go_on()
+        while not self.ended:
+            data = await self._next()
+            if data:
+                return data
+        return b""
+
+    async def discard(self) -> None:
+        """Read and drop the rest, within bounds."""
+        dropped = 0
+        with trio.move_on_after(UNREAD_S):
+            while not self.ended and dropped < UNREAD_BYTES:
+                message = await self._receive()
+                if message["type"] != "http.request":
+                    return
+                dropped += len(message.get("body", b""))
+                self.ended = not message.get("more_body", False)
+
+    async def _next(self) -> bytes:
+        began = trio.current_time()
+        with trio.move_on_after(self._timeout_s - self._waited_s) as waiting:
+            message = await self._receive()
+        if waiting.cancelled_caught:
+            raise BodyTimeout
+        if message["type"] != "http.request":
+            self.ended = True
+            raise IncompleteBody
+        data = message.get("body", b"")
+        self.ended = not message.get("more_body", False)
+        self._step_bytes += len(data)
+        self._waited_s += trio.current_time() - began
+        if self._step_bytes >= STREAM_STEP_BYTES:
+            self._step_bytes = 0
+            self._waited_s = 0.0
+        return data
+
+
+def _has_body(scope: HTTPScope) -> bool:
+    """Whether a body may follow. In HTTP/2 one needs no length; that costs those requests a look at their route."""
+    if not scope["http_version"].startswith("1"):
+        return scope["method"] not in ("GET", "HEAD")
+    return any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
+
+
+async def _tell_to_go_on(scope: HTTPScope) -> None:
+    """Tell a client that waits for it (Expect: 100-continue) to send the body."""
+    tell = scope["state"].get("continue")
+    if tell is not None:
+        await tell()
 
 
 async def read_body(request: HttpRequest, receive: ASGIReceiveCallable, *, limit_bytes: int) -> bytes:

@@ -1,6 +1,6 @@
 """What a handler gets and gives back. A handler is `async def handler(call) -> Reply`, and knows nothing else."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
@@ -8,7 +8,7 @@ import msgspec
 from chinwag.engine.engine import Engine
 from chinwag.engine.errors import Invalid, NotFound
 from chinwag.engine.ids import MessageId, RoomId, UserId
-from chinwag.http.messages import Header
+from chinwag.http.messages import Header, HttpResponse
 from chinwag.http.tokens import AccessTokens, Claims
 
 Body = TypeVar("Body")
@@ -31,16 +31,20 @@ class IdCodec(Protocol):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """A handler's answer: a body that msgspec can encode as JSON, None for no body. The status is the route's."""
+    """A handler's answer: a body that msgspec can encode as JSON, None for no body. The status is the route's.
+
+    With `raw`, that is the answer as it is: a file, for one.
+    """
 
     body: object | None = None
     headers: tuple[Header, ...] = ()
+    raw: HttpResponse | None = None
 
 
 class Call(Generic[Body, Query]):
     """One request to one endpoint, checked and decoded: `Call[PostMessage, None]` has a body and no query."""
 
-    __slots__ = ("_claims", "_path", "body", "engine", "headers", "ids", "query", "tokens")
+    __slots__ = ("_claims", "_path", "_stream", "body", "engine", "headers", "ids", "query", "tokens")
 
     def __init__(
         self,
@@ -53,6 +57,7 @@ class Call(Generic[Body, Query]):
         body: Body,
         query: Query,
         headers: Mapping[str, str],
+        stream: AsyncIterator[bytes] | None = None,
     ) -> None:
         """`claims` is None on a route that needs no token, `path` the values of the template's names."""
         self.engine = engine
@@ -63,6 +68,7 @@ class Call(Generic[Body, Query]):
         self.headers = headers
         self._claims = claims
         self._path = path
+        self._stream = stream
 
     @property
     def claims(self) -> Claims:
@@ -75,6 +81,16 @@ class Call(Generic[Body, Query]):
     def user(self) -> UserId:
         """The user who asks."""
         return self.claims.user_id
+
+    @property
+    def stream(self) -> AsyncIterator[bytes]:
+        """The body's pieces, as they come. A handler of a route without `streams` must not read it.
+
+        Iterating raises `BodyTooLarge`, `BodyTimeout`, `IncompleteBody` and `MalformedRequest`: let them pass.
+        """
+        if self._stream is None:
+            raise AssertionError("this route takes no stream")
+        return self._stream
 
     def path_id(self, name: str, kind: Callable[[int], AnId]) -> AnId:
         """The id at `{name}`: `path_id("room_id", RoomId)`. One that does not decode names nothing: `NotFound`."""

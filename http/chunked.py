@@ -37,6 +37,12 @@ class ChunkedBody:
         self._extension_bytes = 0
         self._trailer_bytes = 0
 
+    def take(self) -> bytes:
+        """What was decoded since the last time; it is not kept. For a body that is passed on while it comes."""
+        data = b"".join(self._chunks)
+        self._chunks.clear()
+        return data
+
     @property
     def body(self) -> bytes:
         """The body, once `feed` has said that it is whole."""

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from chinwag.http.front import Front
-from chinwag.http.openapi import Json, describe
+from chinwag.http.openapi import FORM, Json, describe
 
 _STYLE = """
 :root { color-scheme: light dark; --bg: #fff; --fg: #1a1d21; --dim: #5d6570; --line: #dde1e6; --box: #f6f7f9;
@@ -71,21 +71,24 @@ for (const form of document.querySelectorAll("form")) {
     const out = form.querySelector("output");
     const query = new URLSearchParams();
     const headers = {};
+    const fields = new FormData();
     let path = form.dataset.path;
     for (const input of form.querySelectorAll("input")) {
       if (input.dataset.in === "path") path = path.replace(`{${input.name}}`, encodeURIComponent(input.value));
       else if (input.value && input.dataset.in === "query") query.append(input.name, input.value);
+      else if (input.value && input.dataset.in === "form") fields.append(input.name, input.files?.[0] ?? input.value);
       else if (input.value) headers[input.name] = input.value;
     }
     if (form.dataset.auth && token.value) headers["Authorization"] = `Bearer ${token.value}`;
-    const body = form.querySelector("textarea");
-    if (body) headers["Content-Type"] = "application/json";
+    const json = form.querySelector("textarea");
+    if (json) headers["Content-Type"] = "application/json";
+    const body = json ? json.value : [...fields].length ? fields : undefined;
     const shown = document.createElement("pre");
     out.replaceChildren(shown);
     shown.textContent = "…";
     try {
       const url = form.dataset.base + path + (query.size ? `?${query}` : "");
-      const answer = await fetch(url, { method: form.dataset.method, headers, body: body ? body.value : undefined });
+      const answer = await fetch(url, { method: form.dataset.method, headers, body });
       let text = await answer.text();
       try {
         const value = JSON.parse(text);
@@ -196,7 +199,11 @@ def _form(base: str, path: str, method: str, operation: Json, document: Json) ->
             f'<label>{escape(parameter["name"])}<input name="{escape(parameter["name"])}" '
             f'data-in="{escape(parameter["in"])}" autocomplete="off"{required}></label>'
         )
-    if "requestBody" in operation:
+    if "requestBody" in operation and FORM in operation["requestBody"]["content"]:
+        for name, each in _content(operation["requestBody"])["properties"].items():
+            kind = "file" if each.get("format") == "binary" else "text"
+            parts.append(f'<label>{escape(name)}<input type="{kind}" name="{escape(name)}" data-in="form"></label>')
+    elif "requestBody" in operation:
         example = _example(_content(operation["requestBody"]), document, brief=True)
         parts.append(f'<label>Body<textarea spellcheck="false">{escape(_pretty(example))}</textarea></label>')
     parts.append("<button>Send</button><output></output></form>")
@@ -235,7 +242,8 @@ def _schema_block(schema: Json, document: Json) -> str:
             need = "required" if name in required else "optional"
             rows.append((f"<code>{escape(name)}</code>", _type(each), f'<span class="dim">{need}</span>', _notes(each)))
         parts.append(_table(("Field", "Type", "", ""), rows))
-    parts.append(f"<pre>{escape(_pretty(_example(schema, document)))}</pre>")
+    if not any(each.get("format") == "binary" for each in resolved.get("properties", {}).values()):
+        parts.append(f"<pre>{escape(_pretty(_example(schema, document)))}</pre>")
     return "".join(parts)
 
 
@@ -253,7 +261,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _content(holder: Json) -> Json:
-    schema: Json = holder["content"]["application/json"]["schema"]
+    schema: Json = next(iter(holder["content"].values()))["schema"]
     return schema
 
 

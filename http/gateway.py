@@ -85,7 +85,7 @@ class Gateway:
 
     async def upgrade(self, head: RequestHead, stream: trio.SocketStream, leftover: bytes) -> Awaitable[None] | None:
         """Answer an upgrade request. When it was granted, what is returned serves the connection until it ends."""
-        request = _as_http(head)
+        request = _as_http(head, stream)
         front = self._service.socket_front(request)
         if front is None or front.socket is None:
             response = await self._service.handle(request)
@@ -177,7 +177,7 @@ def _take(engine: Engine, endpoint: SocketEndpoint, session: Session, item: Inco
     return None
 
 
-def _as_http(head: RequestHead) -> HttpRequest:
+def _as_http(head: RequestHead, stream: trio.SocketStream) -> HttpRequest:
     """The upgrade request in the form that the route tables know. Its path stays as it was on the wire."""
     path = head.target.partition("?")[0] if head.target.startswith("/") else head.path
     names = dict.fromkeys(name for name, _ in head.headers)
@@ -187,7 +187,15 @@ def _as_http(head: RequestHead) -> HttpRequest:
         query=head.query,
         headers={name: head.header(name) or "" for name in names},
         host=head.header("host") or "",
+        client=_peer(stream),
     )
+
+
+def _peer(stream: trio.SocketStream) -> str:
+    try:
+        return str(stream.socket.getpeername()[0])
+    except OSError:
+        return ""  # it has left
 
 
 async def _answer(stream: trio.SocketStream, response: HttpResponse) -> None:

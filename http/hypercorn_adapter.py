@@ -45,6 +45,7 @@ from hypercorn.typing import (
     ASGISendCallable,
     ASGISendEvent,
     ConnectionState,
+    H11SendableEvent,
     Scope,
     WebsocketAcceptEvent,
 )
@@ -98,7 +99,8 @@ def hypercorn_config(config: ListenerConfig) -> Config:
 class HypercornServer:
     """Serves HTTP and WebSockets with an ASGI application, within its lifespan. A `ConnectionServer`.
 
-    The scopes' state holds "connection", a `GuardedStream`.
+    The scopes' state holds "connection", a `GuardedStream`, and for HTTP/1.1 "continue", to be awaited before a body is
+    read.
     """
 
     def __init__(
@@ -337,6 +339,7 @@ class _Http1(H11Protocol):
 
     async def _create_stream(self, request: h11.Request) -> None:
         """See `H11Protocol._create_stream`, which knows one kind of WebSocket."""
+        self.connection_state["continue"] = self._tell_to_go_on
         if not _asks_for_websocket(request):
             await super()._create_stream(request)
             return
@@ -366,6 +369,16 @@ class _Http1(H11Protocol):
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Upgrade to nothing."""
+
+    async def _send_h11_event(self, event: H11SendableEvent) -> None:
+        """hypercorn tells a client to go on (Expect: 100-continue) at once; here that is for the application to say, by
+        `state["continue"]`, because some requests are refused before their body is looked at."""
+        if not isinstance(event, h11.InformationalResponse):
+            await super()._send_h11_event(event)
+
+    async def _tell_to_go_on(self) -> None:
+        if isinstance(self.connection, h11.Connection) and self.connection.they_are_waiting_for_100_continue:
+            await super()._send_h11_event(h11.InformationalResponse(status_code=100, headers=[]))
 
 
 def _asks_for_websocket(request: h11.Request) -> bool:

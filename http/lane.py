@@ -11,9 +11,10 @@ Time is watched from outside, once a tick for all connections: no timer is set o
 
 import enum
 import os
+import sys
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final, Protocol, TypeVar
 
 import structlog
@@ -21,6 +22,7 @@ import trio
 
 from chinwag.engine.errors import EngineError, InternalError
 from chinwag.http.answers import CONTINUE, Answers
+from chinwag.http.bodies import STREAM_STEP_BYTES, UNREAD_BYTES, UNREAD_S
 from chinwag.http.chunked import ChunkedBody
 from chinwag.http.head import RequestHead, refusal
 from chinwag.http.lane_head import (
@@ -33,8 +35,16 @@ from chinwag.http.lane_head import (
     skip_empty_lines,
 )
 from chinwag.http.listener import ListenerConfig
-from chinwag.http.messages import HttpRequest, HttpResponse
-from chinwag.http.refusals import BodyTimeout, BodyTooLarge, HeadTimeout, HeadTooLarge, HttpRefusal
+from chinwag.http.messages import Content, HttpRequest, HttpResponse
+from chinwag.http.refusals import (
+    BodyTimeout,
+    BodyTooLarge,
+    HeadTimeout,
+    HeadTooLarge,
+    HttpRefusal,
+    IncompleteBody,
+    MalformedRequest,
+)
 from chinwag.http.streams import READ_BYTES, discard, reset
 
 log = structlog.get_logger("chinwag.http")
@@ -61,6 +71,10 @@ class Handler(Protocol):
 
     def refuse(self, request: HttpRequest, error: EngineError, /) -> HttpResponse:
         """The answer to a request that the server itself refuses."""
+        ...
+
+    def streams(self, request: HttpRequest, /) -> bool:
+        """Whether `handle` reads the body of this request from `request.stream`. Asked only of bodies still to come."""
         ...
 
 
@@ -183,26 +197,37 @@ class Lane:
                 # Then its body.
                 body = b""
                 if head.length:
-                    if head.length > self._limits.max_body_bytes:
-                        raise BodyTooLarge(self._limits.max_body_bytes)
-                    if head.expects_continue and not data:
-                        answers.append(CONTINUE)
-                    if 0 < head.length <= len(data):
+                    if 0 < head.length <= len(data) and head.length <= self._limits.max_body_bytes:
                         body, data = data[: head.length], data[head.length :]
+                    elif self._handler.streams(head.request(b"", connection.client)):
+                        rest = await self._pass_on(connection, head, data, answers)
+                        if rest is None:
+                            return None
+                        data = rest
+                        head = None
+                        continue
+                    elif head.length > self._limits.max_body_bytes:
+                        raise BodyTooLarge(self._limits.max_body_bytes)
                     else:
+                        if head.expects_continue and not data:
+                            answers.append(CONTINUE)
                         body, data = await self._read_body(connection, head, data, answers)
                 # Then its answer.
                 connection.phase = _HANDLER
-                work = self._handler.handle(head.request(body))
+                work = self._handler.handle(head.request(body, connection.client))
                 if answers:
                     response = await _calling_before_it_waits(work, connection.sender(answers))
                 else:
                     response = await work
                 if self.stopping or not head.keep_alive:
                     answers.append(self._answers.encode(response, close=True))
+                    if response.content is not None:
+                        await self._send_content(connection, response.content, answers)
                     await connection.leave(answers)
                     return None
                 answers.append(self._answers.encode(response, keep_alive=head.version == "1.0"))
+                if response.content is not None:
+                    await self._send_content(connection, response.content, answers)
                 answered += 1
                 large = len(response.body) >= BATCH_BYTES
                 # Or a connection that waits for its next request would keep the last one and its answer for so long.
@@ -253,6 +278,52 @@ class Lane:
         whole = b"".join(pieces)
         return whole[: head.length], whole[head.length :]
 
+    async def _pass_on(
+        self, connection: "_Connection", head: LaneHead, data: bytes, answers: list[bytes]
+    ) -> bytes | None:
+        """Answer a request whose handler reads the body itself. What comes after it; None when the connection ends.
+
+        It ends after its answer when the handler did not want all of the body: where the next request begins is then
+        known only to who reads the rest, and that is more than anybody owes a client.
+        """
+        if answers:
+            await connection.send(answers)
+        connection.phase = _HANDLER
+        body = _LaneBody(connection, head, data)
+        response = await self._handler.handle(head.request(b"", connection.client, body))
+        connection.phase = _HANDLER
+        ends = self.stopping or not head.keep_alive or not body.whole
+        answers.append(self._answers.encode(response, close=ends, keep_alive=not ends and head.version == "1.0"))
+        if response.content is not None:
+            await self._send_content(connection, response.content, answers)
+        elif not ends:
+            await connection.send(answers)
+        if not ends:
+            return body.rest
+        if body.whole:
+            await connection.leave(answers)
+        else:
+            await connection.leave(answers, unread_bytes=UNREAD_BYTES, unread_s=UNREAD_S)
+        return None
+
+    async def _send_content(self, connection: "_Connection", content: Content, answers: list[bytes]) -> None:
+        """Send what is ready and then a content, piece by piece. Raises `_Gone` when it ends early: the client has its
+        length already, and can be told of the failure only by the end of the connection."""
+        await connection.send(answers)
+        missing = content.size_bytes
+        try:
+            async with aclosing(content.chunks()) as chunks:
+                connection.phase = _HANDLER
+                async for chunk in chunks:
+                    await connection.send([chunk])
+                    missing -= len(chunk)
+                    connection.phase = _HANDLER
+        except EngineError as error:
+            log.error("a file could not be sent", reason=error.message)
+        if missing:
+            connection.reset()
+            raise _Gone
+
     async def _read_more(self, connection: "_Connection") -> bytes:
         data = await connection.read()
         if not data:
@@ -268,7 +339,7 @@ class Lane:
         answers: list[bytes],
     ) -> None:
         """Answer a request that will not be looked at, in its front's shape if it can be told, and close."""
-        request = guess_request(data) if head is None else head.request(b"")
+        request = guess_request(data) if head is None else head.request(b"", connection.client)
         if request is not None:
             answers.append(self._answers.encode(self._handler.refuse(request, error), close=True))
         else:
@@ -298,7 +369,7 @@ class Lane:
 class _Connection:
     """One socket: reads and writes that say what they wait for, so that the sweep can end them."""
 
-    __slots__ = ("_fileno", "_lane", "_stream", "fresh", "phase", "since")
+    __slots__ = ("_client", "_fileno", "_lane", "_stream", "fresh", "phase", "since")
 
     def __init__(self, stream: trio.SocketStream, lane: Lane) -> None:
         self._stream = stream
@@ -306,6 +377,7 @@ class _Connection:
         # connection. Reading and writing by the number saves a checkpoint and an exception for each request.
         self._fileno: Callable[[], int] = stream.socket.fileno
         self._lane = lane
+        self._client: str | None = None
         self.phase = _HEAD
         self.since = lane.now
         """When the phase began, by the lane's time; of sending, when the client last took something."""
@@ -316,6 +388,21 @@ class _Connection:
         """Wait for something else from now on."""
         self.phase = phase
         self.since = self._lane.now
+
+    @property
+    def now(self) -> float:
+        """The lane's time."""
+        return self._lane.now
+
+    @property
+    def client(self) -> str:
+        """The peer's address; "" when it has left."""
+        if self._client is None:
+            try:
+                self._client = str(self._stream.socket.getpeername()[0])
+            except OSError:
+                self._client = ""
+        return self._client
 
     async def read(self) -> bytes:
         """Wait for bytes; b"" at the end of the stream. Raises `_TimeOver` when woken by the sweep."""
@@ -375,20 +462,116 @@ class _Connection:
         except (trio.ClosedResourceError, ValueError):
             raise _Gone from None
 
-    async def leave(self, answers: list[bytes]) -> None:
+    async def leave(
+        self, answers: list[bytes], *, unread_bytes: int = LINGER_BYTES, unread_s: float = LINGER_S
+    ) -> None:
         """Write the last answers, close this side, and read on for a moment so that no reset overtakes them."""
         await self.send(answers)
         self.phase = _LEAVING
-        with trio.move_on_after(LINGER_S):
+        with trio.move_on_after(unread_s):
             try:
                 await self._stream.send_eof()
-                await discard(self._stream, LINGER_BYTES)
+                await discard(self._stream, unread_bytes)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 raise _Gone from None
 
     def reset(self) -> None:
         """Close at once and drop what was not delivered."""
         reset(self._stream)
+
+
+class _LaneBody:
+    """The body of one request, read when its handler asks for more. A `BodySource`."""
+
+    __slots__ = (
+        "_chunked",
+        "_connection",
+        "_data",
+        "_expected",
+        "_missing",
+        "_step_bytes",
+        "_waited_s",
+        "declared_bytes",
+        "rest",
+        "whole",
+    )
+
+    def __init__(self, connection: _Connection, head: LaneHead, data: bytes) -> None:
+        """`data` is what came with the head."""
+        self._connection = connection
+        self._data = data
+        self._chunked = ChunkedBody(sys.maxsize) if head.length == CHUNKED else None
+        self._missing = head.length
+        self.declared_bytes = None if head.length == CHUNKED else head.length
+        self._expected = head.expects_continue and not data
+        """Whether the client still waits to be told to go on."""
+        self._step_bytes = 0
+        self._waited_s = 0.0
+        """What came since progress was last noted, and how long it was waited for."""
+        self.whole = False
+        """Whether all of it was read: `rest` is then what came after it."""
+        self.rest = b""
+
+    async def read(self) -> bytes:
+        """See `BodySource.read`."""
+        while not self.whole:
+            if self._expected:
+                self._expected = False
+                await self._send_continue()
+            data, self._data = self._data, b""
+            if data:
+                piece = self._decode(data)
+                if piece:
+                    return piece
+            else:
+                self._data = await self._more()
+        return b""
+
+    def _decode(self, data: bytes) -> bytes:
+        """The part of `data` that is body."""
+        if self._chunked is not None:
+            try:
+                rest = self._chunked.feed(data)
+            except BodyTooLarge:  # of a size that no memory has
+                raise MalformedRequest("a chunk's size is malformed") from None
+            if rest is not None:
+                self.whole, self.rest = True, rest
+            return self._chunked.take()
+        piece = data[: self._missing]
+        self._missing -= len(piece)
+        if not self._missing:
+            self.whole, self.rest = True, data[len(piece) :]
+        return piece
+
+    async def _more(self) -> bytes:
+        connection = self._connection
+        began = connection.now
+        connection.phase = _BODY
+        connection.since = began - self._waited_s
+        try:
+            data = await connection.read()
+        except _TimeOver:
+            raise BodyTimeout from None
+        except (_Gone, OSError):
+            raise IncompleteBody from None
+        finally:
+            connection.phase = _HANDLER
+        if not data:
+            raise IncompleteBody
+        self._step_bytes += len(data)
+        self._waited_s += connection.now - began
+        if self._step_bytes >= STREAM_STEP_BYTES:
+            self._step_bytes = 0
+            self._waited_s = 0.0
+        return data
+
+    async def _send_continue(self) -> None:
+        try:
+            await self._connection.send([CONTINUE])
+        except (_Gone, OSError):
+            raise IncompleteBody from None
+        finally:
+            self._connection.phase = _HANDLER
 
 
 @types.coroutine

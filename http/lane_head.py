@@ -14,7 +14,7 @@ from httptools import HttpParserError, HttpParserInvalidMethodError, HttpParserU
 
 from chinwag.http.cors import METHODS
 from chinwag.http.head import RequestHead
-from chinwag.http.messages import HttpRequest
+from chinwag.http.messages import BodySource, HttpRequest
 from chinwag.http.refusals import (
     ExpectationFailed,
     HeadTooLarge,
@@ -84,7 +84,7 @@ class LaneHead:
         upgrade = self.headers.get("upgrade")
         return upgrade is not None and "websocket" in _tokens(upgrade)
 
-    def request(self, body: bytes) -> HttpRequest:
+    def request(self, body: bytes, client: str, stream: BodySource | None = None) -> HttpRequest:
         """The request with its body."""
         path, _, query = self.target.partition("?")
         return HttpRequest(
@@ -94,6 +94,8 @@ class LaneHead:
             headers=self.headers,
             body=body,
             host=self.host,
+            client=client,
+            stream=stream,
         )
 
     def as_request_head(self) -> RequestHead:

@@ -4,18 +4,50 @@ The server decodes everything but the body as latin-1, so nothing is lost: `path
 still percent-encoded. Whoever needs text out of them decodes it (`routing`, `requests`).
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from typing import Protocol
 
 import msgspec
 
 Header = tuple[str, str]
 
 
+class BodySource(Protocol):
+    """A server's side of a body that is still to come. It is read by one task."""
+
+    @property
+    def declared_bytes(self) -> int | None:
+        """The Content-Length; None when only the end will tell."""
+        ...
+
+    async def read(self) -> bytes:
+        """The next piece, b"" at the end and from then on.
+
+        The first call tells a client that waits for it (Expect: 100-continue) to go on. Raises `BodyTimeout`,
+        `IncompleteBody` and `MalformedRequest`; after any of them nothing more is to be read.
+        """
+        ...
+
+
+class Content(Protocol):
+    """The body of an answer, read while it is sent."""
+
+    @property
+    def size_bytes(self) -> int:
+        """The Content-Length."""
+        ...
+
+    def chunks(self) -> AsyncGenerator[bytes, None]:
+        """Its pieces, together `size_bytes`. Whoever iterates closes the generator."""
+        ...
+
+
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One request, complete with its body.
+    """One request, complete with its body, unless that is a `stream`: then `body` is empty, and the handler reads it.
 
     `method` is in capitals. `query` comes without its question mark. `headers` has lower-case names; a header that came
-    more than once is joined by ", ". `host` is the Host header as sent, "" when there was none.
+    more than once is joined by ", ". `host` is the Host header as sent, "" when there was none; `client` the peer's
+    address, whose limits the request counts for when it has no token.
     """
 
     method: str
@@ -24,12 +56,15 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     body: bytes = b""
     host: str = ""
+    client: str = ""
+    stream: BodySource | None = None
 
 
 class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
     """One answer. `headers` is complete up to what belongs to the connection (Date, Connection): the answer to HEAD has
-    the Content-Length of the GET and no body, so a server sends both as they are."""
+    the Content-Length of the GET and no body, so a server sends both as they are. With `content` that is the body."""
 
     status: int
     headers: list[Header]
     body: bytes = b""
+    content: Content | None = None

@@ -7,14 +7,14 @@ import inspect
 from collections.abc import Iterable
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from chinwag.engine.errors import EngineError, TryLater, Unauthenticated
 from chinwag.http.front import Front
 from chinwag.http.refusals import RateLimited
-from chinwag.http.routing import Route, path_names
+from chinwag.http.routing import JSON, Route, path_names
 
 Json = dict[str, Any]
 
@@ -26,6 +26,7 @@ _RATE_LIMIT_HEADERS: Json = {
     "X-RateLimit-Remaining": {"description": "requests left", "schema": {"type": "integer"}},
     "X-RateLimit-Reset": {"description": "when there is one more, Unix seconds", "schema": {"type": "integer"}},
 }
+FORM: Final = "multipart/form-data"
 
 
 def openapi_document(front: Front, *, prefix: str = "") -> bytes:
@@ -93,6 +94,8 @@ def _operation(front: Front, route: Route, schema_of: dict[Any, Json]) -> Json:
         operation["parameters"] = parameters
     if route.body is not None:
         operation["requestBody"] = {"required": True, "content": _json(schema_of[route.body])}
+    elif route.form:
+        operation["requestBody"] = {"required": True, "content": {FORM: {"schema": _form(route)}}}
     operation["responses"] = _responses(front, route, schema_of)
     if route.auth:
         operation["security"] = [{"bearer": []}, {"header": []}]
@@ -125,6 +128,20 @@ def _parameters(route: Route) -> list[Json]:
     return parameters
 
 
+def _form(route: Route) -> Json:
+    """The schema of a form: RFC 7578's parts as properties."""
+    properties: Json = {}
+    for part in route.form:
+        properties[part.name] = {**_TEXT, "description": part.description}
+        if part.is_file:
+            properties[part.name]["format"] = "binary"
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [part.name for part in route.form if part.required],
+    }
+
+
 def _not_null(schema: Json) -> Json:
     """A parameter that is not given is absent, never null."""
     choices = [each for each in schema.get("anyOf", []) if each != {"type": "null"}]
@@ -138,6 +155,8 @@ def _responses(front: Front, route: Route, schema_of: dict[Any, Json]) -> Json:
     success: Json = {"description": HTTPStatus(route.status).phrase}
     if route.response is not None:
         success["content"] = _json(schema_of[route.response])
+    elif route.media_type != JSON:
+        success["content"] = {route.media_type: {"schema": {"type": "string", "format": "binary"}}}
     responses: Json = {str(route.status): success}
     errors: list[type[EngineError]] = [*route.errors, *([Unauthenticated] if route.auth else []), TryLater]
     limited = front.rate_limit is not None or route.rate_group is not None
@@ -156,7 +175,7 @@ def _responses(front: Front, route: Route, schema_of: dict[Any, Json]) -> Json:
 
 
 def _json(schema: Json) -> Json:
-    return {"application/json": {"schema": schema}}
+    return {JSON: {"schema": schema}}
 
 
 def _version() -> str:

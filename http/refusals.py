@@ -56,6 +56,16 @@ class BodyTimeout(HttpRefusal):
         super().__init__("the request's body did not arrive in time")
 
 
+class IncompleteBody(HttpRefusal):
+    """The client left, or said that it has no more to say, before the end of the body. Nothing was done."""
+
+    code = "incomplete_body"
+    status = 400
+
+    def __init__(self) -> None:
+        super().__init__("the request's body ended early")
+
+
 class BodyTooLarge(HttpRefusal):
     """The body is longer than `limit_bytes`. Nothing was done."""
 

@@ -6,7 +6,7 @@ table. A path without names is found by one dictionary look-up, any other by wal
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import unquote
 
 from chinwag.engine.errors import EngineError
@@ -15,6 +15,7 @@ from chinwag.http.requests import BodyReader, QueryReader
 
 Handler = Callable[[Call[Any, Any]], Awaitable[Reply]]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+JSON: Final = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,16 @@ class HeaderParameter:
 
 
 @dataclass(frozen=True, slots=True)
+class FormPart:
+    """A part of a multipart/form-data body that an endpoint reads, for its documentation."""
+
+    name: str
+    description: str
+    is_file: bool = False
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One endpoint: what it takes, what it answers, and who does the work. A front's API is a table of these.
 
@@ -33,6 +44,11 @@ class Route:
     that of success, `response` the type of its body (None: no body). `errors` are the refusals this endpoint's own
     rules cause; what any endpoint can answer is added by the documentation. `auth`: an access token is needed.
     `rate_group` names the one of the front's `rate_groups` that its requests count for as well.
+
+    `streams` is for bodies that are not JSON, and large: the handler reads them from `Call.stream` while they come, up
+    to so many bytes (413 beyond). Token and path are checked before the first byte is read. `form` are the parts of
+    such a body when it is a form. `media_type` is what the answer is; a handler that answers with no JSON sets
+    `Reply.raw`.
     """
 
     method: Method
@@ -49,6 +65,9 @@ class Route:
     description: str = ""
     headers: tuple[HeaderParameter, ...] = ()
     rate_group: str | None = None
+    streams: int | None = None
+    form: tuple[FormPart, ...] = ()
+    media_type: str = JSON
 
 
 class Endpoint:

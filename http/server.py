@@ -32,11 +32,12 @@ from chinwag.http.settings import ServerName, Settings
 from chinwag.http.stats import CommitTimes, EngineStats, StoreStats
 from chinwag.http.tls import load_tls
 from chinwag.http.tokens import AccessTokens, load_secret
-from chinwag.persistence import open_sqlite_store
+from chinwag.persistence import open_folder_blobs, open_sqlite_store
 
 log = structlog.get_logger("chinwag.http")
 
 DATABASE_NAME = "chinwag.db"
+BLOBS_NAME = "blobs"
 BACKLOG = 4096
 """Connections that may wait to be accepted: a reconnect of everybody at once is the worst moment to refuse some."""
 
@@ -59,8 +60,10 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
             open_sqlite_store(settings.data_dir / DATABASE_NAME, observe=commit_times.observe)
         )
         tokens = AccessTokens(load_secret(settings.data_dir), lifetime_s=settings.access_token_minutes * 60)
+        blobs = await open_folder_blobs(settings.data_dir / BLOBS_NAME)
+        master_key = load_master_key(settings.data_dir)
         engine = await stack.enter_async_context(
-            open_engine(store, config=EngineConfig(), master_key=load_master_key(settings.data_dir))
+            open_engine(store, config=EngineConfig(), blobs=blobs, master_key=master_key)
         )
         service = HttpService(
             engine,

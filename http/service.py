@@ -13,6 +13,7 @@ import structlog
 from chinwag.engine.engine import Engine
 from chinwag.engine.errors import EngineError, InternalError, TryLater, Unauthenticated
 from chinwag.engine.model import User
+from chinwag.http.bodies import BodyStream, WholeBody
 from chinwag.http.calls import Call
 from chinwag.http.cors import METHODS, Cors
 from chinwag.http.front import Front
@@ -93,6 +94,12 @@ class HttpService:
             response.headers.extend(limiter.look(address_key(request.client)))
         return self._finished(request, where, response)
 
+    def streams(self, request: HttpRequest) -> bool:
+        """Whether the body of this request is read by its handler while it comes. `request` is without its body."""
+        found = self._mounts.locate(request.host, request.path).found
+        endpoint = None if found is None else found.resource.methods.get(request.method)
+        return endpoint is not None and endpoint.route.streams is not None
+
     async def authenticate_socket(self, request: HttpRequest, front: Front) -> Claims:
         """Who asks for a WebSocket. It counts as a request.
 
@@ -151,8 +158,13 @@ class HttpService:
             body=None if endpoint.read_body is None else endpoint.read_body(request.body),
             query=None if endpoint.read_query is None else endpoint.read_query(request.query),
             headers=request.headers,
+            stream=None
+            if route.streams is None
+            else BodyStream(request.stream or WholeBody(request.body), route.streams),
         )
         reply = await route.handler(call)
+        if reply.raw is not None:
+            return reply.raw
         if reply.body is None:
             return HttpResponse(status=route.status, headers=[NO_STORE, *reply.headers])
         return HttpResponse(status=route.status, headers=[JSON, NO_STORE, *reply.headers], body=_encode(reply.body))
@@ -202,7 +214,9 @@ class HttpService:
     def _finished(self, request: HttpRequest, where: Location, response: HttpResponse) -> HttpResponse:
         self._counts.count(_name(where), request.method, response.status)
         response.headers.extend(self._cors.headers(request.headers.get("origin")))
-        if response.status != 204:
+        if response.content is not None:
+            response.headers.append(("content-length", str(response.content.size_bytes)))
+        elif response.status != 204 and response.status != 304:
             response.headers.append(("content-length", str(len(response.body))))
         if request.method == "HEAD":
             return HttpResponse(status=response.status, headers=response.headers)

@@ -66,6 +66,11 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         """The wrapped stream's socket; hypercorn asks it for the addresses of both ends."""
         return self._stream.socket
 
+    @property
+    def closed(self) -> bool:
+        """Whether the socket was closed by this side."""
+        return self._stream.socket.fileno() == -1
+
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive 1 to `max_bytes` bytes, b"" at the end of the stream."""
         if self._prefix:

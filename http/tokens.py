@@ -5,6 +5,8 @@ to say (`engine.accounts.authenticate`); this module only vouches for the signat
 remembered until they expire, so that a request costs one dictionary look-up.
 """
 
+import hashlib
+import hmac
 import os
 import secrets
 import time
@@ -59,6 +61,16 @@ class AccessTokens:
             "jti": secrets.token_hex(8),
         }
         return jwt.encode(payload, self._secret, algorithm=ALGORITHM)
+
+    def derived_key(self, purpose: str) -> bytes:
+        """A key for something else than access tokens, 32 bytes, as secret as theirs. It tells nothing about theirs,
+        nor about that of another purpose."""
+        return hmac.digest(self._secret, f"chinwag key for {purpose}".encode(), hashlib.sha256)
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Seconds since 1970."""
+        return self._clock
 
     def verify(self, token: str) -> Claims:
         """What the token says. Raises TokenExpired when its time is over, Unauthenticated when it is not ours."""

@@ -87,6 +87,7 @@ class Api:
             headers={**sent, **(headers or {})},
             body=body if json is msgspec.UNSET else msgspec.json.encode(json),
             host=host,
+            client="127.0.0.1",
         )
         return Answer(await self.service.handle(request))
 

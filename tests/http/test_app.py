@@ -151,7 +151,7 @@ def test_a_scope_becomes_a_request_as_it_was_on_the_wire() -> None:
     request = to_request(http_scope(path=b"/caf%C3%A9", query=b"q=%20", headers=headers))
     assert (request.path, request.query) == ("/caf%C3%A9", "q=%20")
     assert request.headers == {"host": "chat.example", "x-a": "1, 2", "x-b": "é"}
-    assert request.host == "chat.example"
+    assert (request.host, request.client) == ("chat.example", "192.0.2.7")
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ class Echo:
                 "host": request.host,
                 "body": request.body.decode("latin-1"),
                 "headers": dict(request.headers),
+                "client": request.client,
             },
             head=request.method == "HEAD",
         )
@@ -81,6 +82,9 @@ class Echo:
     def refuse(self, request: HttpRequest, error: EngineError) -> HttpResponse:
         status = error.status if isinstance(error, HttpRefusal) else 500
         return answer({"refused": error.message, "path": request.path, "host": request.host}, status=status)
+
+    def streams(self, _: HttpRequest) -> bool:
+        return False
 
 
 def answer(value: object, *, status: int = 200, head: bool = False) -> HttpResponse:
@@ -208,6 +212,7 @@ async def test_a_request_arrives_as_it_was_sent() -> None:
     assert (got.json["path"], got.json["query"], got.json["host"]) == ("/a%20b", "c=%20d&e", "chat.example:80")
     assert got.json["headers"] == {"host": "chat.example:80", "x-a": "1, 2", "x-b": "é", "content-length": "3"}
     assert got.json["body"] == "\x00\xff\n"
+    assert got.json["client"] == "127.0.0.1"
     assert got.json["client"] == "127.0.0.1"
     assert got.headers["date"].endswith(" GMT")
     assert "server" not in got.headers

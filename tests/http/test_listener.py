@@ -100,6 +100,9 @@ class Greeter:
     def refuse(self, _: HttpRequest, error: EngineError) -> HttpResponse:
         raise AssertionError(f"nothing is refused here, but for {error}")
 
+    def streams(self, _: HttpRequest) -> bool:
+        return False
+
 
 async def greet(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
     """An application that says hello to everything and knows no lifespan."""

@@ -1,0 +1,55 @@
+"""What the engine needs of a blob store: bytes under names that the store makes up. No file system here."""
+
+from collections.abc import AsyncGenerator
+from typing import BinaryIO, Protocol
+
+
+class Draft(Protocol):
+    """A blob that is being written. It ends by `commit` or `discard`."""
+
+    async def write(self, data: bytes) -> None:
+        """Append. Raises `StoreUnavailable`, for a full disk too."""
+        ...
+
+    async def commit(self) -> str:
+        """Make it durable; its name. Raises `StoreUnavailable`, and then nothing of it is left."""
+        ...
+
+    async def discard(self) -> None:
+        """Remove it. Does nothing after `commit` or `discard`, and never fails."""
+        ...
+
+
+class Blob(Protocol):
+    """A blob that was committed. It never changes."""
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    def chunks(self, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
+        """The bytes from `start` up to and without `stop` (None: to the end), a bounded piece at a time.
+
+        Whoever iterates closes the generator (`contextlib.aclosing`). Raises `StoreUnavailable` when they cannot be
+        read.
+        """
+        ...
+
+    def file(self) -> BinaryIO:
+        """The bytes as a file, to be closed. Blocks: for worker threads."""
+        ...
+
+
+class Blobs(Protocol):
+    """A blob store. It chooses the names: nothing a client sends becomes part of one."""
+
+    async def create(self) -> Draft:
+        """Begin a blob. Raises `StoreUnavailable`."""
+        ...
+
+    async def open(self, name: str) -> Blob | None:
+        """A committed blob; None when there is none of that name. Raises `StoreUnavailable`."""
+        ...
+
+    async def delete(self, name: str) -> None:
+        """Remove a blob. No error when there is none. Raises `StoreUnavailable`."""
+        ...
