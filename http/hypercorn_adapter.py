@@ -373,7 +373,7 @@ class _Http1(H11Protocol):
     async def _send_h11_event(self, event: H11SendableEvent) -> None:
         """hypercorn tells a client to go on (Expect: 100-continue) at once; here that is for the application to say, by
         `state["continue"]`, because some requests are refused before their body is looked at."""
-        if not isinstance(event, h11.InformationalResponse):
+        if not isinstance(event, h11.InformationalResponse) or event.status_code != HTTPStatus.CONTINUE:
             await super()._send_h11_event(event)
 
     async def _tell_to_go_on(self) -> None:
