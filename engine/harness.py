@@ -108,10 +108,24 @@ class EngineHarness:
         resume: bool = False,
         since: MessageId | None = None,
         take_bytes: int = UNBOUNDED,
+        everywhere: bool = False,
+        follow: bool = False,
+        most: int | None = None,
+        wire: WireFormat = EVENT_LINES,
     ) -> MemoryClient:
         """Connect, and serve until the client's transport is aborted, the engine ends it, or the harness closes."""
         transport = MemoryTransport(take_bytes=take_bytes)
-        connected = await self.admit(person, *rooms, expires_at=expires_at, resume=resume, since=since)
+        connected = await self.admit(
+            person,
+            *rooms,
+            expires_at=expires_at,
+            resume=resume,
+            since=since,
+            everywhere=everywhere,
+            follow=follow,
+            most=most,
+            wire=wire,
+        )
         self.serve(connected, transport, transport.until_gone)
         return MemoryClient(connected.session, transport, connected.refused)
 
@@ -123,16 +137,24 @@ class EngineHarness:
         resume: bool = False,
         since: MessageId | None = None,
         wire: WireFormat = EVENT_LINES,
+        everywhere: bool = False,
+        follow: bool = False,
+        most: int | None = None,
     ) -> Connected:
-        """`Engine.connect` without serving: for tests of what happens in between."""
+        """`Engine.connect` without serving: for tests of what happens in between.
+
+        `everywhere`: to all of the person's rooms, and those they join later.
+        """
         return await self.engine.connect(
             user_id=person.id,
             family_id=person.family_id,
             expires_at=expires_at,
             wire=wire,
-            room_ids=[room.id for room in rooms],
+            room_ids=None if everywhere else [room.id for room in rooms],
             resume=resume or since is not None,
             since=since,
+            follow=follow or everywhere,
+            most=most,
         )
 
     def serve(

@@ -8,6 +8,7 @@ from chinwag.engine.events import (
     Event,
     MemberRemoved,
     MessagePosted,
+    PresenceChanged,
     RoomDeleted,
     RoomJoined,
     RoomLeft,
@@ -16,10 +17,11 @@ from chinwag.engine.events import (
 )
 from chinwag.engine.fanout import Fanout
 from chinwag.engine.ids import MessageId, RoomId, UserId
-from chinwag.engine.model import Message, Room, RoomKind, Status
+from chinwag.engine.model import Message, Presence, Room, RoomKind, Status
 
 ANN, BOB = UserId(1), UserId(2)
 ROOM, OTHER = RoomId(10), RoomId(11)
+A_ROOM = Room(id=ROOM, kind=RoomKind.GROUP, name="", description="", created_by=BOB, created_us=0)
 
 
 class Wire:
@@ -126,7 +128,7 @@ def test_a_user_is_told_of_a_new_room_on_every_session(fanout: Fanout[Listener])
     wire = Wire("w")
     sessions = [listen(fanout, ANN, wire), listen(fanout, ANN, wire, OTHER)]
     bob = listen(fanout, BOB, wire, ROOM)
-    room = Room(id=ROOM, kind=RoomKind.GROUP, name="", description="", created_by=BOB, created_us=0)
+    room = A_ROOM
     fanout.publish(ROOM, [RoomJoined(room_id=ROOM, user_id=ANN, room=room)])
     assert [each.writes for each in sessions] == [[b"w:RoomJoined "]] * 2
     assert bob.writes == []
@@ -194,3 +196,42 @@ def test_unsubscribing_is_no_more_than_that_and_twice_is_fine(fanout: Fanout[Lis
     fanout.subscribe(ann, ROOM)
     fanout.publish(ROOM, [said("b")])
     assert ann.writes == [b"w:b "]
+
+
+def test_who_follows_hears_of_a_room_from_the_joining_on_within_the_same_turn(fanout: Fanout[Listener]) -> None:
+    wire = Wire("w")
+    follower, other = listen(fanout, BOB, wire, follows=True), listen(fanout, BOB, wire)
+    joined = RoomJoined(room_id=ROOM, user_id=BOB, room=A_ROOM)
+    fanout.publish(ROOM, [said("before"), joined, said("after")])
+    fanout.publish(ROOM, [said("later")])
+    assert follower.writes == [b"w:RoomJoined ", b"w:after ", b"w:later "]
+    assert other.writes == [b"w:RoomJoined "]
+    fanout.publish(ROOM, [MemberRemoved(room_id=ROOM, user_id=BOB, username="bob"), said("gone")])
+    assert follower.writes[3:] == [b"w:MemberRemoved "]
+    assert fanout.endings == 1
+    fanout.publish(ROOM, [joined, said("back")])
+    assert follower.writes[4:] == [b"w:RoomJoined ", b"w:back "]
+
+
+def test_one_users_joining_subscribes_nobody_else(fanout: Fanout[Listener]) -> None:
+    ann = listen(fanout, ANN, Wire("w"), follows=True)
+    fanout.publish(ROOM, [RoomJoined(room_id=ROOM, user_id=BOB, room=A_ROOM), said("hello")])
+    assert ann.writes == []
+
+
+@pytest.mark.parametrize("strangers", [0, 50])
+def test_presence_goes_to_peers_whose_format_has_it_encoded_once(fanout: Fanout[Listener], strangers: int) -> None:
+    wire, deaf = Wire("w", wants_presence=True), Wire("deaf")
+    assert not fanout.shows_presence
+    peers = [listen(fanout, UserId(n), wire) for n in range(10, 13)]
+    unheard = [listen(fanout, UserId(99), wire), listen(fanout, UserId(10), deaf)]
+    assert fanout.shows_presence
+    event = PresenceChanged(room_id=RoomId(0), user_id=ANN, username="ann", presence=Presence.ONLINE)
+    fanout.tell_peers({UserId(n) for n in (10, 11, 12, 13, *range(1000, 1000 + strangers))}, event)
+    assert [peer.writes for peer in peers] == [[b"w:PresenceChanged "]] * 3
+    assert [each.writes for each in unheard] == [[], []]
+    assert wire.encoded == {"PresenceChanged": 1}
+    assert not deaf.encoded
+    for each in (*peers, *unheard):
+        fanout.discard(each)
+    assert not fanout.shows_presence
