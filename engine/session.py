@@ -178,6 +178,21 @@ class Session:
                 return isinstance(event, RoomJoined)
         return False
 
+    def forget_absences(self) -> None:
+        """Drop what is held of rooms from after their user had left and before they came back: it was subscribed by a
+        list of rooms that was old already."""
+        absent: set[RoomId] = set()
+        kept: list[Event] = []
+        for event in self._held:
+            if isinstance(event, RoomLeft):
+                absent.add(event.room_id)
+            elif isinstance(event, RoomJoined):
+                absent.discard(event.room_id)
+            elif event.room_id in absent and not event.audience.reaches_anywhere:
+                continue
+            kept.append(event)
+        self._held = kept
+
     def send(self, data: bytes) -> None:
         """Write encoded bytes in order, without waiting. Does nothing once the session is closing."""
         if self.phase is Phase.LIVE or self.phase is Phase.HELD:
