@@ -338,10 +338,11 @@ async def test_a_key_for_a_newcomer_is_no_new_version(h: EngineHarness, autojump
     await h.engine.keys.put_member_keys(room.id, ann.id, 1, {ann.id: "a"})
     await h.engine.keys.put_member_keys(room.id, ann.id, 2, {ann.id: "a2"})
     watching = await h.connect(bob, room)
-    await h.engine.keys.put_member_keys(room.id, ann.id, 1, {bob.id: "b"})
+    for version in (1, 2):
+        await h.engine.keys.put_member_keys(room.id, ann.id, version, {bob.id: f"b{version}"})
+        ring = await h.engine.keys.for_member(room.id, bob.id)
+        assert ([key.version for key in ring.keys], ring.newest) == (list(range(1, version + 1)), 2)
     assert watching.received() == []
-    ring = await h.engine.keys.for_member(room.id, bob.id)
-    assert ([key.version for key in ring.keys], ring.newest) == ([1], 2)
 
 
 async def test_of_two_who_make_the_same_version_at_once_one_wins(h: EngineHarness, autojump_clock: MockClock) -> None:
@@ -367,6 +368,20 @@ async def test_of_two_who_make_the_same_version_at_once_one_wins(h: EngineHarnes
     for each in (ann, bob, cat):
         [key] = (await h.engine.keys.for_member(room.id, each.id)).keys
         assert key.sealed == f"by {winner}"
+
+
+async def test_who_gives_up_waiting_for_a_version_they_make_has_made_it_all_the_same(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann, bob = await join(h, "ann", "bob")
+    room = await room_of(h, ann, bob, custody=KeyCustody.CLIENT)
+    h.store.delay_s = 5
+    with trio.move_on_after(1):
+        await h.engine.keys.put_member_keys(room.id, ann.id, 1, {ann.id: "of ann", bob.id: "of ann"})
+    with pytest.raises(Conflict):
+        await h.engine.keys.put_member_keys(room.id, bob.id, 1, {ann.id: "of bob", bob.id: "of bob"})
+    [key] = (await h.engine.keys.for_member(room.id, ann.id)).keys
+    assert key.sealed == "of ann"
 
 
 async def test_a_key_is_replaced_by_its_maker_or_its_owner_or_when_the_maker_has_left(

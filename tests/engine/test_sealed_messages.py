@@ -149,7 +149,7 @@ async def test_keys_are_read_from_the_store_once_and_let_go_of_in_turn(
 
     monkeypatch.setattr(h.store, "room_keys", counted)
     monkeypatch.setattr(room_keys, "CACHED_KEYS", 2)
-    order = (0, 0, 1, 0, 2, 0, 1)  # when the third comes, the second was used longest ago
+    order = (0, 1, 1, 0, 2, 0, 1)  # when the third comes, the second was used longest ago
     for at in order:
         assert await read(h, rooms[at], ann, contents[at]) == "tea"
     assert loaded == [rooms[at].id for at in (0, 1, 2, 1)]
