@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chinwag.http.cli import serve
+from chinwag.http.secret_files import MASTER_KEY_VARIABLE
 from chinwag.http.tokens import SECRET_VARIABLE
 from tests.e2e.client import MESSAGE_FIELDS, USER_FIELDS
 from tests.e2e.processes import ROOT, Server, run, serving
@@ -59,10 +60,11 @@ def test_every_option_is_in_the_table_with_its_variable_and_default() -> None:
     rows = {row.split("|")[1].strip(): row for row in README.splitlines() if row.startswith("| ")}
     for option in serve.params:
         name = option.opts[0]
-        [row] = [row for cell, row in rows.items() if cell.startswith(f"`{name}")]
+        [row] = [row for cell, row in rows.items() if re.match(rf"`{name}[ `]", cell)]
         assert isinstance(option.envvar, str)
         assert f"`{option.envvar}`" in row
     assert SECRET_VARIABLE in README
+    assert MASTER_KEY_VARIABLE in README
     documented = {name for cell in rows for name in re.findall(r"`(--[a-z-]+)", cell)}
     assert documented == {option.opts[0] for option in serve.params}
 
