@@ -1,7 +1,7 @@
 """Ids on the wire as UUIDs, reversibly: no table, and no look-up.
 
-A version-8 UUID (RFC 9562, section 5.8) has 122 bits for its maker's use. The first 53 hold the id, so that UUIDs sort as
-ids do; all others are the same in every one, so that each id has one UUID and nearly no UUID is an id.
+A version-8 UUID (RFC 9562, section 5.8) has 122 bits for its maker's use. The first 53 hold the id, so that UUIDs sort
+as ids do; all others are the same in every one, so that each id has one UUID and nearly no UUID is an id.
 """
 
 import re

@@ -39,8 +39,15 @@ def test_a_bit_flipped_outside_of_the_id_makes_it_none(number: int, bit: int) ->
 
 @pytest.mark.parametrize(
     "text",
-    ["", "1", str(uuid.uuid4()), str(uuid.UUID(int=0)), IDS.encode(1)[:-1], IDS.encode(1) + "0", " " + IDS.encode(1)]
-    + [IDS.encode(1).replace("-", ""), "{" + IDS.encode(1) + "}", IDS.encode(1).replace("8", "８"), IDS.encode(0)],
+    [
+        *("", "1", str(uuid.uuid4()), str(uuid.UUID(int=0)), IDS.encode(0), IDS.encode(1)[:-1], IDS.encode(1) + "0"),
+        *(
+            " " + IDS.encode(1),
+            "{" + IDS.encode(1) + "}",
+            IDS.encode(1).replace("-", ""),
+            IDS.encode(1).replace("8", "８"),
+        ),
+    ],
 )
 def test_nothing_else_is_an_id(text: str) -> None:
     assert IDS.decode(text) is None

@@ -1,0 +1,93 @@
+"""Handlers for log-in and profiles. Source: chatrooms spec, "Authentication Endpoints", "User Management Endpoints"."""
+
+from typing import Any
+
+from chinwag.engine.accounts import LogIn
+from chinwag.engine.errors import AccountInactive, Unauthenticated
+from chinwag.http.calls import Call, Reply
+from chinwag.http.fronts.chatrooms import requests, wire
+from chinwag.http.fronts.chatrooms.errors import Coded
+
+
+async def register(call: Call[requests.Register, None]) -> Reply:
+    """Create an account and log it in."""
+    body = call.body
+    accounts = call.engine.accounts
+    await accounts.register(
+        username=body.username,
+        email=body.email,
+        password=body.password,
+        display_name=body.display_name,
+        public_key=body.public_key,
+    )
+    opened = await accounts.log_in(body.email, body.password)
+    return success(
+        wire.Registered(
+            user=wire.new_user(opened.user),
+            access_token=_access_token(call, opened),
+            refresh_token=opened.refresh_token,
+            expires_in=_lifetime(call),
+        )
+    )
+
+
+async def log_in(call: Call[requests.LogIn, None]) -> Reply:
+    """By username or e-mail. One answer for whatever was wrong."""
+    try:
+        opened = await call.engine.accounts.log_in(requests.login_name(call.body.username), call.body.password)
+    except AccountInactive:
+        raise
+    except Unauthenticated as error:
+        raise Coded(401, "AUTH_INVALID_CREDENTIALS", error.message) from error
+    return success(
+        wire.LoggedIn(
+            user=wire.logged_in_user(opened.user),
+            access_token=_access_token(call, opened),
+            refresh_token=opened.refresh_token,
+            expires_in=_lifetime(call),
+        )
+    )
+
+
+async def refresh(call: Call[requests.Refresh, None]) -> Reply:
+    """A new access token. The refresh token stays good until it expires or its log-in ends."""
+    try:
+        renewed = await call.engine.accounts.renew(call.body.refresh_token)
+    except AccountInactive:
+        raise
+    except Unauthenticated as error:
+        raise Coded(401, "AUTH_REFRESH_TOKEN_INVALID", error.message) from error
+    return success(wire.Refreshed(access_token=_access_token(call, renewed), expires_in=_lifetime(call)))
+
+
+async def log_out(call: Call[None, None]) -> Reply:
+    """End this log-in: its access tokens, its refresh token and its sockets, at once."""
+    await call.engine.accounts.log_out(call.user, call.claims.family_id)
+    return Reply(wire.Done(message="Logged out successfully"))
+
+
+async def me(call: Call[None, None]) -> Reply:
+    """The caller's own profile."""
+    return success(wire.profile(await call.engine.accounts.user(call.user)))
+
+
+async def update_me(call: Call[requests.UpdateProfile, None]) -> Reply:
+    """Change one's profile; what is left out stays."""
+    body = call.body
+    user = await call.engine.accounts.update_profile(
+        call.user, display_name=body.display_name, avatar_url=body.avatar_url, public_key=body.public_key
+    )
+    return success(wire.profile(user), "Profile updated")
+
+
+def success(data: object, message: str = "OK") -> Reply:
+    """The envelope around what a handler has to tell."""
+    return Reply(wire.Success(data=data, message=message))
+
+
+def _access_token(call: Call[Any, Any], opened: LogIn) -> str:
+    return call.tokens.issue(opened.user.id, opened.family_id)
+
+
+def _lifetime(call: Call[Any, Any]) -> int:
+    return int(call.tokens.lifetime_s)

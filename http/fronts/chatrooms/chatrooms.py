@@ -1,0 +1,187 @@
+"""Handlers for chatrooms, members, invitations and keys. Source: chatrooms spec, "Chatroom Management Endpoints"."""
+
+from typing import Any
+from urllib.parse import quote
+
+from chinwag.engine import model
+from chinwag.engine.errors import NotFound
+from chinwag.engine.ids import RoomId, UserId
+from chinwag.http.calls import Call, Reply
+from chinwag.http.fronts.chatrooms import requests, wire
+from chinwag.http.fronts.chatrooms.accounts import success
+from chinwag.http.times import rfc3339
+
+Plain = Call[None, None]
+
+
+async def create(call: Call[requests.CreateChatroom, None]) -> Reply:
+    """A chatroom that the caller owns."""
+    body = call.body
+    room = await call.engine.create_room(
+        call.user,
+        name=body.name,
+        description=body.description or "",
+        private=body.is_private,
+        max_members=body.max_members,
+        auto_summary=body.auto_summary_enabled,
+        summary_threshold=body.summary_threshold,
+        custody=model.KeyCustody.SERVER if body.key_custody == "server" else model.KeyCustody.CLIENT,
+        announces=True,
+    )
+    return success(wire.OneChatroom(chatroom=wire.chatroom(room, call.user, 1)), "Chatroom created")
+
+
+async def listing(call: Call[None, requests.ChatroomsQuery]) -> Reply:
+    """The caller's chatrooms, latest activity first."""
+    query = call.query
+    found = await call.engine.overviews(
+        call.user, name_contains=query.search, skip=(query.page - 1) * query.limit, limit=query.limit
+    )
+    pagination = wire.Pagination(
+        page=query.page, limit=query.limit, total=found.total, pages=-(-found.total // query.limit)
+    )
+    return success(
+        wire.Chatrooms(chatrooms=[wire.listed_chatroom(each) for each in found.rooms], pagination=pagination)
+    )
+
+
+async def show(call: Plain) -> Reply:
+    """A chatroom and who is in it. For its members."""
+    room_id = call.path_id("chatroom_id", RoomId)
+    room = await call.engine.room(room_id, call.user)
+    members = await call.engine.members(room_id, call.user)
+    users = await call.engine.accounts.users([member.user_id for member in members])
+    shown = [wire.member(member, online=_is_online(call, users.get(member.user_id))) for member in members]
+    role = next((member.role for member in members if member.user_id == call.user), model.Role.MEMBER)
+    chatroom = wire.chatroom(room, _owner(room, members), len(members))
+    return success(wire.ChatroomDetails(chatroom=chatroom, members=shown, user_role=wire.role(role)))
+
+
+async def update(call: Call[requests.UpdateChatroom, None]) -> Reply:
+    """Change a chatroom's settings. For its owner and moderators."""
+    body = call.body
+    room_id = call.path_id("chatroom_id", RoomId)
+    room = await call.engine.update_room(
+        room_id,
+        call.user,
+        name=body.name,
+        description=body.description,
+        max_members=body.max_members,
+        auto_summary=body.auto_summary_enabled,
+        summary_threshold=body.summary_threshold,
+    )
+    members = await call.engine.members(room_id, call.user)
+    chatroom = wire.chatroom(room, _owner(room, members), len(members))
+    return success(wire.OneChatroom(chatroom=chatroom), "Chatroom updated")
+
+
+async def delete(call: Plain) -> Reply:
+    """Remove a chatroom with all that is in it. For its owner."""
+    await call.engine.delete_room(call.path_id("chatroom_id", RoomId), call.user, least=model.Role.OWNER)
+    return Reply(wire.Done(message="Chatroom deleted"))
+
+
+async def leave(call: Plain) -> Reply:
+    """Leave a chatroom. An owner's leaving hands ownership on."""
+    await call.engine.remove_member(call.path_id("chatroom_id", RoomId), call.user, call.user)
+    return Reply(wire.Done(message="Left the chatroom"))
+
+
+async def join_public(call: Plain) -> Reply:
+    """Join a chatroom that is not private."""
+    room_id = call.path_id("chatroom_id", RoomId)
+    member = await call.engine.join_room(room_id, call.user)
+    return await _joined(call, room_id, member)
+
+
+# --- members ------------------------------------------------------------------------------------------------------
+
+
+async def remove_member(call: Plain) -> Reply:
+    """Remove somebody from a chatroom. Moderators remove members, the owner anybody."""
+    room_id, user_id = call.path_id("chatroom_id", RoomId), call.path_id("user_id", UserId)
+    await call.engine.remove_member(room_id, call.user, user_id)
+    return Reply(wire.Done(message="Member removed"))
+
+
+async def set_role(call: Call[requests.SetRole, None]) -> Reply:
+    """Give a member another role. For the owner; naming a new owner makes the old one a moderator."""
+    room_id, user_id = call.path_id("chatroom_id", RoomId), call.path_id("user_id", UserId)
+    member = await call.engine.set_member_role(room_id, call.user, user_id, wire.ROLE_OF[call.body.role])
+    users = await call.engine.accounts.users([user_id])
+    return success(wire.OneMember(member=wire.member(member, online=_is_online(call, users.get(user_id)))))
+
+
+# --- invitations --------------------------------------------------------------------------------------------------
+
+
+async def invite(call: Call[requests.Invite, None]) -> Reply:
+    """An invitation code. Any member may invite to a public chatroom, a moderator to a private one."""
+    invitation, code = await call.engine.create_invitation(
+        call.path_id("chatroom_id", RoomId),
+        call.user,
+        max_uses=call.body.max_uses,
+        lifetime_s=call.body.expires_in_hours * 3600,
+    )
+    url = call.url(f"/chatrooms/join/{quote(code, safe='')}")
+    return success(wire.OneInvitation(invitation=wire.invitation(invitation, code, url)), "Invitation created")
+
+
+async def preview_invitation(call: Plain) -> Reply:
+    """What an invitation is to. For whoever holds the code."""
+    room, invitation = await call.engine.invitation(call.path_text("invite_code"))
+    return success(
+        wire.InvitationPreview(
+            chatroom_name=room.name,
+            expires_at=rfc3339(invitation.expires_us),
+            uses_left=invitation.max_uses - invitation.uses,
+        )
+    )
+
+
+async def accept_invitation(call: Plain) -> Reply:
+    """Join by an invitation's code."""
+    room, member = await call.engine.accept_invitation(call.path_text("invite_code"), call.user)
+    return await _joined(call, room.id, member)
+
+
+# --- keys ---------------------------------------------------------------------------------------------------------
+
+
+async def keys(call: Call[None, requests.KeysQuery]) -> Reply:
+    """The chatroom's keys, sealed for the caller, and its members' public keys."""
+    room_id = call.path_id("chatroom_id", RoomId)
+    ring = await call.engine.keys.for_member(room_id, call.user, above=call.query.above)
+    return success(wire.keys(ring, await call.engine.keys.public_keys(room_id, call.user)))
+
+
+async def put_keys(call: Call[requests.PutKeys, None]) -> Reply:
+    """Store a version of the chatroom's key as the caller sealed it for members (client custody)."""
+    room_id = call.path_id("chatroom_id", RoomId)
+    sealed: dict[UserId, str] = {}
+    for text, key in call.body.sealed.items():
+        number = call.ids.decode(text)
+        if number is None:
+            raise NotFound("member")
+        sealed[UserId(number)] = key
+    await call.engine.keys.put_member_keys(room_id, call.user, call.body.version, sealed)
+    return Reply(wire.Done(message="Keys stored"))
+
+
+# --- pieces -------------------------------------------------------------------------------------------------------
+
+
+async def _joined(call: Call[Any, Any], room_id: RoomId, member: model.Member) -> Reply:
+    room = await call.engine.room(room_id, call.user)
+    count = len(await call.engine.members(room_id, call.user))
+    return success(wire.Joined(chatroom=wire.joined_chatroom(room, member, count)), "Joined the chatroom")
+
+
+def _is_online(call: Call[Any, Any], user: model.User | None) -> bool:
+    return user is not None and call.engine.presence.of(user) is model.Presence.ONLINE
+
+
+def _owner(room: model.Room, members: tuple[model.Member, ...]) -> UserId:
+    """The owner; of a direct room, which has none, who opened it."""
+    owners = (member.user_id for member in members if member.role is model.Role.OWNER)
+    return next(owners, room.created_by)

@@ -1,0 +1,187 @@
+"""Handlers for messages, search and summaries. Source: chatrooms spec, "Message Endpoints"."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from chinwag.engine import model
+from chinwag.engine.errors import Forbidden, NotAMember
+from chinwag.engine.ids import MessageId, RoomId, UserId
+from chinwag.http.calls import Call, Reply
+from chinwag.http.fronts.chatrooms import requests, wire
+from chinwag.http.fronts.chatrooms.accounts import success
+from chinwag.http.fronts.chatrooms.errors import Coded
+from chinwag.http.fronts.chatrooms.links import links_for
+from chinwag.http.fronts.chatrooms.posting import as_sealed, find_attachments, message_id
+
+Plain = Call[None, None]
+
+
+async def send(call: Call[requests.SendMessage, None]) -> Reply:
+    """Post a message; returns once it is durable."""
+    room_id = call.path_id("chatroom_id", RoomId)
+    body = call.body
+    viewed = await call.engine.post_sealed(
+        room_id,
+        call.user,
+        sealed=as_sealed(body.content),
+        most_characters=requests.MAX_TEXT,
+        attachments=await find_attachments(call.engine, room_id, call.user, body.attachments),
+        key=body.client_id,
+        kind=wire.KIND_OF[body.message_type],
+        reply_to=None if body.reply_to is None else message_id(body.reply_to),
+    )
+    return _one(call, viewed, "Message sent")
+
+
+async def history(call: Call[None, requests.MessagesQuery]) -> Reply:
+    """A page of messages, newest first."""
+    query = call.query
+    skip = (query.page - 1) * query.limit
+    found, total = await call.engine.history_between(
+        call.path_id("chatroom_id", RoomId),
+        call.user,
+        after_us=requests.microseconds(query.after),
+        before_us=requests.microseconds(query.before),
+        skip=skip,
+        limit=query.limit,
+    )
+    link = links_for(call)
+    pagination = wire.MessagesPagination(
+        page=query.page, limit=query.limit, total=total, has_more=total > skip + len(found)
+    )
+    return success(wire.Messages(messages=[wire.message(each.message, link) for each in found], pagination=pagination))
+
+
+async def show(call: Plain) -> Reply:
+    """One message."""
+    room_id, shown = _place(call)
+    return _one(call, await call.engine.message(room_id, call.user, shown))
+
+
+async def edit(call: Call[requests.EditMessage, None]) -> Reply:
+    """Replace the content of one of the caller's own messages."""
+    room_id, edited = _place(call)
+    with _denied("MESSAGE_EDIT_DENIED"):
+        viewed = await call.engine.edit_sealed(
+            room_id, call.user, edited, sealed=as_sealed(call.body.content), most_characters=requests.MAX_TEXT
+        )
+    return _one(call, viewed, "Message edited")
+
+
+async def delete(call: Plain) -> Reply:
+    """Remove a message: one's own, or any as the chatroom's owner or moderator."""
+    room_id, deleted = _place(call)
+    with _denied("MESSAGE_DELETE_DENIED"):
+        await call.engine.delete_message(room_id, call.user, deleted)
+    return Reply(wire.Done(message="Message deleted"))
+
+
+async def mark_read(call: Plain) -> Reply:
+    """The caller read this message and all before it."""
+    room_id, read = _place(call)
+    await call.engine.mark_read(room_id, call.user, read)
+    return Reply(wire.Done(message="Marked as read"))
+
+
+async def add_reaction(call: Call[requests.React, None]) -> Reply:
+    """React with an emoji. Twice is once."""
+    room_id, to = _place(call)
+    return _one(call, await call.engine.add_reaction(room_id, call.user, to, call.body.emoji), "Reaction added")
+
+
+async def remove_reaction(call: Plain) -> Reply:
+    """Take a reaction back."""
+    room_id, to = _place(call)
+    viewed = await call.engine.remove_reaction(room_id, call.user, to, call.path_text("emoji"))
+    return _one(call, viewed, "Reaction removed")
+
+
+async def search(call: Call[requests.Search, None]) -> Reply:
+    """Messages with the query's words, the most relevant first."""
+    body = call.body
+    found = await call.engine.ranked_search(
+        call.user,
+        call.path_id("chatroom_id", RoomId),
+        body.query,
+        kind=None if body.message_type is None else wire.KIND_OF[body.message_type],
+        author=None if body.user_id is None else _user(call, body.user_id),
+        after_us=requests.microseconds(body.date_from),
+        before_us=requests.microseconds(body.date_to),
+        limit=body.limit,
+    )
+    link = links_for(call)
+    results = [
+        wire.SearchResult(
+            message=wire.message(each.viewed.message, link),
+            relevance_score=each.relevance,
+            matched_terms=list(each.matched_terms),
+            context=wire.Context(before=each.context.before, match=each.context.match, after=each.context.after),
+        )
+        for each in found.results
+    ]
+    return success(
+        wire.SearchResults(
+            results=results,
+            total_results=found.total,
+            search_time_ms=found.took_us // 1000,
+            total_is_exact=found.total_is_exact,
+            encrypted_left_out=found.opaque,
+        )
+    )
+
+
+# --- summaries ----------------------------------------------------------------------------------------------------
+
+
+async def summary(call: Call[None, requests.SummaryQuery]) -> Reply:
+    """The newest summary there is."""
+    query = call.query
+    automatic = None if query.summary_type is None else query.summary_type == "automatic"
+    found = await call.engine.summaries.latest(
+        call.path_id("chatroom_id", RoomId),
+        call.user,
+        after_us=requests.microseconds(query.date_from),
+        before_us=requests.microseconds(query.date_to),
+        automatic=automatic,
+    )
+    return success(wire.OneSummary(summary=wire.summary(found)))
+
+
+async def make_summary(call: Call[requests.MakeSummary, None]) -> Reply:
+    """Make a summary of the messages in a time, or of the newest ones."""
+    body = call.body
+    made = await call.engine.summaries.generate(
+        call.path_id("chatroom_id", RoomId),
+        call.user,
+        after_us=requests.microseconds(body.date_from),
+        before_us=requests.microseconds(body.date_to),
+        prompt=body.custom_prompt,
+    )
+    return success(wire.OneSummary(summary=wire.summary(made)), "Summary created")
+
+
+# --- pieces -------------------------------------------------------------------------------------------------------
+
+
+def _place(call: Call[Any, Any]) -> tuple[RoomId, MessageId]:
+    return call.path_id("chatroom_id", RoomId), message_id(call.path_text("message_id"))
+
+
+def _user(call: Call[Any, Any], text: str) -> UserId:
+    return call.body_id("user_id", text, UserId)
+
+
+def _one(call: Call[Any, Any], viewed: model.ViewedMessage, message: str = "OK") -> Reply:
+    return success(wire.OneMessage(message=wire.message(viewed.message, links_for(call))), message)
+
+
+@contextmanager
+def _denied(code: str) -> Iterator[None]:
+    """A member who may not do this to a message gets the message's own code, not that of any resource."""
+    try:
+        yield
+    except NotAMember:
+        raise
+    except Forbidden as error:
+        raise Coded(403, code, error.message) from error

@@ -1,0 +1,55 @@
+"""From what a client wants to post to what the engine takes: decrypted where the server may, with its files found."""
+
+from chinwag.engine.commands import PostMessage
+from chinwag.engine.engine import Engine, post_command
+from chinwag.engine.errors import NotFound
+from chinwag.engine.ids import FileId, MessageId, RoomId, UserId
+from chinwag.engine.model import Attachment, Sealed
+from chinwag.http.fronts.chatrooms import requests, wire
+from chinwag.http.uuid_ids import IDS
+
+
+def as_sealed(content: requests.Content) -> Sealed:
+    """The wire's content in the engine's words."""
+    return Sealed(data=content.encrypted_data, iv=content.iv, key_version=content.key_version)
+
+
+async def content_command(engine: Engine, room_id: RoomId, author: UserId, data: requests.SendMessage) -> PostMessage:
+    """The command to post a message, whatever it holds.
+
+    Raises `NotFound("message")` for an id that names none, and what `find_attachments` and `RoomKeys.content_of` raise.
+    """
+    sealed = as_sealed(data.content)
+    content = await engine.keys.content_of(room_id, author, sealed, most_characters=requests.MAX_TEXT)
+    return post_command(
+        author,
+        text=content.text,
+        attachments=await find_attachments(engine, room_id, author, data.attachments),
+        key=data.client_id,
+        kind=wire.KIND_OF[data.message_type],
+        reply_to=None if data.reply_to is None else message_id(data.reply_to),
+        sealed=content.sealed,
+    )
+
+
+async def find_attachments(
+    engine: Engine, room_id: RoomId, author: UserId, texts: tuple[str, ...]
+) -> tuple[Attachment, ...]:
+    """The uploaded files with these ids. Raises `NotFound("file")`, and what `Files.attachments` raises."""
+    if not texts:
+        return ()
+    file_ids: list[FileId] = []
+    for text in texts:
+        number = IDS.decode(text)
+        if number is None:
+            raise NotFound("file")
+        file_ids.append(FileId(number))
+    return await engine.files.attachments(author, room_id, file_ids)
+
+
+def message_id(text: str) -> MessageId:
+    """Raises `NotFound("message")` for an id that does not decode: it names no message."""
+    number = IDS.decode(text)
+    if number is None:
+        raise NotFound("message")
+    return MessageId(number)

@@ -1,0 +1,268 @@
+"""What clients send to the chatrooms API. All that is wrong with a body or query is reported at once (`Checked`)."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Final, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from email_validator import EmailNotValidError, validate_email
+from msgspec import UNSET, Meta, UnsetType
+
+from chinwag.engine.errors import Invalid, Rule
+from chinwag.engine.room_crypto import check_public_key
+from chinwag.http.requests import Checked, FieldError
+
+MAX_TEXT: Final = 4000
+"""Characters of a message's text."""
+MAX_SEALED: Final = 24_000
+"""Characters of encrypted content: a text of `MAX_TEXT`, four bytes each, in Base64, and some more."""
+MAX_IV: Final = 64
+MAX_CLIENT_ID: Final = 255
+MAX_ATTACHMENTS: Final = 10
+MAX_URL: Final = 2048
+MAX_PAGE: Final = 1_000_000
+MOST_MEMBERS: Final = 10_000
+MOST_USES: Final = 10_000
+MOST_HOURS: Final = 24 * 365
+MAX_PROMPT: Final = 2000
+MAX_QUERY: Final = 500
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_UNSAFE_IN_URL = re.compile(r"[\x00-\x20\x7f<>\"\\^`{|}]")
+
+Id = Annotated[str, Meta(description="a UUID")]
+
+
+def _required(text: str) -> str:
+    if not text.strip():
+        raise FieldError("", "is blank", rule=Rule.REQUIRED)
+    return text
+
+
+def _one_line(text: str) -> str:
+    """Trimmed, not blank, without control characters."""
+    if _CONTROL.search(text):
+        raise FieldError("", "must not contain control characters", rule=Rule.FORMAT)
+    return _required(text).strip()
+
+
+def _username(text: str) -> str:
+    text = _one_line(text)
+    if len(text) < 3:
+        raise FieldError("", "must have at least 3 characters")
+    if "@" in text:
+        raise FieldError("", "must not contain @: a name must not look like an address", rule=Rule.FORMAT)
+    return text
+
+
+def _email(text: str) -> str:
+    try:
+        return validate_email(text.strip(), check_deliverability=False).normalized
+    except EmailNotValidError as error:
+        raise FieldError("", f"is not a valid address: {error}", rule=Rule.FORMAT) from None
+
+
+def _public_key(pem: str) -> str:
+    try:
+        return check_public_key(pem)
+    except Invalid as invalid:
+        raise FieldError("", invalid.reason, rule=Rule.FORMAT) from None
+
+
+def _web_address(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        _port_is_a_number = parts.port
+    except ValueError:
+        parts = None
+    own = url.startswith("/") and not url.startswith("//")
+    if (
+        _UNSAFE_IN_URL.search(url)
+        or parts is None
+        or not (own or (parts.scheme in ("http", "https") and parts.hostname))
+    ):
+        raise FieldError("", "must be an absolute http or https URL", rule=Rule.FORMAT)
+    return url
+
+
+def login_name(text: str) -> str:
+    """What was typed as username or address, in the form that addresses are stored in where it is one."""
+    try:
+        return validate_email(text.strip(), check_deliverability=False).normalized
+    except EmailNotValidError:
+        return text.strip()
+
+
+def microseconds(moment: datetime | None) -> int | None:
+    """A time without an offset is taken as UTC."""
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+# --- users --------------------------------------------------------------------------------------------------------
+
+
+class Register(Checked, frozen=True, kw_only=True):
+    checks: ClassVar[Mapping[str, Any]] = {
+        "username": _username,
+        "email": _email,
+        "display_name": _one_line,
+        "public_key": _public_key,
+    }
+    username: Annotated[str, Meta(max_length=50, extra_json_schema={"minLength": 3})]
+    email: Annotated[str, Meta(max_length=320, extra_json_schema={"format": "email"})]
+    password: Annotated[str, Meta(min_length=8, max_length=128)]
+    display_name: Annotated[str, Meta(max_length=100, extra_json_schema={"minLength": 1})]
+    public_key: Annotated[str, Meta(max_length=4096, description="RSA, as PEM")] | None = None
+
+
+class LogIn(Checked, frozen=True, kw_only=True):
+    username: Annotated[str, Meta(description="username or e-mail address")]
+    password: str
+
+
+class Refresh(Checked, frozen=True, kw_only=True):
+    refresh_token: str
+
+
+class UpdateProfile(Checked, frozen=True, kw_only=True):
+    """What is left out stays as it is; null clears avatar and key."""
+
+    checks: ClassVar[Mapping[str, Any]] = {
+        "display_name": _one_line,
+        "avatar_url": _web_address,
+        "public_key": _public_key,
+    }
+    display_name: Annotated[str, Meta(max_length=100, extra_json_schema={"minLength": 1})] | UnsetType = UNSET
+    avatar_url: Annotated[str, Meta(max_length=MAX_URL)] | UnsetType | None = UNSET
+    public_key: Annotated[str, Meta(max_length=4096)] | UnsetType | None = UNSET
+
+
+# --- chatrooms ----------------------------------------------------------------------------------------------------
+
+Name = Annotated[str, Meta(max_length=100, extra_json_schema={"minLength": 1})]
+Description = Annotated[str, Meta(max_length=500)]
+MaxMembers = Annotated[int, Meta(ge=2, le=MOST_MEMBERS)]
+Threshold = Annotated[int, Meta(ge=2, le=10_000)]
+
+
+class CreateChatroom(Checked, frozen=True, kw_only=True):
+    checks: ClassVar[Mapping[str, Any]] = {"name": _one_line, "description": str.strip}
+    name: Name
+    is_private: bool
+    description: Description | None = None
+    max_members: MaxMembers = 100
+    auto_summary_enabled: bool = True
+    summary_threshold: Threshold = 50
+    key_custody: Literal["client", "server"] = "client"
+
+
+class UpdateChatroom(Checked, frozen=True, kw_only=True):
+    checks: ClassVar[Mapping[str, Any]] = {"name": _one_line, "description": str.strip}
+    name: Name | None = None
+    description: Description | None = None
+    max_members: MaxMembers | None = None
+    auto_summary_enabled: bool | None = None
+    summary_threshold: Threshold | None = None
+
+
+class ChatroomsQuery(Checked, frozen=True, kw_only=True):
+    page: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 1
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    search: Annotated[str, Meta(max_length=MAX_QUERY, description="part of the name")] = ""
+
+
+class Invite(Checked, frozen=True, kw_only=True):
+    max_uses: Annotated[int, Meta(ge=1, le=MOST_USES)] = 1
+    expires_in_hours: Annotated[int, Meta(ge=1, le=MOST_HOURS)] = 24
+
+
+class SetRole(Checked, frozen=True, kw_only=True):
+    role: Literal["owner", "moderator", "member"]
+
+
+class PutKeys(Checked, frozen=True, kw_only=True):
+    """One version of the room's key, sealed for members: by user id."""
+
+    version: Annotated[int, Meta(ge=1, le=2**31)]
+    sealed: Annotated[dict[Id, str], Meta(min_length=1, max_length=1000)]
+
+
+class KeysQuery(Checked, frozen=True, kw_only=True):
+    above: Annotated[int, Meta(ge=0, le=2**31, description="only versions above this one")] = 0
+
+
+# --- messages -----------------------------------------------------------------------------------------------------
+
+
+def _content(content: "Content") -> "Content":
+    most = MAX_SEALED if content.key_version else MAX_TEXT
+    if len(content.encrypted_data) > most:
+        raise FieldError("", f"must have at most {most} characters of encrypted_data", rule=Rule.LENGTH)
+    return content
+
+
+class Content(msgspec.Struct, frozen=True, kw_only=True):
+    """With `key_version` 0 `encrypted_data` is plain text, and `iv` may be empty."""
+
+    encrypted_data: Annotated[str, Meta(min_length=1)]
+    iv: Annotated[str, Meta(max_length=MAX_IV)] = ""
+    key_version: Annotated[int, Meta(ge=0, le=2**31)] = 0
+
+
+class SendMessage(Checked, frozen=True, kw_only=True):
+    """`attachments` are ids of files that the caller uploaded to this room. `client_id` makes a retry safe."""
+
+    checks: ClassVar[Mapping[str, Any]] = {"content": _content}
+    content: Content
+    message_type: Literal["text", "image", "file"] = "text"
+    reply_to: Id | None = None
+    client_id: Annotated[str, Meta(min_length=1, max_length=MAX_CLIENT_ID)] | None = None
+    attachments: Annotated[tuple[Id, ...], Meta(max_length=MAX_ATTACHMENTS)] = ()
+
+
+class EditMessage(Checked, frozen=True, kw_only=True):
+    checks: ClassVar[Mapping[str, Any]] = {"content": _content}
+    content: Content
+
+
+class React(Checked, frozen=True, kw_only=True):
+    emoji: Annotated[str, Meta(min_length=1, max_length=32)]
+
+
+class MessagesQuery(Checked, frozen=True, kw_only=True):
+    page: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="1 holds the newest")] = 1
+    limit: Annotated[int, Meta(ge=1, le=100)] = 50
+    before: datetime | None = None
+    after: datetime | None = None
+
+
+class Search(Checked, frozen=True, kw_only=True):
+    checks: ClassVar[Mapping[str, Any]] = {"query": _required}
+    query: Annotated[str, Meta(max_length=MAX_QUERY, extra_json_schema={"minLength": 1})]
+    message_type: Literal["text", "image", "file"] | None = None
+    user_id: Id | None = None
+    date_from: datetime | None = None
+    date_to: datetime | None = None
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+
+
+# --- summaries ----------------------------------------------------------------------------------------------------
+
+
+class SummaryQuery(Checked, frozen=True, kw_only=True):
+    date_from: datetime | None = None
+    date_to: datetime | None = None
+    summary_type: Literal["automatic", "manual"] | None = None
+
+
+class MakeSummary(Checked, frozen=True, kw_only=True):
+    date_from: datetime | None = None
+    date_to: datetime | None = None
+    custom_prompt: Annotated[str, Meta(max_length=MAX_PROMPT)] | None = None

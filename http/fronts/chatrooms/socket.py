@@ -1,0 +1,194 @@
+"""The chatrooms WebSocket: who may connect, and what becomes of what a client sends.
+
+A socket hears of a chatroom once it sent `join_chatroom`; with `since=` in its address, of all of its user's chatrooms
+at once, after what it missed. Everything malformed is answered with an `error` event, and the socket stays open.
+"""
+
+from collections.abc import Awaitable
+from typing import cast
+
+import msgspec
+
+from chinwag.engine import commands
+from chinwag.engine.connections import Connected
+from chinwag.engine.engine import Engine, post_command
+from chinwag.engine.errors import EngineError, Invalid, NotFound, Rule
+from chinwag.engine.ids import MessageId, RoomId
+from chinwag.engine.model import Sealed
+from chinwag.engine.session import Session
+from chinwag.http.front import SocketRequest
+from chinwag.http.fronts.chatrooms import wire
+from chinwag.http.fronts.chatrooms.posting import as_sealed, content_command, message_id
+from chinwag.http.fronts.chatrooms.requests import SendMessage
+from chinwag.http.fronts.chatrooms.socket_wire import (
+    WIRE,
+    WORDS,
+    AddReaction,
+    ChatroomData,
+    Frame,
+    JoinChatroom,
+    LeaveChatroom,
+    MessageRead,
+    RemoveReaction,
+    SendMessageData,
+    SendMessageFrame,
+    TypingStart,
+    TypingStop,
+    error_frame,
+    event_frame,
+)
+from chinwag.http.requests import BodyReader, QueryReader
+from chinwag.http.socket_commands import SocketReply, tell_room
+from chinwag.http.uuid_ids import IDS
+
+MOST_SOCKETS = 5
+"""Connections of one user at a time. Source: chatrooms spec, "Rate Limiting"."""
+
+_read_frame = BodyReader(cast("type[Frame]", Frame), what="frame")
+
+
+class SocketQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What may stand in the socket's address besides the token."""
+
+    since: str | None = None
+
+
+class _Named(msgspec.Struct, frozen=True):
+    """What an unacceptable frame says it is about, as far as that can be read."""
+
+    chatroom_id: str | None = None
+    client_id: str | None = None
+
+
+class _Whatever(msgspec.Struct, frozen=True):
+    data: _Named
+
+
+_read_query = QueryReader(SocketQuery)
+_decode_named = msgspec.json.Decoder(_Whatever).decode
+
+
+class ChatroomsSocket:
+    """The front's side of a WebSocket."""
+
+    async def admit(self, engine: Engine, request: SocketRequest) -> Connected:
+        """Raises `LimitReached("connections")` for a sixth socket of one user."""
+        query = _read_query(request.query)
+        since = None if query.since is None else IDS.decode(query.since)
+        return await engine.connect(
+            user_id=request.user_id,
+            family_id=request.family_id,
+            expires_at=request.expires_at,
+            wire=WIRE,
+            room_ids=() if query.since is None else None,
+            resume=query.since is not None,
+            since=None if since is None else MessageId(since),
+            most=MOST_SOCKETS,
+        )
+
+    def greeting(self, connected: Connected) -> bytes:  # noqa: ARG002  the protocol's
+        """Nothing is said before the client asks for something."""
+        return b""
+
+    def receive(self, engine: Engine, session: Session, message: str | bytes) -> Awaitable[None] | None:
+        """One frame of the client. Joining a chatroom, and posting what is encrypted or has files, are awaited."""
+        if isinstance(message, bytes):
+            session.send(error_frame(Invalid("frame", "must be text, not binary", rule=Rule.FORMAT)))
+            return None
+        try:
+            frame = _read_frame(message.encode())
+        except Invalid as invalid:
+            session.send(_refused_frame(invalid, message))
+            return None
+        client_id = frame.data.client_id if isinstance(frame, SendMessageFrame) else None
+        number = IDS.decode(frame.data.chatroom_id)
+        if number is None:
+            session.send(error_frame(NotFound("room"), client_id=client_id))
+            return None
+        room_id = RoomId(number)
+        match frame:
+            case JoinChatroom():
+                return _join(engine, session, room_id)
+            case LeaveChatroom():
+                engine.unfollow_room(session, room_id)
+                session.send(event_frame("chatroom_left", ChatroomData(chatroom_id=wire.encode(room_id))))
+                return None
+            case SendMessageFrame(data=data):
+                reply = SocketReply(WORDS, engine, session, room_id, client_id)
+                if data.attachments or data.content.key_version:
+                    return _post_later(engine, session, room_id, data, reply)
+                try:
+                    command = _plain_post(session, data)
+                except EngineError as error:
+                    reply.refuse(error)
+                    return None
+                return tell_room(engine, session, room_id, command, reply)
+            case _:
+                reply = SocketReply(WORDS, engine, session, room_id)
+                try:
+                    other = _command(session, frame)
+                except EngineError as error:
+                    reply.refuse(error)
+                    return None
+                return tell_room(engine, session, room_id, other, reply)
+
+
+def _plain_post(session: Session, data: SendMessageData) -> commands.PostMessage:
+    """A message of plain text costs no look-up."""
+    sealed: Sealed | None = as_sealed(data.content) if data.content.iv else None
+    return post_command(
+        session.user_id,
+        text=data.content.encrypted_data,
+        kind=wire.KIND_OF[data.message_type],
+        reply_to=None if data.reply_to is None else message_id(data.reply_to),
+        sealed=sealed,
+        key=data.client_id,
+    )
+
+
+def _command(
+    session: Session, frame: TypingStart | TypingStop | MessageRead | AddReaction | RemoveReaction
+) -> commands.RoomCommand:
+    user_id = session.user_id
+    match frame:
+        case TypingStart():
+            return commands.StartTyping(user_id=user_id)
+        case TypingStop():
+            return commands.StopTyping(user_id=user_id)
+        case MessageRead(data=data):
+            return commands.AdvanceReceipts(caller=user_id, message_id=message_id(data.message_id), read=True)
+        case AddReaction(data=data):
+            return commands.AddReaction(caller=user_id, message_id=message_id(data.message_id), emoji=data.emoji)
+        case RemoveReaction(data=data):
+            return commands.RemoveReaction(caller=user_id, message_id=message_id(data.message_id), emoji=data.emoji)
+
+
+async def _join(engine: Engine, session: Session, room_id: RoomId) -> None:
+    try:
+        await engine.follow_room(session, room_id)
+    except EngineError as error:
+        session.send(error_frame(error, room_id=room_id))
+    else:
+        session.send(event_frame("chatroom_joined", ChatroomData(chatroom_id=wire.encode(room_id))))
+
+
+async def _post_later(engine: Engine, session: Session, room_id: RoomId, data: SendMessage, reply: SocketReply) -> None:
+    """Post what needs a look at the store first: keys, or files."""
+    try:
+        command = await content_command(engine, room_id, session.user_id, data)
+    except EngineError as error:
+        reply.refuse(error)
+        return
+    waiting = tell_room(engine, session, room_id, command, reply)
+    if waiting is not None:
+        await waiting
+
+
+def _refused_frame(invalid: Invalid, frame: str) -> bytes:
+    """A frame was refused as a whole. Names the chatroom and the client's id, where the frame does."""
+    try:
+        named = _decode_named(frame).data
+    except (msgspec.MsgspecError, RecursionError):
+        named = _Named()
+    number = None if named.chatroom_id is None else IDS.decode(named.chatroom_id)
+    return error_frame(invalid, room_id=None if number is None else RoomId(number), client_id=named.client_id)

@@ -1,0 +1,335 @@
+"""The events of the chatrooms socket: what a client may send, what it is told, and the engine's events in these words.
+
+Source: chatrooms spec, "WebSocket Events". Every frame is `{"event": ..., "data": {...}}`.
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from chinwag.engine.errors import EngineError
+from chinwag.engine.events import (
+    Event,
+    MemberAdded,
+    MemberRemoved,
+    MessageDeleted,
+    MessageEdited,
+    MessagePosted,
+    MessageReplayed,
+    PresenceChanged,
+    ReactionAdded,
+    ReactionRemoved,
+    Resumed,
+    RoleChanged,
+    RoomDeleted,
+    RoomJoined,
+    RoomKeyChanged,
+    RoomLeft,
+    RoomUpdated,
+    TypingStarted,
+    TypingStopped,
+)
+from chinwag.engine.ids import RoomId
+from chinwag.engine.model import Message, Presence, Status
+from chinwag.http.fronts.chatrooms import wire
+from chinwag.http.fronts.chatrooms.errors import details, status_and_code
+from chinwag.http.fronts.chatrooms.links import shared_link
+from chinwag.http.fronts.chatrooms.requests import MAX_CLIENT_ID, Id, SendMessage
+from chinwag.http.websocket import frame_text
+
+_to_json = msgspec.json.Encoder().encode
+
+# --- from the client ----------------------------------------------------------------------------------------------
+
+ClientId = Annotated[str, Meta(min_length=1, max_length=MAX_CLIENT_ID)]
+
+
+class InChatroom(msgspec.Struct, frozen=True, kw_only=True):
+    chatroom_id: Id
+
+
+class SendMessageData(SendMessage, frozen=True, kw_only=True):
+    chatroom_id: Id
+
+
+class MessageReadData(msgspec.Struct, frozen=True, kw_only=True):
+    chatroom_id: Id
+    message_id: Id
+
+
+class ReactionData(msgspec.Struct, frozen=True, kw_only=True):
+    chatroom_id: Id
+    message_id: Id
+    emoji: Annotated[str, Meta(min_length=1, max_length=32)]
+
+
+class JoinChatroom(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="join_chatroom"):
+    data: InChatroom
+
+
+class LeaveChatroom(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="leave_chatroom"):
+    data: InChatroom
+
+
+class SendMessageFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="send_message"):
+    data: SendMessageData
+
+
+class TypingStart(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="typing_start"):
+    data: InChatroom
+
+
+class TypingStop(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="typing_stop"):
+    data: InChatroom
+
+
+class MessageRead(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="message_read"):
+    data: MessageReadData
+
+
+class AddReaction(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="add_reaction"):
+    data: ReactionData
+
+
+class RemoveReaction(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="remove_reaction"):
+    data: ReactionData
+
+
+Frame = (
+    JoinChatroom
+    | LeaveChatroom
+    | SendMessageFrame
+    | TypingStart
+    | TypingStop
+    | MessageRead
+    | AddReaction
+    | RemoveReaction
+)
+
+# --- to the client ------------------------------------------------------------------------------------------------
+
+
+class MessageData(msgspec.Struct, frozen=True, kw_only=True):
+    message: wire.Message
+
+
+class MessageDeletedData(msgspec.Struct, frozen=True, kw_only=True):
+    chatroom_id: wire.Id
+    message_id: wire.Id
+
+
+class ReactionAddedData(msgspec.Struct, frozen=True, kw_only=True):
+    chatroom_id: wire.Id
+    message_id: wire.Id
+    reaction: wire.Reaction
+
+
+class ReactionRemovedData(msgspec.Struct, frozen=True, kw_only=True):
+    chatroom_id: wire.Id
+    message_id: wire.Id
+    user_id: wire.Id
+    emoji: str
+
+
+class JoiningUser(msgspec.Struct, frozen=True, kw_only=True):
+    id: wire.Id
+    username: str
+    display_name: str
+    avatar_url: str | None
+
+
+class UserJoinedData(msgspec.Struct, frozen=True, kw_only=True):
+    chatroom_id: wire.Id
+    user: JoiningUser
+
+
+class UserLeftData(msgspec.Struct, frozen=True, kw_only=True):
+    chatroom_id: wire.Id
+    user_id: wire.Id
+
+
+class TypingData(msgspec.Struct, frozen=True, kw_only=True):
+    chatroom_id: wire.Id
+    user_id: wire.Id
+    username: str
+    is_typing: bool
+
+
+class PresenceData(msgspec.Struct, frozen=True, kw_only=True):
+    user_id: wire.Id
+    username: str
+
+
+class RoleData(msgspec.Struct, frozen=True, kw_only=True):
+    chatroom_id: wire.Id
+    user_id: wire.Id
+    role: wire.RoleName
+
+
+class ChatroomUpdatedData(msgspec.Struct, frozen=True, kw_only=True):
+    chatroom_id: wire.Id
+    name: str
+    description: str | None
+    max_members: int | None
+    auto_summary_enabled: bool
+    summary_threshold: int
+
+
+class ChatroomAddedData(msgspec.Struct, frozen=True, kw_only=True):
+    chatroom_id: wire.Id
+    name: str
+
+
+class ChatroomData(msgspec.Struct, frozen=True, kw_only=True):
+    chatroom_id: wire.Id
+
+
+class KeyData(msgspec.Struct, frozen=True, kw_only=True):
+    chatroom_id: wire.Id
+    key_version: int
+
+
+class ResumedData(msgspec.Struct, frozen=True, kw_only=True):
+    """`recovered` false: nothing was sent again, reload the chatroom."""
+
+    chatroom_id: wire.Id
+    recovered: bool
+    replayed: int
+
+
+class ErrorData(msgspec.Struct, frozen=True, kw_only=True):
+    """`details` names `chatroom_id` and `client_id` where they are known, and the wrong fields."""
+
+    code: str
+    message: str
+    details: dict[str, Any]
+
+
+def event_frame(name: str, data: msgspec.Struct) -> bytes:
+    """An event, ready to be written."""
+    return frame_text(b'{"event":"%b","data":%b}' % (name.encode(), _to_json(data)))
+
+
+def error_frame(error: EngineError, *, room_id: RoomId | None = None, client_id: str | None = None) -> bytes:
+    """Something that the client sent was refused. The socket stays open."""
+    _status, code = status_and_code(error)
+    about = details(error)
+    if room_id is not None:
+        about["chatroom_id"] = wire.encode(room_id)
+    if client_id is not None:
+        about["client_id"] = client_id
+    return event_frame("error", ErrorData(code=code, message=error.message, details=about))
+
+
+class ChatroomsWire:
+    """Engine events as WebSocket frames. What the API does not know is left out."""
+
+    wants_presence = True
+
+    def encode(self, event: Event) -> bytes:
+        """See `WireFormat`."""
+        named = _named(event)
+        return b"" if named is None else event_frame(*named)
+
+
+WIRE = ChatroomsWire()
+
+
+class ChatroomsWords:
+    """See `SocketWords`."""
+
+    def posted(self, message: Message, status: Status) -> bytes:  # noqa: ARG002  this API has no status
+        return event_frame("message_received", _message(message))
+
+    def refused(self, error: EngineError, *, room_id: RoomId | None, client_id: str | None) -> bytes:
+        return error_frame(error, room_id=room_id, client_id=client_id)
+
+
+WORDS = ChatroomsWords()
+
+
+def _message(message: Message) -> MessageData:
+    return MessageData(message=wire.message(message, shared_link))
+
+
+def _typing(event: TypingStarted | TypingStopped, *, is_typing: bool) -> TypingData:
+    return TypingData(
+        chatroom_id=wire.encode(event.room_id),
+        user_id=wire.encode(event.user_id),
+        username=event.username,
+        is_typing=is_typing,
+    )
+
+
+def _named(event: Event) -> tuple[str, msgspec.Struct] | None:
+    """The name and data of an event."""
+    match event:
+        case MessagePosted(message=message) | MessageReplayed(message=message):
+            return "message_received", _message(message)
+        case TypingStarted():
+            return "typing_indicator", _typing(event, is_typing=True)
+        case TypingStopped():
+            return "typing_indicator", _typing(event, is_typing=False)
+        case PresenceChanged(user_id=user_id, username=username, presence=presence):
+            name = "user_online" if presence is Presence.ONLINE else "user_offline"
+            return name, PresenceData(user_id=wire.encode(user_id), username=username)
+        case MessageEdited(message=message):
+            return "message_edited", _message(message)
+        case ReactionAdded(message_id=message_id, reaction=reaction):
+            return "reaction_added", ReactionAddedData(
+                chatroom_id=wire.encode(event.room_id),
+                message_id=wire.encode(message_id),
+                reaction=wire.reaction(reaction),
+            )
+        case ReactionRemoved(message_id=message_id, user_id=user_id, emoji=emoji):
+            return "reaction_removed", ReactionRemovedData(
+                chatroom_id=wire.encode(event.room_id),
+                message_id=wire.encode(message_id),
+                user_id=wire.encode(user_id),
+                emoji=emoji,
+            )
+        case MessageDeleted(message_id=message_id):
+            return "message_deleted", MessageDeletedData(
+                chatroom_id=wire.encode(event.room_id), message_id=wire.encode(message_id)
+            )
+        case _:
+            return _of_room(event)
+
+
+def _of_room(event: Event) -> tuple[str, msgspec.Struct] | None:
+    chatroom_id = wire.encode(event.room_id)
+    match event:
+        case MemberAdded(member=member):
+            user = JoiningUser(
+                id=wire.encode(member.user_id),
+                username=member.username,
+                display_name=wire.display_name(member),
+                avatar_url=member.avatar_url,
+            )
+            return "user_joined", UserJoinedData(chatroom_id=chatroom_id, user=user)
+        case MemberRemoved(user_id=user_id):
+            return "user_left", UserLeftData(chatroom_id=chatroom_id, user_id=wire.encode(user_id))
+        case RoleChanged(user_id=user_id, role=role):
+            return "role_changed", RoleData(chatroom_id=chatroom_id, user_id=wire.encode(user_id), role=wire.role(role))
+        case RoomUpdated(room=room):
+            return "chatroom_updated", ChatroomUpdatedData(
+                chatroom_id=chatroom_id,
+                name=room.name,
+                description=room.description or None,
+                max_members=room.max_members,
+                auto_summary_enabled=room.auto_summary,
+                summary_threshold=room.summary_threshold,
+            )
+        case RoomJoined(room=room):
+            return "chatroom_added", ChatroomAddedData(chatroom_id=chatroom_id, name=room.direct_key or room.name)
+        case RoomLeft():
+            return "chatroom_removed", ChatroomData(chatroom_id=chatroom_id)
+        case RoomDeleted():
+            return "chatroom_deleted", ChatroomData(chatroom_id=chatroom_id)
+        case RoomKeyChanged(version=version):
+            return "room_key_changed", KeyData(chatroom_id=chatroom_id, key_version=version)
+        case Resumed(recovered=recovered, replayed=replayed):
+            return "resumed", ResumedData(chatroom_id=chatroom_id, recovered=recovered, replayed=replayed)
+        case _:
+            return None
