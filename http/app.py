@@ -206,6 +206,7 @@ def to_request(scope: HTTPScope | WebsocketScope) -> HttpRequest:
         headers=headers,
         host=headers.get("host", headers.get(":authority", "")),
         client="" if client is None else client[0],
+        secure=scope["scheme"] in ("https", "wss"),
     )
 
 

@@ -44,7 +44,7 @@ class Reply(msgspec.Struct, frozen=True):
 class Call(Generic[Body, Query]):
     """One request to one endpoint, checked and decoded: `Call[PostMessage, None]` has a body and no query."""
 
-    __slots__ = ("_claims", "_path", "_stream", "body", "engine", "headers", "ids", "query", "tokens")
+    __slots__ = ("_claims", "_path", "_root", "_stream", "body", "engine", "headers", "ids", "query", "tokens")
 
     def __init__(
         self,
@@ -58,8 +58,10 @@ class Call(Generic[Body, Query]):
         query: Query,
         headers: Mapping[str, str],
         stream: AsyncIterator[bytes] | None = None,
+        root: str = "",
     ) -> None:
-        """`claims` is None on a route that needs no token, `path` the values of the template's names."""
+        """`claims` is None on a route that needs no token, `path` the values of the template's names. `root` is where
+        the front was found: "https://example.org/NAME"."""
         self.engine = engine
         self.tokens = tokens
         self.ids = ids
@@ -69,6 +71,7 @@ class Call(Generic[Body, Query]):
         self._claims = claims
         self._path = path
         self._stream = stream
+        self._root = root
 
     @property
     def claims(self) -> Claims:
@@ -91,6 +94,14 @@ class Call(Generic[Body, Query]):
         if self._stream is None:
             raise AssertionError("this route takes no stream")
         return self._stream
+
+    def url(self, path: str) -> str:
+        """The absolute URL of a path of this front, by the address that the caller used."""
+        return self._root + path
+
+    def path_text(self, name: str) -> str:
+        """The text at `{name}`, decoded."""
+        return self._path[name]
 
     def path_id(self, name: str, kind: Callable[[int], AnId]) -> AnId:
         """The id at `{name}`: `path_id("room_id", RoomId)`. One that does not decode names nothing: `NotFound`."""

@@ -53,6 +53,16 @@ def _origins(_context: click.Context, _parameter: click.Parameter, values: tuple
     return values
 
 
+def _public_url(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """An http or https URL without a query, in the form that paths are added to."""
+    if value is None:
+        return None
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+        raise click.BadParameter(f"{value!r} is not a web address, such as https://chat.example.org")
+    return value.rstrip("/")
+
+
 def _rate_limit(
     _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, RateLimit | None]:
@@ -209,6 +219,15 @@ def main(context: click.Context) -> None:
     help="Let only pages of this origin read answers; repeat for several. Without this option any may.",
 )
 @click.option(
+    "--public-url",
+    callback=_public_url,
+    metavar="URL",
+    envvar="CHINWAG_PUBLIC_URL",
+    show_envvar=True,
+    help="The address that clients know this server by, such as https://chat.example.org: for links to it. Without "
+    "this option a link has the address that its caller used.",
+)
+@click.option(
     "--access-token-minutes",
     type=click.FloatRange(min=0, max=525_600, min_open=True),
     callback=_finite,
@@ -271,6 +290,7 @@ def serve(
     rate_limit: dict[str, RateLimit | None],
     admin_token: str | None,
     cors_origins: tuple[str, ...],
+    public_url: str | None,
     access_token_minutes: float,
     server: ServerName,
     tls_cert: Path | None,
@@ -307,6 +327,7 @@ def serve(
         rate_limit=rate_limit,
         admin_token=admin_token,
         cors_origins=cors_origins,
+        public_url=public_url,
         access_token_minutes=access_token_minutes,
         server=server,
         tls_cert=tls_cert,

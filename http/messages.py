@@ -57,6 +57,7 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b""
     host: str = ""
     client: str = ""
+    secure: bool = False
     stream: BodySource | None = None
 
 

@@ -11,6 +11,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from chinwag.engine.errors import Invalid
+from chinwag.http.refusals import MalformedBody
 
 MAX_BOUNDARY: Final = 70
 """RFC 2046 section 5.1.1."""
@@ -82,14 +83,14 @@ class FormParser:
         try:
             self._parser.write(data)
         except MultipartParseError:
-            raise Invalid("body", "is not a well-formed form") from None
+            raise MalformedBody("body", "is not a well-formed form") from None
         events, self._events = self._events, []
         return events
 
     def finish(self) -> None:
         """Nothing more comes. Raises `Invalid` when the form is not whole, or has no file."""
         if not self._ended:
-            raise Invalid("body", "ends before the form's closing boundary")
+            raise MalformedBody("body", "ends before the form's closing boundary")
         if not self._has_file:
             raise Invalid(self._file_field, "is required")
 
@@ -112,9 +113,9 @@ class FormParser:
     def _end_headers(self) -> None:
         kind, options = parse_options_header(self._headers.get(b"content-disposition"))
         if kind != b"form-data" or not options.get(b"name"):
-            raise Invalid("body", "has a part without a name")
+            raise MalformedBody("body", "has a part without a name")
         if self._headers.get(b"content-transfer-encoding", b"binary").strip().lower() not in _PLAIN_ENCODINGS:
-            raise Invalid("body", "has a part in a transfer encoding, which RFC 7578 does not know")
+            raise MalformedBody("body", "has a part in a transfer encoding, which RFC 7578 does not know")
         name = options[b"name"].decode(errors="replace")
         if b"filename" in options:
             self._begin_file(name, options[b"filename"])
@@ -138,7 +139,7 @@ class FormParser:
         if name in self.fields:
             raise Invalid(name, "is there more than once")
         if len(self.fields) >= MAX_FIELDS:
-            raise Invalid("body", f"has more than {MAX_FIELDS} fields")
+            raise MalformedBody("body", f"has more than {MAX_FIELDS} fields")
         self._name = name
         self._text.clear()
 
@@ -169,8 +170,8 @@ class FormParser:
 def _boundary(content_type: str) -> bytes:
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data":
-        raise Invalid("Content-Type", "must be multipart/form-data")
+        raise MalformedBody("Content-Type", "must be multipart/form-data")
     boundary = options.get(b"boundary", b"")
     if not 0 < len(boundary) <= MAX_BOUNDARY or not _BOUNDARY_CHARACTERS.issuperset(boundary) or boundary[-1:] == b" ":
-        raise Invalid("Content-Type", "has no usable boundary")
+        raise MalformedBody("Content-Type", "has no usable boundary")
     return boundary

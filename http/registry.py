@@ -1,9 +1,9 @@
 """The fronts that this server knows. The only place that lists them."""
 
 from chinwag.http.front import Front
-from chinwag.http.fronts import chatterstack
+from chinwag.http.fronts import chatrooms, chatterstack
 
-FRONTS: tuple[Front, ...] = (chatterstack.FRONT,)
+FRONTS: tuple[Front, ...] = (chatterstack.FRONT, chatrooms.FRONT)
 
 
 def fronts_named(names: tuple[str, ...]) -> tuple[Front, ...]:

@@ -72,6 +72,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
             cors=Cors(settings.cors_origins),
             stats=[EngineStats(engine), commit_times, StoreStats(store)],
             limiters=limiters(fronts_named(settings.fronts), settings),
+            public_url=settings.public_url,
         )
         async with listening(engine, service, listeners, server=settings.server, tls=tls) as shutdown:
             log.debug("serving", fronts=settings.fronts or "all", server=settings.server)

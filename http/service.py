@@ -19,7 +19,7 @@ from chinwag.http.cors import METHODS, Cors
 from chinwag.http.front import Front
 from chinwag.http.messages import Header, HttpRequest, HttpResponse
 from chinwag.http.metrics import RequestCounts, StatsSource
-from chinwag.http.mounts import Location, Mounts
+from chinwag.http.mounts import Location, Mount, Mounts
 from chinwag.http.rate_limits import RateLimiter, address_key, user_key
 from chinwag.http.refusals import HttpRefusal, MethodNotAllowed, NoSuchEndpoint, RateLimited, UpgradeRequired
 from chinwag.http.requests import query_pairs
@@ -48,16 +48,19 @@ class HttpService:
         cors: Cors | None = None,
         stats: Sequence[StatsSource] = (),
         limiters: Mapping[str, RateLimiter] | None = None,
+        public_url: str | None = None,
     ) -> None:
         """One front is at its own paths, several at host names and prefixes. `stats`: what `/metrics` shows as well.
 
         `limiters`: by front, who has made how many requests; fronts that are not in it answer any number.
+        `public_url`: where clients find this server ("https://example.org"); None: where each of them did.
         """
         self._engine = engine
         self._tokens = tokens
         self._mounts = Mounts(fronts)
         self._cors = cors or Cors()
         self._limiters = dict(limiters or {})
+        self._public_url = public_url
         self._counts = RequestCounts()
         self._system = SystemRoutes(engine, self._mounts, [self._counts, *stats])
 
@@ -133,7 +136,7 @@ class HttpService:
 
     async def _answer(self, request: HttpRequest, where: Location) -> HttpResponse:
         if where.found is not None and where.mount is not None:
-            return await self._dispatch(request, where.mount.front, where.found)
+            return await self._dispatch(request, where.mount, where.found)
         response = await self._system.answer(request, where)
         if response is not None:
             return response
@@ -141,7 +144,7 @@ class HttpService:
             raise UpgradeRequired
         raise NoSuchEndpoint
 
-    async def _dispatch(self, request: HttpRequest, front: Front, found: Found) -> HttpResponse:
+    async def _dispatch(self, request: HttpRequest, mount: Mount, found: Found) -> HttpResponse:
         endpoint = found.resource.methods.get(request.method)
         if endpoint is None:
             raise MethodNotAllowed(found.resource.allow)
@@ -152,12 +155,13 @@ class HttpService:
         call = Call(
             engine=self._engine,
             tokens=self._tokens,
-            ids=front.ids,
+            ids=mount.front.ids,
             claims=claims,
             path=dict(zip(endpoint.names, found.values, strict=True)),
             body=None if endpoint.read_body is None else endpoint.read_body(request.body),
             query=None if endpoint.read_query is None else endpoint.read_query(request.query),
             headers=request.headers,
+            root=(self._public_url or _address(request)) + mount.prefix,
             stream=None
             if route.streams is None
             else BodyStream(request.stream or WholeBody(request.body), route.streams),
@@ -227,6 +231,11 @@ def _group(where: Location, request: HttpRequest) -> str | None:
     """The group of routes that has a limit of its own and that this request is of."""
     endpoint = None if where.found is None else where.found.resource.methods.get(request.method)
     return None if endpoint is None else endpoint.route.rate_group
+
+
+def _address(request: HttpRequest) -> str:
+    """Where the client found this server."""
+    return f"https://{request.host}" if request.secure else f"http://{request.host}"
 
 
 def _name(where: Location) -> str:
