@@ -49,6 +49,7 @@ from chinwag.engine.model import (
 )
 from chinwag.engine.passwords import Argon2Passwords, Passwords
 from chinwag.engine.presence import GRACE_S, PresenceRegistry
+from chinwag.engine.pump import TurnPump
 from chinwag.engine.resume import ALL_RESUMES_BYTES, RESUME_BYTES, RESUME_LIMIT, Replay, build_replay
 from chinwag.engine.room_actor import RoomActor, RoomStats
 from chinwag.engine.session import Session, SessionLimits, SessionStats
@@ -95,6 +96,7 @@ class Engine:
         self.fanout: Fanout[Session] = Fanout(published=ids.last)
         self.session_stats = SessionStats()
         self.room_stats = RoomStats()
+        self.pump = TurnPump()
         self.accounts = Accounts(
             store=store,
             passwords=passwords,
@@ -462,6 +464,7 @@ class Engine:
                 new_id=self._new_id,
                 spawn=self.spawn,
                 stats=self.room_stats,
+                pump=self.pump,
             )
             self._rooms[room_id] = actor
             self._asleep.wake(room_id)
@@ -537,6 +540,7 @@ async def open_engine(
         )
         await engine.accounts.prepare()
         nursery.start_soon(engine.sweep_forever)
+        nursery.start_soon(engine.pump.run)
         try:
             yield engine
         finally:
