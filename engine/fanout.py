@@ -106,6 +106,9 @@ class Fanout(Generic[S]):
         for event in events:
             if type(event) is MessagePosted:
                 self.published = event.message.id
+                if not run or run[0].audience is Audience.ROOM:
+                    run.append(event)
+                    continue
             if run and not _same_audience(run[0], event):
                 self._deliver(room_id, run)
                 run = []

@@ -90,8 +90,11 @@ class RoomActor(Actor[RoomCommand]):
         """Take a turn in passing, if everything that it needs is in memory. It ends when its commit does."""
         self.busy = True  # also when the task has to take it: until then nobody may think the room idle
         state = self._state
-        if state is None or any(state.unknown_message(envelope.command) is not None for envelope in batch):
+        if state is None:
             return False
+        for envelope in batch:
+            if state.unknown_message(envelope.command) is not None:
+                return False
         turn = self._apply(state, batch)
         if turn.writes:
             try:
@@ -204,7 +207,7 @@ class RoomActor(Actor[RoomCommand]):
         self._stats.turns += 1
         self._stats.commands += len(turn.settled)
         if turn.events:
-            self._stats.messages += sum(1 for event in turn.events if type(event) is MessagePosted)
+            self._stats.messages += [type(event) for event in turn.events].count(MessagePosted)
             self._publisher.publish(self.room_id, turn.events)
         for envelope, outcome in turn.settled:
             if isinstance(outcome, Outcome):

@@ -55,12 +55,12 @@ class BodyReader(Generic[T]):
         self._what = what
         self._decoder = msgspec.json.Decoder(kind)
 
-    def __call__(self, raw: bytes) -> T:
-        """The body as the type. Raises `Invalid`."""
+    def __call__(self, raw: bytes | str) -> T:
+        """The body as the type; text is what was valid UTF-8. Raises `Invalid`."""
         if not raw:
             raise Invalid(self._what, "is empty, JSON is needed")
         try:
-            if not raw.isascii():
+            if isinstance(raw, bytes) and not raw.isascii():
                 raw.decode()  # msgspec checks only the fields it keeps
             value = self._decoder.decode(raw)
         except UnicodeDecodeError:
@@ -72,7 +72,7 @@ class BodyReader(Generic[T]):
             raise Invalid(self._what, "is not well-formed JSON") from None
         except RecursionError:
             raise Invalid(self._what, "is nested too deeply") from None
-        if b"\\u0000" in raw:
+        if "\\u0000" in raw if isinstance(raw, str) else b"\\u0000" in raw:
             refuse_nul(value)
         return value
 
