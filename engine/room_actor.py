@@ -37,10 +37,11 @@ class RoomStats:
 class _Turn:
     """What became of a batch: each command's outcome, and all their events and writes, in order."""
 
-    __slots__ = ("events", "settled", "writes")
+    __slots__ = ("batch", "events", "outcomes", "writes")
 
-    def __init__(self) -> None:
-        self.settled: list[tuple[Envelope[RoomCommand], Outcome | EngineError]] = []
+    def __init__(self, batch: list[Envelope[RoomCommand]]) -> None:
+        self.batch = batch
+        self.outcomes: list[Outcome | EngineError] = []
         self.events: list[Event] = []
         self.writes: list[Write] = []
 
@@ -187,17 +188,17 @@ class RoomActor(Actor[RoomCommand]):
 
     def _apply(self, state: RoomState, batch: list[Envelope[RoomCommand]]) -> _Turn:
         """Have the rules applied to each command, in order."""
-        turn = _Turn()
+        turn = _Turn(batch)
         now = now_us()
         for envelope in batch:
             try:
                 outcome = state.handle(envelope.command, now)
             except EngineError as refusal:
-                turn.settled.append((envelope, refusal))
+                turn.outcomes.append(refusal)
             except Exception as bug:
                 raise CommandCrashed(envelope) from bug
             else:
-                turn.settled.append((envelope, outcome))
+                turn.outcomes.append(outcome)
                 turn.events += outcome.events
                 turn.writes += outcome.writes
         return turn
@@ -205,11 +206,11 @@ class RoomActor(Actor[RoomCommand]):
     def _release(self, turn: _Turn) -> None:
         """What the turn wrote is durable: tell everybody."""
         self._stats.turns += 1
-        self._stats.commands += len(turn.settled)
+        self._stats.commands += len(turn.batch)
         if turn.events:
             self._stats.messages += [type(event) for event in turn.events].count(MessagePosted)
             self._publisher.publish(self.room_id, turn.events)
-        for envelope, outcome in turn.settled:
+        for envelope, outcome in zip(turn.batch, turn.outcomes, strict=True):
             if isinstance(outcome, Outcome):
                 envelope.answer(outcome.answer)
                 if outcome.timer is not None:

@@ -142,7 +142,7 @@ def message(m: model.Message, status: model.Status) -> Message:
         room_id=str(m.room_id),
         sender_id=str(m.author_id),
         content=m.text,
-        attachments=list(map(attachment, m.attachments)),
+        attachments=[attachment(each) for each in m.attachments] if m.attachments else [],
         status=_STATUSES[status],
         created_at=created_at,
         updated_at=created_at if m.edited_us is None else rfc3339(m.edited_us),
