@@ -1,8 +1,12 @@
 """Actors: one task, one bounded mailbox, a turn loop, supervision.
 
-Promises: only the actor's own task touches its state. Every command gets exactly one outcome, whatever happens: a bug
-in a turn, a stop while it is queued, a passivation that overlaps with it. Waiting runs one way (session, room, store),
-so actors cannot wait for each other in a ring.
+Promises: one turn at a time touches the state. Every command gets exactly one outcome, whatever happens: a bug in a
+turn, a stop while it is queued, a passivation that overlaps with it. Waiting runs one way (session, room, store), so
+actors cannot wait for each other in a ring.
+
+A turn is taken in one of two ways. The actor's task takes it (`turn`), and may wait in it. Or, while the task waits for
+mail, the pump has it taken in passing (`step`, `begin`): such a turn begins without waiting, and ends when its commit
+does. What cannot begin like that, and all that fails, goes on in the task, under supervision.
 """
 
 import abc
@@ -14,6 +18,7 @@ import trio
 
 from chinwag.engine.errors import ActorStopped, EngineError, InternalError, Overloaded
 from chinwag.engine.mailbox import Ask, Envelope, Mailbox, ReplyTo
+from chinwag.engine.pump import TurnPump
 
 C = TypeVar("C")
 
@@ -41,11 +46,17 @@ class Actor(abc.ABC, Generic[C]):
     mailbox_limit: ClassVar[int] = 4096
     """Commands that may wait. Far above a turn's usual size; reaching it means that the store is not keeping up."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, pump: TurnPump | None = None) -> None:
+        """With a `pump`, which has to be running, turns that need no waiting cost no task switch."""
         self.name = name
-        self._mailbox: Mailbox[C] = Mailbox(name, self.mailbox_limit)
+        self._pump = pump
+        self._mailbox: Mailbox[C] = Mailbox(name, self.mailbox_limit, None if pump is None else self._on_mail)
+        self._begun: list[Envelope[C]] | None = None
+        """The turn that `begin` began and that is not over."""
+        self._failure: Exception | None = None
+        """What a begun turn failed with: the task's to deal with, in the next turn that it takes."""
         self._crashes: deque[float] = deque(maxlen=RESTARTS_ALLOWED)
-        self._parked_until = float("-inf")
+        self._parked_until: float | None = None
         self.restarts = 0
 
     # --- for everyone ---
@@ -67,7 +78,7 @@ class Actor(abc.ABC, Generic[C]):
 
     def tell(self, command: C, reply: ReplyTo | None = None) -> None:
         """Queue a command without waiting. Raises `Overloaded` (full or parked) or `ActorStopped`."""
-        if self._parked_until > trio.current_time():
+        if self._parked_until is not None and self._parked():
             raise Overloaded(f"{self.name} is parked after repeated crashes")
         self._mailbox.put(Envelope(command, reply))
 
@@ -83,7 +94,7 @@ class Actor(abc.ABC, Generic[C]):
 
     def stop(self) -> None:
         """Take no more commands; finish what is queued, then end."""
-        self._mailbox.close()
+        self._mailbox.close(wake=self._begun is None)  # else its end wakes the task
 
     # --- for the subclass ---
 
@@ -95,6 +106,55 @@ class Actor(abc.ABC, Generic[C]):
     def reset(self) -> None:
         """Throw the state away; the next turn loads it anew."""
 
+    def begin(self, batch: list[Envelope[C]]) -> bool:  # noqa: ARG002
+        """Begin a turn that needs no waiting, and return True; `end` or `fail` is called when it is over, maybe before
+        this returns. False: it has to wait for something, nothing has happened, and `turn` shall take it.
+
+        Raising is the same as `fail`.
+        """
+        return False
+
+    def end(self) -> None:
+        """The turn that was begun is over, with everything in it settled."""
+        self._begun = None
+        if self._mailbox.closed:
+            self._mailbox.wake()
+        elif self._mailbox and self._pump is not None:
+            self._pump.add(self)
+
+    def fail(self, failure: Exception) -> None:
+        """The turn that was begun cannot be finished. The task goes on with it: `turn` begins with `_failure`."""
+        if self._begun is not None and self._mailbox.awaited:  # else the task is about to end, and refuses it
+            self._failure = failure
+            self._mailbox.wake(self._begun)
+            self._begun = None
+
+    # --- turns in passing ---
+
+    def _on_mail(self) -> None:
+        if self._begun is None and self._pump is not None:
+            self._pump.add(self)
+
+    def step(self) -> None:
+        """Take what is queued as a turn, if none is going on. Called by the pump."""
+        if self._begun is not None or not self._mailbox.awaited:
+            return  # whoever is at it looks into the mailbox afterwards
+        if self._parked_until is not None:
+            self._mailbox.wake()
+            return
+        batch = self._mailbox.grab(self.turn_limit)
+        if not batch:
+            return
+        self._begun = batch
+        try:
+            begun = self.begin(batch)
+        except Exception as bug:  # noqa: BLE001 - the supervisor's, in the task
+            self.fail(bug)
+        else:
+            if not begun:
+                self._begun = None
+                self._mailbox.wake(batch)
+
     # --- the loop ---
 
     async def run(self) -> None:
@@ -103,14 +163,16 @@ class Actor(abc.ABC, Generic[C]):
             while batch := await self._mailbox.take(self.turn_limit):
                 await self._supervised(batch)
         finally:
-            self._mailbox.refuse_all(ActorStopped(f"{self.name} has stopped"))
+            gone = ActorStopped(f"{self.name} has stopped")
+            self._mailbox.refuse_all(gone)
+            _refuse(self._begun or [], gone)
 
     async def _supervised(self, batch: list[Envelope[C]]) -> None:
         """One turn under supervision: a crash costs the command that caused it, and the others are tried again."""
         waiting = batch
         try:
             while waiting:
-                if self._parked_until > trio.current_time():
+                if self._parked():
                     _refuse(waiting, Overloaded(f"{self.name} is parked after repeated crashes"))
                     return
                 try:
@@ -126,6 +188,11 @@ class Actor(abc.ABC, Generic[C]):
                     return
         finally:
             _refuse(waiting, ActorStopped(f"{self.name} stopped in the middle of a turn"))
+
+    def _parked(self) -> bool:
+        if self._parked_until is not None and self._parked_until <= trio.current_time():
+            self._parked_until = None
+        return self._parked_until is not None
 
     def _restart(self, bug: BaseException, *, command: str | None) -> None:
         log.error("actor crashed", actor=self.name, command=command, exc_info=bug)

@@ -30,6 +30,7 @@ from chinwag.engine.model import Presence, Record, User
 from chinwag.engine.passwords import Argon2Passwords, Passwords
 from chinwag.engine.presence import GRACE_S, PresenceNews, PresenceRegistry
 from chinwag.engine.profiles import tell_profile
+from chinwag.engine.pump import TurnPump
 from chinwag.engine.ranked_search import RankedSearcher
 from chinwag.engine.room_actor import RoomStats
 from chinwag.engine.room_crypto import MasterKey
@@ -80,6 +81,7 @@ class Engine(Rooms, Messages):
         self.fanout: Fanout[Session] = Fanout(published=ids.last)
         self.session_stats = SessionStats()
         self.room_stats = RoomStats()
+        self.pump = TurnPump()
         self.accounts = Accounts(
             store=store,
             passwords=passwords,
@@ -104,6 +106,7 @@ class Engine(Rooms, Messages):
             spawn=self.spawn,
             start=nursery.start_soon,
             stats=self.room_stats,
+            pump=self.pump,
         )
         self._connections = Connections(
             store=store,
@@ -305,6 +308,7 @@ async def open_engine(
         )
         await engine.accounts.prepare()
         nursery.start_soon(engine.sweep_forever)
+        nursery.start_soon(engine.pump.run)
         try:
             yield engine
         finally:

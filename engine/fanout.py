@@ -50,6 +50,8 @@ class Subscriber(Protocol):
         ...
 
 
+_ROOM = Audience.ROOM  # in Python 3.11 to look a member up in its class takes 0.2 µs
+
 S = TypeVar("S", bound=Subscriber)
 
 
@@ -128,6 +130,9 @@ class Fanout(Generic[S]):
         for event in events:
             if type(event) is MessagePosted:
                 self.published = event.message.id
+                if not run or run[0].audience is _ROOM:
+                    run.append(event)
+                    continue
             if run and not _same_audience(run[0], event):
                 self._deliver(room_id, run)
                 run = []
@@ -168,7 +173,7 @@ class Fanout(Generic[S]):
     def _deliver(self, room_id: RoomId, run: list[Event]) -> None:
         """One write per session for events that all have the same audience."""
         self.events += len(run)
-        if run[0].audience is Audience.ROOM:
+        if run[0].audience is _ROOM:
             for wire, sessions in self._by_room.get(room_id, {}).items():
                 data = _encoded(wire, run)
                 if data:

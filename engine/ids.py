@@ -32,11 +32,13 @@ def now_us() -> int:
 class IdSource:
     """Hands out ids, each larger than every one before it."""
 
-    __slots__ = ("_clock_us", "_last")
+    __slots__ = ("_clock_us", "_last", "_next_us")
 
     def __init__(self, *, above: int = 0, clock_us: Callable[[], int] = now_us) -> None:
         """`above`: the highest id that was ever handed out, 0 when there is none."""
         self._last = above
+        self._next_us = 0
+        """When the millisecond after the one last looked at begins: until then the clock adds nothing to `_last`."""
         self._clock_us = clock_us
 
     @property
@@ -46,6 +48,11 @@ class IdSource:
 
     def __call__(self) -> int:
         """The next id. More than 4,096 in one millisecond borrow from the next one."""
-        fresh = (self._clock_us() // 1000 - EPOCH_MS) << SEQUENCE_BITS
-        self._last = fresh if fresh > self._last else self._last + 1
+        now_us = self._clock_us()
+        if now_us >= self._next_us:
+            now_ms = now_us // 1000
+            self._next_us = (now_ms + 1) * 1000
+            self._last = max(self._last + 1, (now_ms - EPOCH_MS) << SEQUENCE_BITS)
+        else:
+            self._last += 1
         return self._last

@@ -5,8 +5,10 @@ Everything here runs on the event loop's thread between two checkpoints, so ther
 """
 
 from collections import deque
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar, cast
 
+import outcome
 import trio
 
 from chinwag.engine.errors import ActorStopped, EngineError, Overloaded
@@ -77,12 +79,17 @@ class Envelope(Generic[C]):
 class Mailbox(Generic[C]):
     """A bounded queue of envelopes with one reader, which takes many at once."""
 
-    __slots__ = ("_closed", "_limit", "_queue", "_reader", "_waiting_for_space", "name")
+    __slots__ = ("_closed", "_limit", "_on_mail", "_queue", "_reader", "_waiting_for_space", "name")
 
-    def __init__(self, name: str, limit: int) -> None:
-        """`limit`: how many envelopes it holds before `put` refuses."""
+    def __init__(self, name: str, limit: int, on_mail: Callable[[], None] | None = None) -> None:
+        """`limit`: how many envelopes it holds before `put` refuses.
+
+        `on_mail` is called instead of waking a waiting reader, when the first envelope comes. It sees to it that
+        somebody takes what is queued: `grab`, or the reader after a `wake`.
+        """
         self.name = name
         self._limit = limit
+        self._on_mail = on_mail
         self._queue: deque[Envelope[C]] = deque()
         self._reader: trio.lowlevel.Task | None = None
         self._waiting_for_space = trio.lowlevel.ParkingLot()
@@ -95,16 +102,24 @@ class Mailbox(Generic[C]):
     def closed(self) -> bool:
         return self._closed
 
+    @property
+    def awaited(self) -> bool:
+        """Whether the reader waits in `take`."""
+        return self._reader is not None
+
     def put(self, envelope: Envelope[C]) -> None:
         """Queue without waiting. Raises `Overloaded` when full, `ActorStopped` when closed."""
         if self._closed:
             raise ActorStopped(f"{self.name} has stopped")
-        if len(self._queue) >= self._limit:
+        queue = self._queue
+        if len(queue) >= self._limit:
             raise Overloaded(f"the mailbox of {self.name} is full")
-        self._queue.append(envelope)
+        queue.append(envelope)
         if self._reader is not None:
-            trio.lowlevel.reschedule(self._reader)
-            self._reader = None
+            if self._on_mail is None:
+                self.wake()
+            elif len(queue) == 1:
+                self._on_mail()
 
     async def wait_space(self) -> None:
         """Return when the mailbox has room or is closed. It may be full again when the caller comes to `put`."""
@@ -121,7 +136,19 @@ class Mailbox(Generic[C]):
                 self._reader = None
                 return trio.lowlevel.Abort.SUCCEEDED
 
-            await trio.lowlevel.wait_task_rescheduled(give_up)
+            handed = cast("list[Envelope[C]] | None", await trio.lowlevel.wait_task_rescheduled(give_up))
+            if handed is not None:
+                return handed
+        return self.grab(most)
+
+    def wake(self, batch: list[Envelope[C]] | None = None) -> None:
+        """Let a waiting reader go on, with these envelopes (which were grabbed) or what is queued."""
+        if self._reader is not None:
+            trio.lowlevel.reschedule(self._reader, outcome.Value(batch))
+            self._reader = None
+
+    def grab(self, most: int) -> list[Envelope[C]]:
+        """Take what is queued, in order, `most` at most, without waiting: maybe nothing."""
         queue = self._queue
         if len(queue) <= most:
             batch = list(queue)
@@ -132,13 +159,12 @@ class Mailbox(Generic[C]):
             self._waiting_for_space.unpark_all()
         return batch
 
-    def close(self) -> None:
-        """Take nothing more. The reader still gets what is queued."""
+    def close(self, *, wake: bool = True) -> None:
+        """Take nothing more. The reader still gets what is queued; without `wake` it is to be woken later."""
         self._closed = True
         self._waiting_for_space.unpark_all()
-        if self._reader is not None:
-            trio.lowlevel.reschedule(self._reader)
-            self._reader = None
+        if wake:
+            self.wake()
 
     def refuse_all(self, error: EngineError) -> None:
         """Close, and refuse everything that nobody will read any more."""

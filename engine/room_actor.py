@@ -1,6 +1,7 @@
 """The room actor: owns a room's state, mailbox and timers, and decides nothing (the rules are in `room_state`)."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import trio
@@ -11,6 +12,7 @@ from chinwag.engine.errors import EngineError, InternalError, NotFound, Overload
 from chinwag.engine.events import Event, MessagePosted
 from chinwag.engine.ids import RoomId, UserId, now_us
 from chinwag.engine.mailbox import Envelope
+from chinwag.engine.pump import TurnPump
 from chinwag.engine.room_memory import RECENT_MESSAGES, Outcome, Timer
 from chinwag.engine.room_state import RoomState
 from chinwag.engine.store import DuplicateKey, Store, Write, WriteRejected
@@ -33,8 +35,20 @@ class RoomStats:
         self.messages = 0
 
 
+class _Turn:
+    """What became of a batch: each command's outcome, and all their events and writes, in order."""
+
+    __slots__ = ("batch", "events", "outcomes", "writes")
+
+    def __init__(self, batch: list[Envelope[RoomCommand]]) -> None:
+        self.batch = batch
+        self.outcomes: list[Outcome | EngineError] = []
+        self.events: list[Event] = []
+        self.writes: list[Write] = []
+
+
 class RoomActor(Actor[RoomCommand]):
-    """One chat room. Only this actor's task touches the state, so a turn needs no lock."""
+    """One chat room. One turn at a time touches the state, so it needs no lock."""
 
     def __init__(
         self,
@@ -45,9 +59,10 @@ class RoomActor(Actor[RoomCommand]):
         new_id: Callable[[], int],
         spawn: Callable[..., None],
         stats: RoomStats,
+        pump: TurnPump,
     ) -> None:
-        """`spawn` starts a task beside the actor (for timers). `stats` is shared by all rooms of an engine."""
-        super().__init__(f"room {room_id}")
+        """`spawn` starts a task beside the actor (for timers). All rooms of an engine share `stats` and `pump`."""
+        super().__init__(f"room {room_id}", pump)
         self.room_id = room_id
         self.busy = False
         self.last_turn = trio.current_time()
@@ -82,6 +97,38 @@ class RoomActor(Actor[RoomCommand]):
         """Throw the state away; the next turn loads it from the store."""
         self._state = None
 
+    def begin(self, batch: list[Envelope[RoomCommand]]) -> bool:
+        """Take a turn in passing, if everything that it needs is in memory. It ends when its commit does."""
+        self.busy = True  # also when the task has to take it: until then nobody may think the room idle
+        state = self._state
+        if state is None:
+            return False
+        for envelope in batch:
+            command = envelope.command
+            if not _is_plain(command) and state.lacks(command):
+                return False
+        turn = self._apply(state, batch)
+        if turn.writes:
+            try:
+                self._store.commit_soon(turn.writes, partial(self._end, state, turn), self._fail)
+            except BaseException:
+                self.reset()
+                raise
+        else:
+            self._end(state, turn)
+        return True
+
+    def _end(self, state: RoomState, turn: _Turn) -> None:
+        self._release(turn)
+        self._after(state)
+        self.busy = False
+        self.last_turn = trio.current_time()
+        self.end()
+
+    def _fail(self, failure: Exception) -> None:
+        self.reset()  # the state is ahead of the store: nothing may be answered from it any more
+        self.fail(failure)
+
     async def turn(self, batch: list[Envelope[RoomCommand]]) -> None:
         """Apply everything queued, commit once, and only then tell anyone.
 
@@ -98,6 +145,9 @@ class RoomActor(Actor[RoomCommand]):
     async def _attempt(self, batch: list[Envelope[RoomCommand]]) -> None:
         try:
             try:
+                if self._failure is not None:  # the turn was begun in passing
+                    failure, self._failure = self._failure, None
+                    raise failure
                 await self._take(batch)
             except (DuplicateKey, WriteRejected, InternalError) as clash:
                 await self._after_clash(batch, clash)
@@ -135,45 +185,51 @@ class RoomActor(Actor[RoomCommand]):
             self.stop()
             return
         await self._recall(state, batch)
-        now = now_us()
-        settled: list[tuple[Envelope[RoomCommand], Outcome | EngineError]] = []
-        events: list[Event] = []
-        writes: list[Write] = []
-        for envelope in batch:
+        turn = self._apply(state, batch)
+        if turn.writes:
             try:
-                outcome = state.handle(envelope.command, now)
-            except EngineError as refusal:
-                settled.append((envelope, refusal))
-            except Exception as bug:
-                raise CommandCrashed(envelope) from bug
-            else:
-                settled.append((envelope, outcome))
-                events.extend(outcome.events)
-                writes.extend(outcome.writes)
-
-        def release() -> None:
-            self._stats.turns += 1
-            self._stats.commands += len(settled)
-            if events:
-                self._stats.messages += sum(1 for event in events if type(event) is MessagePosted)
-                self._publisher.publish(self.room_id, events)
-            for envelope, outcome in settled:
-                if isinstance(outcome, Outcome):
-                    envelope.answer(outcome.answer)
-                    if outcome.timer is not None:
-                        self._arm(outcome.timer)
-                else:
-                    envelope.refuse(outcome)
-
-        if writes:
-            try:
-                # The store runs `release` in commit order over all rooms, which this task alone could not promise.
-                await self._store.commit(writes, release)
+                # The store runs `_release` in commit order over all rooms, which this task alone could not promise.
+                await self._store.commit(turn.writes, partial(self._release, turn))
             except BaseException:
                 self.reset()  # the state is ahead of the store: nothing may be answered from it any more
                 raise
         else:
-            release()
+            self._release(turn)
+        self._after(state)
+
+    def _apply(self, state: RoomState, batch: list[Envelope[RoomCommand]]) -> _Turn:
+        """Have the rules applied to each command, in order."""
+        turn = _Turn(batch)
+        now = now_us()
+        for envelope in batch:
+            try:
+                outcome = state.handle(envelope.command, now)
+            except EngineError as refusal:
+                turn.outcomes.append(refusal)
+            except Exception as bug:
+                raise CommandCrashed(envelope) from bug
+            else:
+                turn.outcomes.append(outcome)
+                turn.events += outcome.events
+                turn.writes += outcome.writes
+        return turn
+
+    def _release(self, turn: _Turn) -> None:
+        """What the turn wrote is durable: tell everybody."""
+        self._stats.turns += 1
+        self._stats.commands += len(turn.batch)
+        if turn.events:
+            self._stats.messages += [type(event) for event in turn.events].count(MessagePosted)
+            self._publisher.publish(self.room_id, turn.events)
+        for envelope, outcome in zip(turn.batch, turn.outcomes, strict=True):
+            if isinstance(outcome, Outcome):
+                envelope.answer(outcome.answer)
+                if outcome.timer is not None:
+                    self._arm(outcome.timer)
+            else:
+                envelope.refuse(outcome)
+
+    def _after(self, state: RoomState) -> None:
         state.forget_recalled()
         if state.deleted:
             self.stop()
@@ -188,8 +244,8 @@ class RoomActor(Actor[RoomCommand]):
     async def _recall(self, state: RoomState, batch: list[Envelope[RoomCommand]]) -> None:
         for envelope in batch:
             command = envelope.command
-            if type(command) is PostMessage and command.reply_to is None and command.sealed is None:
-                continue  # plain text is about nothing else
+            if _is_plain(command):
+                continue
             wanted = state.unknown_message(command)
             if wanted is not None:
                 state.recall(wanted, await self._store.message(self.room_id, wanted))
@@ -235,3 +291,8 @@ class RoomActor(Actor[RoomCommand]):
                 return
             except Overloaded:
                 await trio.sleep(1.0)
+
+
+def _is_plain(command: RoomCommand) -> bool:
+    """Whether it posts plain text, which is about nothing else that would have to be in memory. Nearly all do."""
+    return type(command) is PostMessage and command.reply_to is None and command.sealed is None

@@ -1,6 +1,7 @@
 """What a room keeps in memory, and how it is looked at and filled. The rules that change it build on this."""
 
 import sys
+from collections import deque
 from collections.abc import Callable
 from itertools import islice
 
@@ -82,6 +83,8 @@ class RoomMemory:
         self._last_us = 0
         self._key = snapshot.key
         self._recent: dict[MessageId, Message] = {}
+        self._recent_ids: deque[MessageId] = deque()
+        """Its keys: to find a dictionary's first one takes longer, the more were taken out before it."""
         self._keys: dict[tuple[UserId, str], tuple[MessageId, bytes | None]] = {}
         self._recalled: dict[MessageId, Message | None] = {}
         self._invitations: dict[bytes, Invitation | None] = {}
@@ -143,6 +146,14 @@ class RoomMemory:
             case _:
                 return None
         return None if wanted in self._recent or wanted in self._recalled else wanted
+
+    def lacks(self, command: RoomCommand) -> bool:
+        """Whether something that a command is about has to be looked up first."""
+        return (
+            self.unknown_message(command) is not None
+            or self.unknown_key(command) is not None
+            or self.unknown_invitation(command) is not None
+        )
 
     def recall(self, message_id: MessageId, message: Message | None) -> None:
         """Make an older message known until `forget_recalled`; None when the room has no such message."""
@@ -248,11 +259,12 @@ class RoomMemory:
 
     def _remember(self, message: Message, digest: bytes | None) -> None:
         self._recent[message.id] = message
+        self._recent_ids.append(message.id)
         if message.key is not None:
             self._keys[message.author_id, message.key] = (message.id, digest)
         if len(self._recent) > self._recent_limit:
             # Known to the end of the turn, since a later command of the same turn may be about it.
-            oldest = self._recent.pop(next(iter(self._recent)))
+            oldest = self._recent.pop(self._recent_ids.popleft())
             self._recalled[oldest.id] = oldest
 
     def _show_profile(self, user: User) -> None:

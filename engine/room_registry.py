@@ -10,6 +10,7 @@ from chinwag.engine.commands import RoomCommand
 from chinwag.engine.errors import ActorStopped
 from chinwag.engine.ids import RoomId
 from chinwag.engine.mailbox import Ask, ReplyTo
+from chinwag.engine.pump import TurnPump
 from chinwag.engine.room_actor import Publisher, RoomActor, RoomStats
 from chinwag.engine.store import Store
 
@@ -31,8 +32,9 @@ class RoomRegistry:
         spawn: Callable[..., None],
         start: Callable[[Callable[[RoomActor], Awaitable[None]], RoomActor], None],
         stats: RoomStats,
+        pump: TurnPump,
     ) -> None:
-        """`spawn` starts a task whose failure is logged; `start` starts an actor's own task."""
+        """`spawn` starts a task whose failure is logged; `start` starts an actor's own task; `pump` takes turns."""
         self.asleep = AsleepPages()
         self.closing = False
         """Set at shutdown: no room is started any more."""
@@ -42,6 +44,7 @@ class RoomRegistry:
         self._spawn = spawn
         self._start = start
         self._stats = stats
+        self._pump = pump
         self._actors: dict[RoomId, RoomActor] = {}
         self._ended_restarts = 0
 
@@ -62,6 +65,7 @@ class RoomRegistry:
                 new_id=self._new_id,
                 spawn=self._spawn,
                 stats=self._stats,
+                pump=self._pump,
             )
             self._actors[room_id] = actor
             self.asleep.wake(room_id)

@@ -56,6 +56,9 @@ class Phase(enum.Enum):
     CLOSED = enum.auto()
 
 
+_LIVE, _HELD = Phase.LIVE, Phase.HELD  # in Python 3.11 to look a member up in its class takes 0.2 µs
+
+
 class SessionStats:
     """Counters that all sessions of an engine share."""
 
@@ -163,9 +166,9 @@ class Session:
 
     def deliver(self, data: bytes, events: list[Event]) -> None:
         """Fan-out's entrance: write now, or keep the events while the replay goes on. Never waits."""
-        if self.phase is Phase.LIVE:
+        if self.phase is _LIVE:
             self._write(data)
-        elif self.phase is Phase.HELD:
+        elif self.phase is _HELD:
             self._held.extend(events)
             if len(self._held) > self._limits.held_events:
                 self.close(CloseReason.SLOW_CONSUMER)
@@ -243,7 +246,7 @@ class Session:
     @property
     def open(self) -> bool:
         """True until the session is closed from either side: what it says still counts."""
-        return self.phase is Phase.LIVE or self.phase is Phase.HELD
+        return self.phase is _LIVE or self.phase is _HELD
 
     # --- in ---
 

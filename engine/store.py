@@ -338,6 +338,16 @@ class Store(Protocol):
         each case with nothing applied and `then` not called. An exception that `then` raises comes out here."""
         ...
 
+    def commit_soon(
+        self, writes: Sequence[Write], then: Callable[[], None], failed: Callable[[Exception], None]
+    ) -> None:
+        """`commit` for who does not wait: later `then` is called, or `failed` with what `commit` would have raised.
+
+        Both on the event loop's thread; they must not wait, nor may `failed` raise. Raises `StoreUnavailable` when
+        closed.
+        """
+        ...
+
     async def check(self) -> None:
         """Return when the store answers a read, raise `StoreUnavailable` when it does not."""
         ...

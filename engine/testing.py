@@ -227,14 +227,30 @@ class MemoryStore:
 
     async def commit(self, writes: Sequence[Write], then: Callable[[], None] | None = None) -> None:
         """See `Store`. The place in the order is taken at the call, before anything is waited for."""
-        unit = _Unit(tuple(writes), then)
+        released = trio.Event()
+        unit = _Unit(tuple(writes), then, released.set)
+        self._enqueue(unit)
+        await released.wait()
+        if unit.error is not None:
+            raise unit.error
+
+    def commit_soon(
+        self, writes: Sequence[Write], then: Callable[[], None], failed: Callable[[Exception], None]
+    ) -> None:
+        """See `Store`."""
+
+        def released() -> None:
+            if unit.error is not None:
+                failed(unit.error)
+
+        unit = _Unit(tuple(writes), then, released)
+        self._enqueue(unit)
+
+    def _enqueue(self, unit: "_Unit") -> None:
         self._queue.append(unit)
         if not self._running:
             self._running = True
             trio.lowlevel.spawn_system_task(self._run, name="memory store")
-        await unit.released.wait()
-        if unit.error is not None:
-            raise unit.error
 
     async def _run(self) -> None:
         """Apply what is queued, in order, until nothing is. A task of its own, so that no caller's end disturbs it."""
@@ -247,7 +263,7 @@ class MemoryStore:
                         self._apply(unit)
                     except Exception as error:  # noqa: BLE001  whatever it is, it belongs to this unit's caller
                         unit.error = error
-                    unit.released.set()
+                    unit.released()
         finally:
             self._running = False
 
@@ -498,10 +514,12 @@ class _Unit:
 
     __slots__ = ("error", "released", "then", "writes")
 
-    def __init__(self, writes: tuple[Write, ...], then: Callable[[], None] | None) -> None:
+    def __init__(
+        self, writes: tuple[Write, ...], then: Callable[[], None] | None, released: Callable[[], None]
+    ) -> None:
         self.writes = writes
         self.then = then
-        self.released = trio.Event()
+        self.released = released
         self.error: Exception | None = None
 
 

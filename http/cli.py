@@ -21,6 +21,7 @@ import trio
 
 from chinwag.engine.errors import StoreUnavailable
 from chinwag.engine.room_crypto import WrongMasterKey
+from chinwag.http import garbage
 from chinwag.http.front import Front
 from chinwag.http.logs import configure_logging
 from chinwag.http.rate_limits import RateLimit
@@ -377,6 +378,7 @@ async def _serve(settings: Settings) -> None:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     async with trio.open_nursery() as nursery:
         port = await nursery.start(serve_settings, settings)
+        garbage.settle()
         for line in banner(settings, fronts_named(settings.fronts), port):
             click.echo(line)
 

@@ -78,12 +78,12 @@ class BodyReader(Generic[T]):
         self._what = what
         self._decoder = msgspec.json.Decoder(kind)
 
-    def __call__(self, raw: bytes) -> T:
-        """The body as the type. Raises `Invalid`."""
+    def __call__(self, raw: bytes | str) -> T:
+        """The body as the type; text is what was valid UTF-8. Raises `Invalid`."""
         if not raw:
             raise MalformedBody(self._what, "is empty, JSON is needed")
         try:
-            if not raw.isascii():
+            if isinstance(raw, bytes) and not raw.isascii():
                 raw.decode()  # msgspec checks only the fields it keeps
             value = self._decoder.decode(raw)
         except UnicodeDecodeError:
@@ -95,11 +95,11 @@ class BodyReader(Generic[T]):
             raise MalformedBody(self._what, "is not well-formed JSON") from None
         except RecursionError:
             raise MalformedBody(self._what, "is nested too deeply") from None
-        if b"\\u0000" in raw:
+        if "\\u0000" in raw if isinstance(raw, str) else b"\\u0000" in raw:
             refuse_nul(value)
         return value
 
-    def _invalid(self, raw: bytes, first: msgspec.ValidationError) -> Invalid:
+    def _invalid(self, raw: bytes | str, first: msgspec.ValidationError) -> Invalid:
         if isinstance(self._kind, type) and issubclass(self._kind, Checked):
             # The decoder stops at the first wrong value, which may be before text that is no JSON at all.
             try:

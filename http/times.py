@@ -9,6 +9,7 @@ def _second(unix_s: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(unix_s))
 
 
+@lru_cache(maxsize=1024)  # the messages of a turn have one time
 def rfc3339(us: int) -> str:
     """Microseconds since 1970 as `2025-01-01T00:00:00.000000Z`."""
     seconds, fraction = divmod(us, 1_000_000)

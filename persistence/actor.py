@@ -51,24 +51,35 @@ class PersistenceStatistics:
     commits: int
     """Transactions that were committed."""
     units: int
-    """Calls of `commit` whose writes were committed."""
+    """Calls of `commit` and `commit_soon` whose writes were committed."""
     writes: int
     """Single writes in them."""
     failed_units: int
-    """Calls of `commit` that were answered with an error, `then`'s own excepted."""
+    """Calls that were answered with an error, `then`'s own excepted."""
     queued_units: int
-    """Calls of `commit` that wait for their transaction, or are in it."""
+    """Calls that wait for their transaction, or are in it."""
 
 
 class _Unit:
-    """One call of `commit` on its way. `task` is who waits for it, None once nobody does."""
+    """One call of `commit` or `commit_soon` on its way.
 
-    __slots__ = ("error", "task", "then", "writes")
+    `task` is who waits for it, None once nobody does; `failed` is who is told of an error instead.
+    """
 
-    def __init__(self, writes: Sequence[Write], then: Callable[[], None] | None, task: trio.lowlevel.Task) -> None:
+    __slots__ = ("error", "failed", "task", "then", "writes")
+
+    def __init__(
+        self,
+        writes: Sequence[Write],
+        then: Callable[[], None] | None,
+        *,
+        task: trio.lowlevel.Task | None = None,
+        failed: Callable[[Exception], None] | None = None,
+    ) -> None:
         self.writes = writes
         self.then = then
-        self.task: trio.lowlevel.Task | None = task
+        self.task = task
+        self.failed = failed
         self.error: Exception | None = None
 
     def abandon(self, _: object) -> trio.lowlevel.Abort:
@@ -130,13 +141,22 @@ class PersistenceActor:
         """See `Store.commit`. `writes` must not be changed afterwards, also not by a caller that was cancelled."""
         if self._closed:
             raise StoreUnavailable("the store is closed")
-        unit = _Unit(writes, then, trio.lowlevel.current_task())
+        unit = _Unit(writes, then, task=trio.lowlevel.current_task())
         self._queue.append(unit)
         self._wake()
         # One wake per commit and nothing else: a trio.Event or a memory channel costs several times as much here.
         await trio.lowlevel.wait_task_rescheduled(unit.abandon)
         if unit.error is not None:
             raise unit.error
+
+    def commit_soon(
+        self, writes: Sequence[Write], then: Callable[[], None], failed: Callable[[Exception], None]
+    ) -> None:
+        """See `Store.commit_soon`. `writes` must not be changed afterwards."""
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        self._queue.append(_Unit(writes, then, failed=failed))
+        self._wake()
 
     async def between_commits(self, function: Callable[[], Awaitable[None]], *, urgent: bool = False) -> None:
         """Await `function()` in the loop, while no commit is running; what it raises comes out here.
@@ -267,9 +287,12 @@ class PersistenceActor:
                 unit.then()
             except Exception as raised:
                 error = raised
-                if unit.task is None:
+                if unit.task is None and unit.failed is None:
                     log.error("callback of a cancelled commit failed", exc_info=raised)
-        if unit.task is not None:
+        if unit.failed is not None:
+            if error is not None:
+                unit.failed(error)
+        elif unit.task is not None:
             unit.error = error
             trio.lowlevel.reschedule(unit.task)
             unit.task = None

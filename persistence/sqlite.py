@@ -111,6 +111,11 @@ class SqliteStore:
     async def commit(self, writes: Sequence[Write], then: Callable[[], None] | None = None) -> None:
         await self._actor.commit(writes, then)
 
+    def commit_soon(
+        self, writes: Sequence[Write], then: Callable[[], None], failed: Callable[[Exception], None]
+    ) -> None:
+        self._actor.commit_soon(writes, then, failed)
+
     async def check(self) -> None:
         """See `Store.check`. A file that was deleted under the server still takes writes, and they end with it."""
         if not await trio.Path(self._path).exists():

@@ -383,7 +383,7 @@ class ChaoticStore(MemoryStore):
                 for unit in batch:
                     if unit.then is not None:
                         unit.then()
-                    unit.released.set()
+                    unit.released()
                     if self.dice.random() < 0.3:
                         await self.dawdle()
         finally:

@@ -109,6 +109,29 @@ async def test_then_sees_its_own_commit_and_runs_on_the_event_loop(store: Store)
     assert tasks == [trio.lowlevel.current_trio_token()]
 
 
+async def test_commits_that_nobody_waits_for_keep_their_place_and_tell_how_they_ended(store: Store) -> None:
+    seen: list[str] = []
+
+    def soon(n: int, seq: int, then: Callable[[], None] | None = None) -> None:
+        store.commit_soon(
+            [post(1000 + n, ROOM, seq)],
+            then or (lambda: seen.append(f"{n} then")),
+            lambda error: seen.append(f"{n} {error.code if isinstance(error, EngineError) else error}"),
+        )
+
+    def fail() -> None:
+        raise LookupError("from then")
+
+    soon(1, 1)
+    soon(2, 2)
+    soon(3, 2)
+    soon(4, 3, fail)
+    soon(5, 4)
+    assert seen == []
+    await store.commit([post(1006, ROOM, 5)], lambda: seen.append("6 then"))
+    assert seen == ["1 then", "2 then", "3 duplicate_key", "4 from then", "5 then", "6 then"]
+
+
 async def test_what_then_raises_comes_out_of_its_commit_and_of_no_other(store: Store) -> None:
     outcomes: dict[int, str] = {}
 

@@ -183,6 +183,8 @@ async def test_closing_commits_what_is_queued_and_takes_no_more(autojump_clock: 
         with pytest.raises(StoreUnavailable):
             await desk.actor.commit(writes(4))
         with pytest.raises(StoreUnavailable):
+            desk.actor.commit_soon(writes(4), lambda: desk.thens.append(4), lambda _: None)
+        with pytest.raises(StoreUnavailable):
             await desk.actor.between_commits(trio.lowlevel.checkpoint)
     assert desk.driver.transactions == [[1], [2, 3]]
     assert sorted(desk.outcomes) == ["1 ok", "2 ok", "3 ok"]
@@ -224,7 +226,9 @@ async def test_when_the_loop_dies_everyone_is_answered(autojump_clock: MockClock
         for n in (1, 2):
             nursery.start_soon(commit, n)
             await wait_all_tasks_blocked()
-    assert sorted(outcomes) == ["1 unavailable", "2 unavailable"]
+            if n == 1:
+                actor.commit_soon(writes(3), lambda: None, lambda error: outcomes.append(f"3 {type(error).__name__}"))
+    assert sorted(outcomes) == ["1 unavailable", "2 unavailable", "3 StoreUnavailable"]
 
 
 async def test_statistics_count_and_observe_is_told(autojump_clock: MockClock) -> None:

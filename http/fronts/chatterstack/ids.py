@@ -1,10 +1,8 @@
 """Ids on the ChatterStack wire: decimal strings."""
 
-import re
-
 from chinwag.engine.ids import MAX_ID
 
-_DECIMAL = re.compile(r"[1-9][0-9]{0,15}", re.ASCII)
+_MOST_DIGITS = len(str(MAX_ID))
 
 
 class DecimalIds:
@@ -14,7 +12,7 @@ class DecimalIds:
         return str(any_id)
 
     def decode(self, text: str) -> int | None:
-        if _DECIMAL.fullmatch(text) is None:
+        if not (text.isdecimal() and text.isascii()) or text[0] == "0" or len(text) > _MOST_DIGITS:
             return None
         number = int(text)
         return number if number <= MAX_ID else None

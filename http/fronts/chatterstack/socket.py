@@ -169,7 +169,7 @@ class ChatterstackSocket:
             _refuse(session, Invalid("frame", "must be text, not binary"))
             return None
         try:
-            frame = _read_frame(message.encode())
+            frame = _read_frame(message)
         except Invalid as invalid:
             session.send(frame_text(wire.frame_error(invalid, message)))
             return None

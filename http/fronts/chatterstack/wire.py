@@ -131,6 +131,10 @@ def member(m: model.Member) -> Member:
     )
 
 
+def attachment(a: model.Attachment) -> Attachment:
+    return Attachment(url=a.url, mime_type=a.mime_type, size_bytes=a.size_bytes)
+
+
 def message(m: model.Message, status: model.Status) -> Message:
     created_at = rfc3339(m.created_us)
     return Message(
@@ -138,7 +142,7 @@ def message(m: model.Message, status: model.Status) -> Message:
         room_id=str(m.room_id),
         sender_id=str(m.author_id),
         content=m.text,
-        attachments=[Attachment(url=a.url, mime_type=a.mime_type, size_bytes=a.size_bytes) for a in m.attachments],
+        attachments=[attachment(each) for each in m.attachments] if m.attachments else [],
         status=_STATUSES[status],
         created_at=created_at,
         updated_at=created_at if m.edited_us is None else rfc3339(m.edited_us),
