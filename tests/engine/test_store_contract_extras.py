@@ -42,7 +42,7 @@ FULL = make_message(
     "message",
     [
         FULL,
-        make_message(1002, ROOM, 2, ANN, kind=MessageKind.SYSTEM),
+        make_message(1002, ROOM, 2, ANN, kind=MessageKind.IMAGE),
         make_message(1002, ROOM, 2, ANN, reply_to=1001),
         make_message(1002, ROOM, 2, ANN, "", sealed=SEALED),
         make_message(1002, ROOM, 2, ANN, reactions=(THUMB,)),

@@ -57,6 +57,7 @@ def test_the_documented_options_are_there() -> None:
         "--rate-limits",
         "--admin-token",
         "--cors-origin",
+        "--public-url",
         "--access-token-minutes",
         "--server",
         "--rate-limit",

@@ -66,12 +66,12 @@ async def log_out(call: Call[None, None]) -> Reply:
     return Reply(wire.Done(message="Logged out successfully"))
 
 
-async def me(call: Call[None, None]) -> Reply:
+async def get_profile(call: Call[None, None]) -> Reply:
     """The caller's own profile."""
     return success(wire.profile(await call.engine.accounts.user(call.user)))
 
 
-async def update_me(call: Call[requests.UpdateProfile, None]) -> Reply:
+async def update_profile(call: Call[requests.UpdateProfile, None]) -> Reply:
     """Change one's profile; what is left out stays."""
     body = call.body
     user = await call.engine.accounts.update_profile(

@@ -14,7 +14,7 @@ from chinwag.http.times import rfc3339
 Plain = Call[None, None]
 
 
-async def create(call: Call[requests.CreateChatroom, None]) -> Reply:
+async def create_chatroom(call: Call[requests.CreateChatroom, None]) -> Reply:
     """A chatroom that the caller owns."""
     body = call.body
     room = await call.engine.create_room(
@@ -31,7 +31,7 @@ async def create(call: Call[requests.CreateChatroom, None]) -> Reply:
     return success(wire.OneChatroom(chatroom=wire.chatroom(room, call.user, 1)), "Chatroom created")
 
 
-async def listing(call: Call[None, requests.ChatroomsQuery]) -> Reply:
+async def list_chatrooms(call: Call[None, requests.ChatroomsQuery]) -> Reply:
     """The caller's chatrooms, latest activity first."""
     query = call.query
     found = await call.engine.overviews(
@@ -45,7 +45,7 @@ async def listing(call: Call[None, requests.ChatroomsQuery]) -> Reply:
     )
 
 
-async def show(call: Plain) -> Reply:
+async def get_chatroom(call: Plain) -> Reply:
     """A chatroom and who is in it. For its members."""
     room_id = call.path_id("chatroom_id", RoomId)
     room = await call.engine.room(room_id, call.user)
@@ -57,7 +57,7 @@ async def show(call: Plain) -> Reply:
     return success(wire.ChatroomDetails(chatroom=chatroom, members=shown, user_role=wire.role(role)))
 
 
-async def update(call: Call[requests.UpdateChatroom, None]) -> Reply:
+async def update_chatroom(call: Call[requests.UpdateChatroom, None]) -> Reply:
     """Change a chatroom's settings. For its owner and moderators."""
     body = call.body
     room_id = call.path_id("chatroom_id", RoomId)
@@ -75,13 +75,13 @@ async def update(call: Call[requests.UpdateChatroom, None]) -> Reply:
     return success(wire.OneChatroom(chatroom=chatroom), "Chatroom updated")
 
 
-async def delete(call: Plain) -> Reply:
+async def delete_chatroom(call: Plain) -> Reply:
     """Remove a chatroom with all that is in it. For its owner."""
     await call.engine.delete_room(call.path_id("chatroom_id", RoomId), call.user, least=model.Role.OWNER)
     return Reply(wire.Done(message="Chatroom deleted"))
 
 
-async def leave(call: Plain) -> Reply:
+async def leave_chatroom(call: Plain) -> Reply:
     """Leave a chatroom. An owner's leaving hands ownership on."""
     await call.engine.remove_member(call.path_id("chatroom_id", RoomId), call.user, call.user)
     return Reply(wire.Done(message="Left the chatroom"))

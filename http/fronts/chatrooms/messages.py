@@ -17,7 +17,7 @@ from chinwag.http.fronts.chatrooms.posting import as_sealed, find_attachments, m
 Plain = Call[None, None]
 
 
-async def send(call: Call[requests.SendMessage, None]) -> Reply:
+async def send_message(call: Call[requests.SendMessage, None]) -> Reply:
     """Post a message; returns once it is durable."""
     room_id = call.path_id("chatroom_id", RoomId)
     body = call.body
@@ -34,7 +34,7 @@ async def send(call: Call[requests.SendMessage, None]) -> Reply:
     return _one(call, viewed, "Message sent")
 
 
-async def history(call: Call[None, requests.MessagesQuery]) -> Reply:
+async def list_messages(call: Call[None, requests.MessagesQuery]) -> Reply:
     """A page of messages, newest first."""
     query = call.query
     skip = (query.page - 1) * query.limit
@@ -53,13 +53,13 @@ async def history(call: Call[None, requests.MessagesQuery]) -> Reply:
     return success(wire.Messages(messages=[wire.message(each.message, link) for each in found], pagination=pagination))
 
 
-async def show(call: Plain) -> Reply:
+async def get_message(call: Plain) -> Reply:
     """One message."""
     room_id, shown = _place(call)
     return _one(call, await call.engine.message(room_id, call.user, shown))
 
 
-async def edit(call: Call[requests.EditMessage, None]) -> Reply:
+async def edit_message(call: Call[requests.EditMessage, None]) -> Reply:
     """Replace the content of one of the caller's own messages."""
     room_id, edited = _place(call)
     with _denied("MESSAGE_EDIT_DENIED"):
@@ -69,7 +69,7 @@ async def edit(call: Call[requests.EditMessage, None]) -> Reply:
     return _one(call, viewed, "Message edited")
 
 
-async def delete(call: Plain) -> Reply:
+async def delete_message(call: Plain) -> Reply:
     """Remove a message: one's own, or any as the chatroom's owner or moderator."""
     room_id, deleted = _place(call)
     with _denied("MESSAGE_DELETE_DENIED"):
@@ -97,7 +97,7 @@ async def remove_reaction(call: Plain) -> Reply:
     return _one(call, viewed, "Reaction removed")
 
 
-async def search(call: Call[requests.Search, None]) -> Reply:
+async def search_messages(call: Call[requests.Search, None]) -> Reply:
     """Messages with the query's words, the most relevant first."""
     body = call.body
     found = await call.engine.ranked_search(
@@ -134,7 +134,7 @@ async def search(call: Call[requests.Search, None]) -> Reply:
 # --- summaries ----------------------------------------------------------------------------------------------------
 
 
-async def summary(call: Call[None, requests.SummaryQuery]) -> Reply:
+async def get_summary(call: Call[None, requests.SummaryQuery]) -> Reply:
     """The newest summary there is."""
     query = call.query
     automatic = None if query.summary_type is None else query.summary_type == "automatic"

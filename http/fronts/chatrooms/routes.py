@@ -70,11 +70,11 @@ ROUTES: tuple[Route, ...] = (
         description="Ends this log-in at once: its access tokens, its refresh token and its sockets.",
     ),
     # - users
-    Route("GET", "/users/me", accounts.me, response=wire.Success[wire.Profile], summary="Get the own profile"),
+    Route("GET", "/users/me", accounts.get_profile, response=wire.Success[wire.Profile], summary="Get the own profile"),
     Route(
         "PUT",
         "/users/me",
-        accounts.update_me,
+        accounts.update_profile,
         body=requests.UpdateProfile,
         response=wire.Success[wire.Profile],
         errors=(Invalid,),
@@ -97,7 +97,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         "/chatrooms",
-        chatrooms.listing,
+        chatrooms.list_chatrooms,
         query=requests.ChatroomsQuery,
         response=wire.Success[wire.Chatrooms],
         errors=(Invalid,),
@@ -107,7 +107,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
         "/chatrooms",
-        chatrooms.create,
+        chatrooms.create_chatroom,
         body=requests.CreateChatroom,
         status=201,
         response=wire.Success[wire.OneChatroom],
@@ -117,7 +117,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         "/chatrooms/{chatroom_id}",
-        chatrooms.show,
+        chatrooms.get_chatroom,
         response=wire.Success[wire.ChatroomDetails],
         errors=(NotFound, NotAMember),
         summary="Get a chatroom and its members",
@@ -125,7 +125,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "PUT",
         "/chatrooms/{chatroom_id}",
-        chatrooms.update,
+        chatrooms.update_chatroom,
         body=requests.UpdateChatroom,
         response=wire.Success[wire.OneChatroom],
         errors=(Invalid, NotFound, NotAMember, RoleNeeded),
@@ -135,7 +135,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "DELETE",
         "/chatrooms/{chatroom_id}",
-        chatrooms.delete,
+        chatrooms.delete_chatroom,
         response=wire.Done,
         errors=(NotFound, NotAMember, RoleNeeded),
         summary="Delete a chatroom",
@@ -181,7 +181,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
         "/chatrooms/{chatroom_id}/leave",
-        chatrooms.leave,
+        chatrooms.leave_chatroom,
         response=wire.Done,
         errors=(NotFound, NotAMember),
         summary="Leave a chatroom",
@@ -230,7 +230,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         "/chatrooms/{chatroom_id}/messages",
-        messages.history,
+        messages.list_messages,
         query=requests.MessagesQuery,
         response=wire.Success[wire.Messages],
         errors=(Invalid, NotFound, NotAMember),
@@ -240,7 +240,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
         "/chatrooms/{chatroom_id}/messages",
-        messages.send,
+        messages.send_message,
         body=requests.SendMessage,
         status=201,
         response=wire.Success[wire.OneMessage],
@@ -251,7 +251,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         "/chatrooms/{chatroom_id}/messages/{message_id}",
-        messages.show,
+        messages.get_message,
         response=wire.Success[wire.OneMessage],
         errors=(NotFound, NotAMember),
         summary="Get a message",
@@ -259,7 +259,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "PUT",
         "/chatrooms/{chatroom_id}/messages/{message_id}",
-        messages.edit,
+        messages.edit_message,
         body=requests.EditMessage,
         response=wire.Success[wire.OneMessage],
         errors=(Invalid, NotFound, NotTheAuthor, CannotDecrypt),
@@ -269,7 +269,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "DELETE",
         "/chatrooms/{chatroom_id}/messages/{message_id}",
-        messages.delete,
+        messages.delete_message,
         response=wire.Done,
         errors=(NotFound, NotTheAuthor),
         summary="Delete a message",
@@ -305,7 +305,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
         "/chatrooms/{chatroom_id}/search",
-        messages.search,
+        messages.search_messages,
         body=requests.Search,
         response=wire.Success[wire.SearchResults],
         errors=(Invalid, NotFound, NotAMember),
@@ -315,7 +315,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         "/chatrooms/{chatroom_id}/summary",
-        messages.summary,
+        messages.get_summary,
         query=requests.SummaryQuery,
         response=wire.Success[wire.OneSummary],
         errors=(Invalid, NotFound, NotAMember),
