@@ -58,6 +58,7 @@ def test_the_documented_options_are_there() -> None:
         "--admin-token",
         "--cors-origin",
         "--access-token-minutes",
+        "--public-url",
         "--llm-url",
         "--llm-model",
         "--server",
