@@ -163,7 +163,9 @@ class Rooms(RoomCalls):
     async def delete_room(self, room_id: RoomId, caller: UserId, *, least: Role = Role.ADMIN) -> None:
         """Delete a room with everything in it. Who has the role `least` may. Raises `NotFound`, `NotAMember` or
         `RoleNeeded`."""
+        files = await self.files.of_room(room_id)
         await self._ask(room_id, DeleteRoom(caller=caller, least=least))
+        await self.files.forget(files)
 
     # --- looking at them ---
 
