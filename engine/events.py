@@ -7,7 +7,7 @@ import enum
 from typing import ClassVar
 
 from chinwag.engine.ids import MessageId, RoomId, UserId
-from chinwag.engine.model import Member, Message, Presence, Reaction, Record, Role, Room, Status
+from chinwag.engine.model import Member, Message, Presence, Reaction, Record, Role, Room, RoomKind, Status
 
 
 class Audience(enum.Enum):
@@ -39,7 +39,10 @@ class RoomEvent(Record, tag=True):
 
 
 class MessagePosted(RoomEvent):
+    """`room_kind` is for wire formats that tell direct rooms from groups."""
+
     message: Message
+    room_kind: RoomKind = RoomKind.GROUP
 
 
 class MessageEdited(RoomEvent):
@@ -168,6 +171,7 @@ class MessageReplayed(RoomEvent):
 
     message: Message
     status: Status
+    room_kind: RoomKind = RoomKind.GROUP
 
 
 class Resumed(RoomEvent):
@@ -175,6 +179,7 @@ class Resumed(RoomEvent):
 
     recovered: bool
     replayed: int
+    room_kind: RoomKind = RoomKind.GROUP
 
 
 Event = (

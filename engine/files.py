@@ -164,8 +164,17 @@ class Files:
         finally:
             await draft.discard()
 
+    async def of_room(self, room_id: RoomId) -> list[StoredFile]:
+        """All files of a room that is about to be deleted: for `forget`, when it is."""
+        return [] if self._blobs is None else await self._store.files_of(room_id)
+
+    async def forget(self, files: Sequence[StoredFile]) -> None:
+        """Delete the bytes of files whose rows are gone. Never fails: what cannot be deleted is logged."""
+        await self._delete([name for file in files for name in (file.blob, file.thumbnail) if name is not None])
+
     async def _delete(self, blobs: Sequence[str]) -> None:
-        assert self._blobs is not None
+        if self._blobs is None:
+            return
         for name in blobs:
             try:
                 await self._blobs.delete(name)

@@ -10,7 +10,7 @@ import msgspec
 
 from chinwag.engine.events import MessageReplayed, Resumed
 from chinwag.engine.ids import RoomId
-from chinwag.engine.model import Message, Record, Status
+from chinwag.engine.model import Message, Record, RoomKind, Status
 from chinwag.engine.store import Missed
 
 RESUME_LIMIT = 1_000
@@ -55,10 +55,12 @@ def build_replay(missed: Mapping[RoomId, Missed], *, published: int, most_bytes:
         replayed = [each for each in found if each.id <= published]
         known_seq[room_id] = found[len(replayed)].seq - 1 if len(replayed) < len(found) else room.last_seq
         taken += size if complete else 0
+        kind = room.access.room.kind if room.access.room is not None else RoomKind.GROUP
         for each in replayed:
             status = room.receipts.status_of(each) if room.receipts is not None else Status.SENT
-            messages.append(MessageReplayed(room_id=room_id, message=each, status=status))
-        results.append(Resumed(room_id=room_id, recovered=complete, replayed=len(replayed)))
+            messages.append(MessageReplayed(room_id=room_id, message=each, status=status, room_kind=kind))
+        ending = Resumed(room_id=room_id, recovered=complete, replayed=len(replayed), room_kind=kind)
+        results.append(ending)
     messages.sort(key=lambda each: each.message.id)
     return Replay(messages=tuple(messages), results=tuple(results), known_seq=known_seq, size_bytes=taken)
 

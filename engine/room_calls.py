@@ -5,6 +5,7 @@ from collections.abc import Callable
 from chinwag.engine.commands import RoomCommand
 from chinwag.engine.errors import Invalid
 from chinwag.engine.fanout import Fanout
+from chinwag.engine.files import Files
 from chinwag.engine.ids import RoomId
 from chinwag.engine.room_keys import RoomKeys
 from chinwag.engine.room_registry import RoomRegistry
@@ -17,6 +18,7 @@ class RoomCalls:
 
     fanout: Fanout[Session]
     keys: RoomKeys
+    files: Files
     _store: Store
     _registry: RoomRegistry
     _new_id: Callable[[], int]

@@ -67,7 +67,7 @@ class MessageRules(RoomMemory):
         self._remember(message, command.digest)
         return Outcome(
             answer=Posted(message=message, receipts=self._receipts),
-            events=(MessagePosted(room_id=self.room.id, message=message),),
+            events=(MessagePosted(room_id=self.room.id, message=message, room_kind=self.room.kind),),
             writes=(InsertMessage(message=message, digest=command.digest),),
         )
 

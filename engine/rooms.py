@@ -163,13 +163,29 @@ class Rooms(RoomCalls):
     async def delete_room(self, room_id: RoomId, caller: UserId, *, least: Role = Role.ADMIN) -> None:
         """Delete a room with everything in it. Who has the role `least` may. Raises `NotFound`, `NotAMember` or
         `RoleNeeded`."""
+        files = await self.files.of_room(room_id)
         await self._ask(room_id, DeleteRoom(caller=caller, least=least))
+        await self.files.forget(files)
 
     # --- looking at them ---
 
     async def room(self, room_id: RoomId, viewer: UserId) -> Room:
         """A room that the viewer is a member of. Raises `NotFound` or `NotAMember`."""
         return admit(await self._store.access(room_id, viewer))
+
+    async def room_kind(self, room_id: RoomId, viewer: UserId) -> RoomKind:
+        """What kind of room it is: of a room that is awake without waiting, and without asking who wants to know.
+
+        Raises `NotFound`, and for one that sleeps `NotAMember`.
+        """
+        known = self.known_kind(room_id)
+        return (await self.room(room_id, viewer)).kind if known is None else known
+
+    def known_kind(self, room_id: RoomId) -> RoomKind | None:
+        """The kind of a room that is awake, None when it would have to be read. Never waits."""
+        actor = self._registry.awake(room_id)
+        state = None if actor is None else actor.seen
+        return None if state is None else state.room.kind
 
     async def rooms_of(self, viewer: UserId, *, name_contains: str = "", limit: int) -> list[Room]:
         """The viewer's rooms, latest activity first."""

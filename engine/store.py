@@ -378,6 +378,10 @@ class Store(Protocol):
 
     async def file(self, file_id: FileId) -> StoredFile | None: ...
 
+    async def files_of(self, room_id: RoomId) -> list[StoredFile]:
+        """All files of a room, in no particular order."""
+        ...
+
     async def summaries(
         self, room_id: RoomId, *, automatic: bool | None, after_us: int | None, before_us: int | None, limit: int
     ) -> list[Summary]:

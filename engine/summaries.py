@@ -112,6 +112,9 @@ class Summaries:
         self._spawn = spawn
         self._at_once = trio.CapacityLimiter(AT_ONCE)
         self._making: set[RoomId] = set()
+        """Rooms that a member has asked about."""
+        self._following: dict[RoomId, trio.Event] = {}
+        """Rooms whose automatic summary is looked after, and when that is done."""
         self._marks: dict[RoomId, _Mark] = {}
 
     async def generate(
@@ -127,7 +130,7 @@ class Summaries:
 
         Raises `NotFound("room")` or `Forbidden`; `NotFound("messages")` when there is nothing to read there,
         `NotFound("readable messages")` when there is, but not for the server; `SummarizerUnavailable`; and `Overloaded`
-        when one of this room is being made already, or too many are.
+        when somebody else's of this room is being made, or too many are. An automatic one of the room is waited for.
         """
         if room_id in self._making:
             raise Overloaded("a summary of this room is being made already")
@@ -135,6 +138,8 @@ class Summaries:
             raise Overloaded("too many summaries are being made")
         self._making.add(room_id)
         try:
+            if room_id in self._following:
+                await self._following[room_id].wait()
             reading = await self._read(
                 room_id,
                 caller,
@@ -180,8 +185,9 @@ class Summaries:
                 due = each.room.summary_threshold  # what there was before is looked up when it can matter
             else:
                 due = mark.due_seq
-            if each.last_seq >= due and room_id not in self._making and each.members:
-                self._making.add(room_id)
+            busy = room_id in self._making or room_id in self._following
+            if each.last_seq >= due and not busy and each.members:
+                self._following[room_id] = trio.Event()
                 self._spawn(self._follow, each.room, each.members[0].user_id, each.last_seq)
 
     async def _follow(self, room: Room, member: UserId, last_seq: int) -> None:
@@ -203,7 +209,7 @@ class Summaries:
         except EngineError as error:
             log.warning("automatic summary failed", room=room.id, reason=error.message)
         finally:
-            self._making.discard(room.id)
+            self._following.pop(room.id).set()
             self._marks[room.id] = _Mark(threshold=room.summary_threshold, due_seq=due_seq)
 
     # --- pieces ---

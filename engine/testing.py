@@ -319,6 +319,9 @@ class MemoryStore:
     async def file(self, file_id: FileId) -> StoredFile | None:
         return (await self._read()).files.get(file_id)
 
+    async def files_of(self, room_id: RoomId) -> list[StoredFile]:
+        return [each for each in (await self._read()).files.values() if each.room_id == room_id]
+
     async def summaries(
         self, room_id: RoomId, *, automatic: bool | None, after_us: int | None, before_us: int | None, limit: int
     ) -> list[Summary]:

@@ -38,13 +38,12 @@ class BodyStream(AsyncIterator[bytes]):
     can never be taken for a whole one."""
 
     def __init__(self, source: BodySource, limit_bytes: int) -> None:
-        """Raises `BodyTooLarge` when the client has said already that it is."""
-        if (source.declared_bytes or 0) > limit_bytes:
-            raise BodyTooLarge(limit_bytes)
         self._source = source
         self._limit_bytes = limit_bytes
         self._size_bytes = 0
-        self._error: Exception | None = None
+        # A body that says itself that it is too large is refused before anything of it is read.
+        too_large = source.declared_bytes is not None and source.declared_bytes > limit_bytes
+        self._error: Exception | None = BodyTooLarge(limit_bytes) if too_large else None
 
     async def __anext__(self) -> bytes:
         """The next piece. Raises what `BodySource.read` does, and `BodyTooLarge`."""

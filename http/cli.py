@@ -87,6 +87,26 @@ def _is_count(text: str) -> bool:
     return text.isascii() and text.isdecimal() and 0 < int(text[:10]) <= MOST_OF_A_LIMIT and len(text) < 10
 
 
+def _endpoint(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """The base URL of an HTTP API. A query, a fragment or credentials in it would be lost or logged."""
+    if not value:
+        return None
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if (
+        not usable
+        or parts.query
+        or parts.fragment
+        or "@" in parts.netloc
+        or not (value.isascii() and value.isprintable())
+    ):
+        raise click.BadParameter(f"{value!r} is not the URL of an API, such as http://127.0.0.1:11434/v1")
+    return value
+
+
 def _finite(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
     """A range lets `nan` through: it is neither below nor above any bound."""
     if not math.isfinite(value):
@@ -240,6 +260,22 @@ def main(context: click.Context) -> None:
     help="How long an access token is good.",
 )
 @click.option(
+    "--llm-url",
+    callback=_endpoint,
+    metavar="URL",
+    envvar="CHINWAG_LLM_URL",
+    show_envvar=True,
+    help="Have summaries written by a language model at this OpenAI-compatible endpoint, which is then sent what "
+    "people wrote. Needs --llm-model. Without it they are made of key sentences, here.",
+)
+@click.option(
+    "--llm-model",
+    metavar="NAME",
+    envvar="CHINWAG_LLM_MODEL",
+    show_envvar=True,
+    help="The model to ask for. Needs --llm-url; the key, if it takes one, is CHINWAG_LLM_KEY.",
+)
+@click.option(
     "--server",
     type=click.Choice(get_args(ServerName)),
     default="lane",
@@ -293,6 +329,8 @@ def serve(
     cors_origins: tuple[str, ...],
     public_url: str | None,
     access_token_minutes: float,
+    llm_url: str | None,
+    llm_model: str | None,
     server: ServerName,
     tls_cert: Path | None,
     tls_key: Path | None,
@@ -315,10 +353,15 @@ def serve(
     An option given on the command line wins over the environment. Options that may be repeated take several values
     from the environment, with spaces between them. CHINWAG_SECRET (at least 32 characters) is the secret that signs
     access tokens, CHINWAG_MASTER_KEY (32 bytes in Base64 or hexadecimal digits) seals the keys of rooms whose keys the
-    server holds; without them each is made and kept in the data folder.
+    server holds; without them each is made and kept in the data folder. CHINWAG_LLM_KEY is the language model's key.
     """
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key are given together or not at all")
+    if (llm_url is None) != (not llm_model):
+        raise click.UsageError("--llm-url and --llm-model are given together or not at all")
+    key = os.environ.get("CHINWAG_LLM_KEY", "")
+    if not (key.isascii() and key.isprintable()):
+        raise click.UsageError("CHINWAG_LLM_KEY has characters that no key can have")
     settings = Settings(
         fronts=tuple(dict.fromkeys(fronts)),
         host=bind[0],
@@ -330,6 +373,8 @@ def serve(
         cors_origins=cors_origins,
         public_url=public_url,
         access_token_minutes=access_token_minutes,
+        llm_url=llm_url,
+        llm_model=llm_model or None,
         server=server,
         tls_cert=tls_cert,
         tls_key=tls_key,

@@ -1,9 +1,9 @@
 """The fronts that this server knows. The only place that lists them."""
 
 from chinwag.http.front import Front
-from chinwag.http.fronts import chatrooms, chatterstack
+from chinwag.http.fronts import chatrooms, chatterstack, messenger
 
-FRONTS: tuple[Front, ...] = (chatterstack.FRONT, chatrooms.FRONT)
+FRONTS: tuple[Front, ...] = (chatterstack.FRONT, chatrooms.FRONT, messenger.FRONT)
 
 
 def fronts_named(names: tuple[str, ...]) -> tuple[Front, ...]:

@@ -4,6 +4,7 @@ They are opened in the order in which they need each other, and on SIGTERM or SI
 connections, sessions told to go away, requests finished, rooms drained, the last commit done.
 """
 
+import os
 import signal
 import ssl
 from collections.abc import AsyncIterator, Sequence
@@ -14,6 +15,8 @@ import structlog
 import trio
 
 from chinwag.engine.engine import Engine, EngineConfig, open_engine
+from chinwag.engine.extractive import ExtractiveSummarizer
+from chinwag.engine.summaries import Summarizer
 from chinwag.http.app import ChinwagApp
 from chinwag.http.cors import Cors
 from chinwag.http.front import Front
@@ -63,7 +66,13 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
         blobs = await open_folder_blobs(settings.data_dir / BLOBS_NAME)
         master_key = load_master_key(settings.data_dir)
         engine = await stack.enter_async_context(
-            open_engine(store, config=EngineConfig(), blobs=blobs, master_key=master_key)
+            open_engine(
+                store,
+                config=EngineConfig(),
+                blobs=blobs,
+                summarizer=await stack.enter_async_context(summarizer(settings)),
+                master_key=master_key,
+            )
         )
         service = HttpService(
             engine,
@@ -82,6 +91,20 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
             shutdown.set()
             await engine.close_sessions()
     log.info("shut down")
+
+
+@asynccontextmanager
+async def summarizer(settings: Settings) -> AsyncIterator[Summarizer]:
+    """Who writes the summaries: a language model if one is named, else the extractive one."""
+    if settings.llm_url is None or settings.llm_model is None:
+        yield ExtractiveSummarizer()
+        return
+    from chinwag.http.llm import KEY_VARIABLE, open_llm_summarizer  # what few servers need
+
+    async with open_llm_summarizer(
+        settings.llm_url, settings.llm_model, key=os.environ.get(KEY_VARIABLE)
+    ) as language_model:
+        yield language_model
 
 
 def limiters(fronts: Sequence[Front], settings: Settings) -> dict[str, RateLimiter]:

@@ -24,6 +24,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     place of a front's own (None: no limit at all), by its name. `admin_token` opens the fronts' admin
     endpoints, None closes them. `cors_origins` are the web origins whose pages may read answers, none for any.
     `public_url` is the address that clients know the server by, for links to it; None takes it from each request.
+    `llm_url` and `llm_model` (both or neither) name a language model that writes the summaries; its key is never here.
     `server` is what speaks HTTP; with `tls_cert` and `tls_key` (PEM files, both or neither) that is always hypercorn.
     """
 
@@ -40,5 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cors_origins: tuple[str, ...] = ()
     public_url: str | None = None
     access_token_minutes: float = 30.0
+    llm_url: str | None = None
+    llm_model: str | None = None
     log_format: LogFormat = "text"
     log_level: LogLevel = "info"

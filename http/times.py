@@ -1,7 +1,11 @@
 """Times on the wire: RFC 3339, UTC, microseconds. On the path of every message, so the date part is kept per second."""
 
 import time
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @lru_cache(maxsize=4096)
@@ -14,3 +18,8 @@ def rfc3339(us: int) -> str:
     """Microseconds since 1970 as `2025-01-01T00:00:00.000000Z`."""
     seconds, fraction = divmod(us, 1_000_000)
     return f"{_second(seconds)}.{fraction:06d}Z"
+
+
+def unix_us(moment: datetime) -> int:
+    """A moment with a time zone as microseconds since 1970."""
+    return (moment - _EPOCH) // _MICROSECOND

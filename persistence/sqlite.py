@@ -146,6 +146,9 @@ class SqliteStore:
     async def file(self, file_id: FileId) -> StoredFile | None:
         return await self._read(Snapshot.file, file_id)
 
+    async def files_of(self, room_id: RoomId) -> list[StoredFile]:
+        return await self._read(Snapshot.files_of, room_id)
+
     async def summaries(
         self, room_id: RoomId, *, automatic: bool | None, after_us: int | None, before_us: int | None, limit: int
     ) -> list[Summary]:

@@ -301,6 +301,9 @@ class Snapshot:
         row = self._one(files.FILE, file_id)
         return self._reader.file(row) if row else None
 
+    def files_of(self, room_id: RoomId) -> list[StoredFile]:
+        return list(map(self._reader.file, self._all(files.FILES_OF_ROOM, (room_id,))))
+
     def summaries(
         self, room_id: RoomId, automatic: bool | None, after_us: int | None, before_us: int | None, limit: int
     ) -> list[Summary]:

@@ -77,6 +77,14 @@ async def test_a_file_comes_back_as_it_was_stored(store: Store) -> None:
     assert await store.file(FileId(10**30)) is None
 
 
+async def test_a_rooms_files_are_found_without_those_of_others(store: Store) -> None:
+    its = [make_file(51, ANN, ROOM, thumbnail="small"), make_file(54, BOB, ROOM)]
+    others = [make_file(52, BOB, None), make_file(53, ANN, OTHER)]
+    await store.commit([InsertFile(file=file) for file in (*its, *others)])
+    assert sorted(await store.files_of(ROOM), key=lambda file: file.id) == its
+    assert await store.files_of(RoomId(10**30)) == []
+
+
 # --- summaries ----------------------------------------------------------------------------------------------------
 
 

@@ -394,6 +394,21 @@ async def test_messages_go_on_while_a_summary_is_being_made(autojump_clock: Mock
         assert [each.text for each in await tea.made()] == ["2: one to two", "3: three to five"]
 
 
+async def test_who_asks_while_the_automatic_one_is_being_made_gets_theirs_after_it(autojump_clock: MockClock) -> None:
+    async with open_harness(summarizer=(said := Counting())) as h:
+        tea = await here(h, said)
+        await tea.automatic(threshold=2)
+        said.open = trio.Event()
+        await tea.post("one", "two")
+        await trio.sleep(3)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(h.engine.summaries.generate, tea.room.id, tea.bob.id)
+            await wait_all_tasks_blocked()
+            assert len(said.asked) == 1
+            said.open.set()
+        assert [each.automatic for each in await tea.made()] == [True, False]
+
+
 async def test_the_engine_ends_in_the_middle_of_a_summary(autojump_clock: MockClock) -> None:
     store = MemoryStore()
     async with open_harness(store, summarizer=(said := Counting())) as h:

@@ -1,5 +1,6 @@
 """A server with files for tests: a tiny front over the real engine, on real sockets, with real files."""
 
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -279,7 +280,11 @@ def chunked(*pieces: bytes) -> bytes:
 
 @asynccontextmanager
 async def open_file_server(
-    folder: Path, server: ServerName, *, config: ListenerConfig | None = None
+    folder: Path,
+    server: ServerName,
+    *,
+    config: ListenerConfig | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[FileServer]:
     """Run a server within the block."""
     store = MemoryStore()
@@ -290,6 +295,6 @@ async def open_file_server(
         async with open_engine(store, passwords=InstantPasswords(), blobs=blobs) as engine:
             service = HttpService(engine, tokens, [FILES_FRONT])
             limits = config or ListenerConfig(grace_s=0.5)
-            async with listening(engine, service, listeners, limits, server=server):
+            async with listening(engine, service, listeners, limits, server=server, tls=tls):
                 port = listeners[0].socket.getsockname()[1]
                 yield FileServer(port, engine, store, tokens, folder)

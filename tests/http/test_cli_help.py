@@ -59,6 +59,9 @@ def test_the_documented_options_are_there() -> None:
         "--cors-origin",
         "--public-url",
         "--access-token-minutes",
+        "--public-url",
+        "--llm-url",
+        "--llm-model",
         "--server",
         "--rate-limit",
         "--tls-cert",
@@ -119,6 +122,18 @@ def test_the_environment_gives_options_and_the_command_line_wins(started: list[S
     assert settings.admin_token is None
 
 
+def test_a_language_model_has_a_url_and_a_name_and_a_key_that_can_be_sent(started: list[Settings]) -> None:
+    env = {"CHINWAG_LLM_URL": "http://127.0.0.1:11434/v1", "CHINWAG_LLM_MODEL": "small", "CHINWAG_LLM_KEY": "sk-1"}
+    assert run("serve", env=env).exit_code == 0
+    [settings] = started
+    assert (settings.llm_url, settings.llm_model) == ("http://127.0.0.1:11434/v1", "small")
+    assert "sk-1" not in repr(settings)
+    refused = run("serve", env={**env, "CHINWAG_LLM_KEY": "sk-1\n"})
+    assert refused.exit_code != 0
+    assert "CHINWAG_LLM_KEY" in refused.output
+    assert "sk-1" not in refused.output
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -146,6 +161,14 @@ def test_the_environment_gives_options_and_the_command_line_wins(started: list[S
         "serve --access-token-minutes soon",
         "serve --server apache",
         "serve --tls-cert cert.pem",
+        "serve --llm-url http://127.0.0.1:1/v1",
+        "serve --llm-model small",
+        "serve --llm-model small --llm-url 127.0.0.1:1",
+        "serve --llm-model small --llm-url ftp://127.0.0.1/v1",
+        "serve --llm-model small --llm-url http:///v1",
+        "serve --llm-model small --llm-url http://key@127.0.0.1/v1",
+        "serve --llm-model small --llm-url http://127.0.0.1/v1?key=1",
+        "serve --llm-model small --llm-url http://127.0.0.1:99999/v1",
         "serve --tls-key key.pem",
         "serve --log-format xml",
         "serve --log-level loud",

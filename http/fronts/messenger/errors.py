@@ -1,0 +1,68 @@
+"""Errors on the messenger wire: `{"error": "..."}`, in the spec's words where it has some, with the spec's statuses."""
+
+import msgspec
+
+from chinwag.engine.errors import (
+    AccountInactive,
+    EngineError,
+    Forbidden,
+    NotFound,
+    Refused,
+    TryLater,
+    Unauthenticated,
+)
+from chinwag.http.refusals import HttpRefusal, RateLimited
+
+_STATUSES: dict[type[EngineError], int] = {
+    Unauthenticated: 401,
+    Forbidden: 403,
+    NotFound: 404,
+    Refused: 400,
+    TryLater: 503,
+    EngineError: 500,
+}
+
+
+class WrongCredentials(Unauthenticated):
+    """There is no such user, or it is another password."""
+
+    def __init__(self) -> None:
+        super().__init__("Invalid username or password")
+
+
+_WORDS: dict[type[EngineError], str | None] = {
+    WrongCredentials: None,
+    AccountInactive: None,
+    Unauthenticated: "Invalid or expired token",
+    Forbidden: "You don't have permission to access this resource",
+    NotFound: "Resource not found",
+    RateLimited: "Rate limit exceeded",
+    Refused: None,
+    TryLater: None,
+    EngineError: "Internal server error",
+}
+"""None: the error's own words, which tell the caller's developer more than the spec's."""
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """What went wrong, in words for the caller's developer."""
+
+    error: str
+
+
+def error_status(kind: type[EngineError]) -> int:
+    """The status of a class of errors: that of its nearest ancestor in the table."""
+    if issubclass(kind, HttpRefusal):
+        return kind.status
+    return next(_STATUSES[ancestor] for ancestor in kind.__mro__ if ancestor in _STATUSES)
+
+
+def words(error: EngineError) -> str:
+    """What to say of an error, over HTTP or a socket."""
+    said = next(_WORDS[ancestor] for ancestor in type(error).__mro__ if ancestor in _WORDS)
+    return error.message if said is None else said
+
+
+def encode_error(error: EngineError) -> tuple[int, ErrorBody]:
+    """Status and body. What a server error was about is in the log, and not for strangers."""
+    return error_status(type(error)), ErrorBody(words(error))

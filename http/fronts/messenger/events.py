@@ -1,0 +1,32 @@
+"""The frames of the messenger's socket, as a table for the documentation."""
+
+from chinwag.http.front import SocketEvent
+from chinwag.http.fronts.messenger import requests, wire
+
+SOCKET_EVENTS: tuple[SocketEvent, ...] = (
+    SocketEvent(
+        name="message",
+        direction="in",
+        description="Send a message to a conversation or a group. Its sender receives it, too.",
+        payload=requests.MessageFrame,
+    ),
+    SocketEvent(
+        name="message",
+        direction="out",
+        description="A message in any of the recipient's conversations and groups, the recipient's own included.",
+        payload=wire.MessageFrame,
+    ),
+    SocketEvent(
+        name="resumed",
+        direction="out",
+        description="After `since` in the query, once per conversation and group: everything missed was sent again "
+        "(recovered true), or nothing was and it has to be reloaded.",
+        payload=wire.ResumedFrame,
+    ),
+    SocketEvent(
+        name="error",
+        direction="out",
+        description="Something that was sent is malformed or refused. The socket stays open.",
+        payload=wire.ErrorFrame,
+    ),
+)

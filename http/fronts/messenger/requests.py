@@ -1,0 +1,122 @@
+"""What messenger's clients send. Texts come out trimmed; whatever is here has passed every rule on its form."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from email_validator import EmailNotValidError, validate_email
+from msgspec import Meta
+from msgspec.structs import force_setattr
+
+from chinwag.http.requests import FieldError
+
+MAX_TEXT = 4000
+MAX_CLIENT_ID = 200
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+# Lengths count after trimming, so msgspec is only told of them for the documentation.
+Id = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
+Username = Annotated[str, Meta(examples=["johndoe"], extra_json_schema={"minLength": 3, "maxLength": 50})]
+Text = Annotated[str, Meta(examples=["Hello!"], extra_json_schema={"minLength": 1, "maxLength": MAX_TEXT})]
+ClientId = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=MAX_CLIENT_ID,
+        description="names the message for its sender: sent again under the same name, it is posted once",
+    ),
+]
+
+
+def _trimmed(field: str, text: str, *, least: int, most: int, one_line: bool = False) -> str:
+    text = text.strip()
+    if not text:
+        raise FieldError(field, "is empty")
+    if len(text) < least:
+        raise FieldError(field, f"must have at least {least} characters")
+    if len(text) > most:
+        raise FieldError(field, f"must have at most {most} characters")
+    if one_line and _CONTROL.search(text):
+        raise FieldError(field, "must not contain control characters")
+    return text
+
+
+# --- authentication -----------------------------------------------------------------------------------------------
+
+
+class Register(msgspec.Struct, frozen=True, kw_only=True):
+    username: Username
+    email: Annotated[str, Meta(extra_json_schema={"format": "email"})]
+    password: Annotated[str, Meta(min_length=6, max_length=128)]
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "username", _trimmed("username", self.username, least=3, most=50, one_line=True))
+        try:
+            address = validate_email(self.email.strip(), check_deliverability=False)
+        except EmailNotValidError as error:
+            raise FieldError("email", f"is not a valid address: {error}") from None
+        force_setattr(self, "email", address.normalized)
+
+
+class LogIn(msgspec.Struct, frozen=True, kw_only=True):
+    """`username` may be the user's address as well."""
+
+    username: str
+    password: str
+
+
+class Refresh(msgspec.Struct, frozen=True, kw_only=True):
+    refresh_token: str
+
+
+# --- conversations and groups -------------------------------------------------------------------------------------
+
+
+class OneUser(msgspec.Struct, frozen=True, kw_only=True):
+    user_id: Id
+
+
+class CreateGroup(msgspec.Struct, frozen=True, kw_only=True):
+    name: Annotated[str, Meta(examples=["Team Chat"], extra_json_schema={"minLength": 1, "maxLength": 100})]
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "name", _trimmed("name", self.name, least=1, most=100, one_line=True))
+
+
+# --- messages -----------------------------------------------------------------------------------------------------
+
+
+class SendMessage(msgspec.Struct, frozen=True, kw_only=True):
+    content: Text
+    client_id: ClientId | None = None
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "content", _trimmed("content", self.content, least=1, most=MAX_TEXT))
+
+
+class MessagesQuery(msgspec.Struct, frozen=True, kw_only=True):
+    cursor: Annotated[datetime, Meta(tz=True, description="`next_cursor` of the page before")] | None = None
+    limit: Annotated[int, Meta(ge=1, le=100)] = 50
+
+
+# --- the socket ---------------------------------------------------------------------------------------------------
+
+
+class MessageFrame(SendMessage, frozen=True, kw_only=True):
+    """A message to exactly one of a conversation and a group."""
+
+    type: Literal["message"]
+    conversation_id: Id | None = None
+    group_id: Id | None = None
+
+    def __post_init__(self) -> None:
+        if (self.conversation_id is None) == (self.group_id is None):
+            raise FieldError("conversation_id", "exactly one of conversation_id and group_id is needed")
+        force_setattr(self, "content", _trimmed("content", self.content, least=1, most=MAX_TEXT))
+
+
+class SocketQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What may stand in the socket's address."""
+
+    since: str | None = None

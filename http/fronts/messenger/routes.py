@@ -1,0 +1,339 @@
+"""The messenger's endpoints. Source of each: the spec's section of the same name; what is beyond it is in README.md."""
+
+import re
+from typing import Any
+
+from chinwag.engine.accounts import LogIn
+from chinwag.engine.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
+from chinwag.engine.ids import RoomId, UserId
+from chinwag.engine.model import Role, RoomKind
+from chinwag.http.calls import Call, Reply
+from chinwag.http.fronts.messenger import requests, wire
+from chinwag.http.fronts.messenger.errors import WrongCredentials
+from chinwag.http.routing import Route
+from chinwag.http.times import unix_us
+
+ALL = (1 << 53) - 1
+"""More rooms than anybody has: the spec's lists have no pages."""
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+
+Plain = Call[None, None]
+
+
+# --- authentication -----------------------------------------------------------------------------------------------
+
+
+async def register(call: Call[requests.Register, None]) -> Reply:
+    """Create an account and log it in."""
+    body = call.body
+    accounts = call.engine.accounts
+    await accounts.register(username=body.username, email=body.email, password=body.password)
+    opened = await accounts.log_in(body.email, body.password)
+    answer = wire.Registered(
+        user=wire.new_user(opened.user),
+        access_token=_access_token(call, opened),
+        refresh_token=opened.refresh_token,
+    )
+    return Reply(answer)
+
+
+async def log_in(call: Call[requests.LogIn, None]) -> Reply:
+    """By username or address. One 401 for whatever was wrong."""
+    try:
+        opened = await call.engine.accounts.log_in(call.body.username.strip(), call.body.password)
+    except Unauthenticated as refused:
+        raise (WrongCredentials() if type(refused) is Unauthenticated else refused) from None
+    answer = wire.LoggedIn(
+        user=wire.user(opened.user), access_token=_access_token(call, opened), refresh_token=opened.refresh_token
+    )
+    return Reply(answer)
+
+
+async def refresh(call: Call[requests.Refresh, None]) -> Reply:
+    """A new access token. The refresh token stays as it is."""
+    opened = await call.engine.accounts.renew(call.body.refresh_token)
+    return Reply(wire.Refreshed(access_token=_access_token(call, opened)))
+
+
+async def log_out(call: Plain) -> Reply:
+    """End the caller's log-in: both of its tokens are refused from now on, and its sockets closed."""
+    await call.engine.accounts.log_out(call.user, call.claims.family_id)
+    return Reply(wire.Said(message="Logged out successfully"))
+
+
+# --- conversations ------------------------------------------------------------------------------------------------
+
+
+async def conversations(call: Plain) -> Reply:
+    """The caller's conversations, latest activity first."""
+    found = await call.engine.overviews(call.user, kind=RoomKind.DIRECT, limit=ALL)
+    return Reply(
+        wire.Conversations(
+            conversations=[wire.conversation(each.room, call.user, each.active_us) for each in found.rooms]
+        )
+    )
+
+
+async def open_conversation(call: Call[requests.OneUser, None]) -> Reply:
+    """The conversation with another user: the one there is, or a new one."""
+    room = await call.engine.direct_room(call.user, _user_id(call))
+    found = await call.engine.overviews(call.user, kind=RoomKind.DIRECT, name_contains=room.name, limit=ALL)
+    active_us = next((each.active_us for each in found.rooms if each.room.id == room.id), room.created_us)
+    return Reply(wire.OneConversation(conversation=wire.conversation(room, call.user, active_us)))
+
+
+async def conversation(call: Plain) -> Reply:
+    """One of the caller's conversations."""
+    room = await call.engine.room(call.path_id("id", RoomId), call.user)
+    if room.kind is not RoomKind.DIRECT:
+        raise NotFound("conversation")
+    return Reply(wire.OneConversationDetails(conversation=wire.conversation_details(room, call.user)))
+
+
+async def conversation_messages(call: Call[None, requests.MessagesQuery]) -> Reply:
+    """A page of a conversation's messages, newest first."""
+    return await _messages(call, RoomKind.DIRECT)
+
+
+async def send_to_conversation(call: Call[requests.SendMessage, None]) -> Reply:
+    """Store a message, then send it to both users' sockets."""
+    return await _send(call, RoomKind.DIRECT)
+
+
+# --- groups -------------------------------------------------------------------------------------------------------
+
+
+async def groups(call: Plain) -> Reply:
+    """The caller's groups, latest activity first."""
+    found = await call.engine.overviews(call.user, kind=RoomKind.GROUP, limit=ALL)
+    return Reply(wire.Groups(groups=[wire.group(each.room, each.member_ids) for each in found.rooms]))
+
+
+async def create_group(call: Call[requests.CreateGroup, None]) -> Reply:
+    """A group with the caller in it, who may add others."""
+    room = await call.engine.create_room(call.user, name=call.body.name)
+    return Reply(wire.OneGroup(group=wire.group(room, [call.user])))
+
+
+async def group(call: Plain) -> Reply:
+    """One of the caller's groups."""
+    room = await call.engine.room(call.path_id("id", RoomId), call.user)
+    if room.kind is not RoomKind.GROUP:
+        raise NotFound("group")
+    members = await call.engine.members(room.id, call.user)
+    return Reply(wire.OneGroup(group=wire.group(room, [member.user_id for member in members])))
+
+
+async def add_member(call: Call[requests.OneUser, None]) -> Reply:
+    """Add a user to a group. For its creator, and whoever else is an admin of it."""
+    room_id = await _room(call, RoomKind.GROUP)
+    try:
+        await call.engine.add_member(room_id, call.user, _user_id(call), Role.MEMBER)
+    except Invalid as unknown:
+        raise (NotFound("user") if unknown.field == "user_id" else unknown) from unknown
+    return Reply(wire.Said(message="Member added successfully"))
+
+
+async def remove_member(call: Plain) -> Reply:
+    """Remove a user from a group (for its creator and admins), or leave it (for anyone)."""
+    room_id = await _room(call, RoomKind.GROUP)
+    await call.engine.remove_member(room_id, call.user, call.path_id("userId", UserId))
+    return Reply(wire.Said(message="Member removed successfully"))
+
+
+async def group_messages(call: Call[None, requests.MessagesQuery]) -> Reply:
+    """A page of a group's messages, newest first."""
+    return await _messages(call, RoomKind.GROUP)
+
+
+async def send_to_group(call: Call[requests.SendMessage, None]) -> Reply:
+    """Store a message, then send it to every member's sockets."""
+    return await _send(call, RoomKind.GROUP)
+
+
+# --- helpers ------------------------------------------------------------------------------------------------------
+
+
+async def _room(call: Call[Any, Any], kind: RoomKind) -> RoomId:
+    """The room in the path. One of the other kind is not found; what else is to be said of it the engine will say."""
+    room_id = call.path_id("id", RoomId)
+    if await call.engine.room_kind(room_id, call.user) is not kind:
+        raise NotFound("room")
+    return room_id
+
+
+async def _messages(call: Call[None, requests.MessagesQuery], kind: RoomKind) -> Reply:
+    room_id = await _room(call, kind)
+    limit, cursor = call.query.limit, call.query.cursor
+    if cursor is None:
+        found = await call.engine.history(room_id, call.user, skip=0, limit=limit + 1)
+    else:
+        found, _total = await call.engine.history_between(
+            room_id, call.user, before_us=unix_us(cursor), limit=limit + 1
+        )
+    page = [viewed.message for viewed in found[:limit]]
+    next_us = page[-1].created_us if len(found) > limit else None
+    return Reply(wire.messages(page, kind, next_us))
+
+
+async def _send(call: Call[requests.SendMessage, None], kind: RoomKind) -> Reply:
+    room_id = await _room(call, kind)
+    posted = await call.engine.post_message(room_id, call.user, text=call.body.content, key=call.body.client_id)
+    return Reply(wire.one_message(posted.message, kind))
+
+
+def _user_id(call: Call[requests.OneUser, Any]) -> UserId:
+    """The user in the body. A UUID that is not one of ours is nobody's; anything else is no id at all."""
+    number = call.ids.decode(call.body.user_id)
+    if number is None:
+        if _UUID.fullmatch(call.body.user_id):
+            raise NotFound("user")
+        raise Invalid("user_id", "is not a UUID")
+    return UserId(number)
+
+
+def _access_token(call: Call[Any, Any], opened: LogIn) -> str:
+    return call.tokens.issue(opened.user.id, opened.family_id)
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        "POST",
+        "/auth/register",
+        register,
+        body=requests.Register,
+        response=wire.Registered,
+        errors=(Invalid, Conflict),
+        auth=False,
+        summary="Register",
+        description="Creates a user and logs them in. 400 when the username or address is taken, whatever its case.",
+    ),
+    Route(
+        "POST",
+        "/auth/login",
+        log_in,
+        body=requests.LogIn,
+        response=wire.LoggedIn,
+        errors=(Invalid, Unauthenticated),
+        auth=False,
+        summary="Log in",
+        description="By username or address. 401 does not tell what was wrong.",
+    ),
+    Route(
+        "POST",
+        "/auth/refresh",
+        refresh,
+        body=requests.Refresh,
+        response=wire.Refreshed,
+        errors=(Invalid, Unauthenticated),
+        auth=False,
+        summary="Refresh the access token",
+        description="The refresh token stays good until it expires, or its log-in ends.",
+    ),
+    Route(
+        "POST",
+        "/auth/logout",
+        log_out,
+        response=wire.Said,
+        summary="Log out",
+        description="Ends this log-in: its access and refresh tokens are refused from now on, its sockets closed.",
+    ),
+    Route("GET", "/conversations", conversations, response=wire.Conversations, summary="List conversations"),
+    Route(
+        "POST",
+        "/conversations",
+        open_conversation,
+        body=requests.OneUser,
+        response=wire.OneConversation,
+        errors=(Invalid, NotFound),
+        summary="Open a conversation",
+        description="The conversation with another user: asking again, from either side, returns the same one.",
+    ),
+    Route(
+        "GET",
+        "/conversations/{id}",
+        conversation,
+        response=wire.OneConversationDetails,
+        errors=(Forbidden, NotFound),
+        summary="Get a conversation",
+    ),
+    Route(
+        "GET",
+        "/conversations/{id}/messages",
+        conversation_messages,
+        query=requests.MessagesQuery,
+        response=wire.ConversationMessages,
+        errors=(Invalid, Forbidden, NotFound),
+        summary="List a conversation's messages",
+        description="Newest first. The next page begins at `next_cursor`, which is null at the end.",
+    ),
+    Route(
+        "POST",
+        "/conversations/{id}/messages",
+        send_to_conversation,
+        body=requests.SendMessage,
+        status=201,
+        response=wire.OneConversationMessage,
+        errors=(Invalid, Forbidden, NotFound, Conflict),
+        summary="Send a message in a conversation",
+    ),
+    Route("GET", "/groups", groups, response=wire.Groups, summary="List groups"),
+    Route(
+        "POST",
+        "/groups",
+        create_group,
+        body=requests.CreateGroup,
+        status=201,
+        response=wire.OneGroup,
+        errors=(Invalid,),
+        summary="Create a group",
+    ),
+    Route(
+        "GET",
+        "/groups/{id}",
+        group,
+        response=wire.OneGroup,
+        errors=(Forbidden, NotFound),
+        summary="Get a group",
+    ),
+    Route(
+        "POST",
+        "/groups/{id}/members",
+        add_member,
+        body=requests.OneUser,
+        response=wire.Said,
+        errors=(Invalid, Forbidden, NotFound, Conflict),
+        summary="Add a member",
+        description="For the group's creator and admins. 400 when the user is a member already.",
+    ),
+    Route(
+        "DELETE",
+        "/groups/{id}/members/{userId}",
+        remove_member,
+        response=wire.Said,
+        errors=(Forbidden, NotFound),
+        summary="Remove a member, or leave",
+        description="Anyone may remove themselves; the group's creator and admins may remove others. When the creator "
+        "leaves, another member takes over.",
+    ),
+    Route(
+        "GET",
+        "/groups/{id}/messages",
+        group_messages,
+        query=requests.MessagesQuery,
+        response=wire.GroupMessages,
+        errors=(Invalid, Forbidden, NotFound),
+        summary="List a group's messages",
+        description="Newest first. The next page begins at `next_cursor`, which is null at the end.",
+    ),
+    Route(
+        "POST",
+        "/groups/{id}/messages",
+        send_to_group,
+        body=requests.SendMessage,
+        status=201,
+        response=wire.OneGroupMessage,
+        errors=(Invalid, Forbidden, NotFound, Conflict),
+        summary="Send a message in a group",
+    ),
+)

@@ -1,0 +1,149 @@
+"""The messenger's WebSocket: all of a user's messages, and one kind of frame to send some.
+
+Source: messenger spec, "WebSocket Protocol". Everything malformed is answered with an `error` frame, and the socket
+stays open.
+"""
+
+from collections.abc import Awaitable
+
+import msgspec
+
+from chinwag.engine.connections import Connected
+from chinwag.engine.engine import Engine, post_command
+from chinwag.engine.errors import EngineError, Invalid, NotFound
+from chinwag.engine.events import Event, MessagePosted, MessageReplayed, Resumed
+from chinwag.engine.ids import MessageId, RoomId
+from chinwag.engine.model import Message, RoomKind, Status
+from chinwag.engine.session import Session
+from chinwag.http.front import SocketRequest
+from chinwag.http.fronts.messenger import wire
+from chinwag.http.fronts.messenger.errors import words
+from chinwag.http.fronts.messenger.requests import MessageFrame, SocketQuery
+from chinwag.http.requests import BodyReader, QueryReader
+from chinwag.http.socket_commands import SocketReply, tell_room
+from chinwag.http.uuid_ids import IDS
+from chinwag.http.websocket import frame_text
+
+_read_query = QueryReader(SocketQuery)
+_read_frame = BodyReader(MessageFrame, what="frame")
+
+
+class MessengerWire:
+    """Engine events as WebSocket frames in the messenger's words. What the API does not know is left out."""
+
+    wants_presence = False
+
+    def encode(self, event: Event) -> bytes:
+        """See `WireFormat`."""
+        match event:
+            case MessagePosted(message=message, room_kind=kind) | MessageReplayed(message=message, room_kind=kind):
+                return frame_text(wire.message_frame(message, kind))
+            case Resumed(room_id=room_id, room_kind=kind, recovered=recovered, replayed=replayed):
+                return frame_text(wire.resumed_frame(room_id, kind, recovered=recovered, replayed=replayed))
+            case _:
+                return b""
+
+
+WIRE = MessengerWire()
+
+
+class MessengerWords:
+    """See `SocketWords`. One for each kind of room, since a message alone does not tell."""
+
+    def __init__(self, kind: RoomKind) -> None:
+        self._kind = kind
+
+    def posted(self, message: Message, status: Status) -> bytes:  # noqa: ARG002  the spec has no status
+        return frame_text(wire.message_frame(message, self._kind))
+
+    def refused(self, error: EngineError, *, room_id: RoomId | None, client_id: str | None) -> bytes:  # noqa: ARG002
+        return frame_text(wire.error_frame(words(error), client_id=client_id))
+
+
+_WORDS = {kind: MessengerWords(kind) for kind in RoomKind}
+
+
+class MessengerSocket:
+    """The front's side of a WebSocket."""
+
+    async def admit(self, engine: Engine, request: SocketRequest) -> Connected:
+        """Everybody with a token is admitted, to all of their conversations and groups."""
+        query = _read_query(request.query)
+        since = None if query.since is None else IDS.decode(query.since)
+        return await engine.connect(
+            user_id=request.user_id,
+            family_id=request.family_id,
+            expires_at=request.expires_at,
+            wire=WIRE,
+            room_ids=None,
+            follow=True,
+            resume=query.since is not None,
+            since=None if since is None else MessageId(since),
+        )
+
+    def greeting(self, connected: Connected) -> bytes:  # noqa: ARG002
+        """Nothing: no room was asked for, so none is refused."""
+        return b""
+
+    def receive(self, engine: Engine, session: Session, message: str | bytes) -> Awaitable[None] | None:
+        """One frame of the client. What has to be awaited is what kind of room it is for, when that room sleeps, or a
+        place in its mailbox, when that is full."""
+        if isinstance(message, bytes):
+            _refuse(session, Invalid("frame", "must be text, not binary"))
+            return None
+        try:
+            frame = _read_frame(message.encode())
+        except Invalid as invalid:
+            _refuse(session, invalid, client_id=_client_id(message))
+            return None
+        number = IDS.decode(frame.conversation_id or frame.group_id or "")
+        if number is None:
+            _refuse(session, NotFound("room"), client_id=frame.client_id)
+            return None
+        room_id = RoomId(number)
+        kind = engine.known_kind(room_id)
+        if kind is None:
+            return _post_later(engine, session, room_id, frame)
+        return _post(engine, session, room_id, kind, frame)
+
+
+def _post(
+    engine: Engine, session: Session, room_id: RoomId, kind: RoomKind, frame: MessageFrame
+) -> Awaitable[None] | None:
+    if kind is not (RoomKind.GROUP if frame.conversation_id is None else RoomKind.DIRECT):
+        _refuse(session, NotFound("room"), client_id=frame.client_id)
+        return None
+    command = post_command(session.user_id, text=frame.content, key=frame.client_id)
+    reply = SocketReply(_WORDS[kind], engine, session, room_id, frame.client_id)
+    return tell_room(engine, session, room_id, command, reply)
+
+
+async def _post_later(engine: Engine, session: Session, room_id: RoomId, frame: MessageFrame) -> None:
+    try:
+        kind = await engine.room_kind(room_id, session.user_id)
+    except EngineError as error:
+        _refuse(session, error, client_id=frame.client_id)
+        return
+    waiting = _post(engine, session, room_id, kind, frame) if session.open else None
+    if waiting is not None:
+        await waiting
+
+
+class _Named(msgspec.Struct, frozen=True):
+    """What an unacceptable frame is called by its sender, if that can be read."""
+
+    client_id: str | None = None
+
+
+_decode_named = msgspec.json.Decoder(_Named).decode
+
+
+def _client_id(message: str) -> str | None:
+    try:
+        return _decode_named(message).client_id
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def _refuse(session: Session, error: EngineError, *, client_id: str | None = None) -> None:
+    session.send(frame_text(wire.error_frame(words(error), client_id=client_id)))
