@@ -227,10 +227,10 @@ def _shows_presence(fanout: Fanout[Listener]) -> bool:
 @pytest.mark.parametrize("strangers", [0, 50])
 def test_presence_goes_to_peers_whose_format_has_it_encoded_once(fanout: Fanout[Listener], strangers: int) -> None:
     wire, deaf = Wire("w", wants_presence=True), Wire("deaf")
-    assert not fanout.shows_presence
+    assert _shows_presence(fanout) is False
     peers = [listen(fanout, UserId(n), wire) for n in range(10, 13)]
     unheard = [listen(fanout, UserId(99), wire), listen(fanout, UserId(10), deaf)]
-    assert fanout.shows_presence
+    assert _shows_presence(fanout) is True
     event = PresenceChanged(room_id=RoomId(0), user_id=ANN, username="ann", presence=Presence.ONLINE)
     fanout.tell_peers({UserId(n) for n in (10, 11, 12, 13, *range(1000, 1000 + strangers))}, event)
     assert [peer.writes for peer in peers] == [[b"w:PresenceChanged "]] * 3

@@ -59,7 +59,6 @@ def test_the_documented_options_are_there() -> None:
         "--cors-origin",
         "--public-url",
         "--access-token-minutes",
-        "--public-url",
         "--llm-url",
         "--llm-model",
         "--server",
