@@ -41,7 +41,7 @@ from urllib.parse import quote
 import msgspec
 
 from chinwag.engine.blobs import Blob
-from chinwag.engine.errors import FileTooLarge, Invalid, Unauthenticated
+from chinwag.engine.errors import FileTooLarge, Invalid, Rule, Unauthenticated
 from chinwag.engine.file_types import IMAGES, UNKNOWN
 from chinwag.engine.files import Incoming, OpenedFile
 from chinwag.engine.ids import FileId, RoomId, UserId
@@ -130,7 +130,7 @@ async def _keep(
     if room_field is None:
         return await incoming.keep(call.user, None, name=name)
     if room_field not in fields:
-        raise Invalid(room_field, "is required")
+        raise Invalid(room_field, "is required", rule=Rule.REQUIRED)
     return await incoming.keep(call.user, call.body_id(room_field, fields[room_field], RoomId), name=name)
 
 

@@ -12,10 +12,9 @@ Time is watched from outside, once a tick for all connections: no timer is set o
 import enum
 import os
 import sys
-import types
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import structlog
 import trio
@@ -24,6 +23,7 @@ from chinwag.engine.errors import EngineError, InternalError
 from chinwag.http.answers import CONTINUE, Answers
 from chinwag.http.bodies import STREAM_STEP_BYTES, UNREAD_BYTES, UNREAD_S
 from chinwag.http.chunked import ChunkedBody
+from chinwag.http.coroutines import calling_before_it_waits
 from chinwag.http.head import RequestHead, refusal
 from chinwag.http.lane_head import (
     CHUNKED,
@@ -216,7 +216,7 @@ class Lane:
                 connection.phase = _HANDLER
                 work = self._handler.handle(head.request(body, connection.client))
                 if answers:
-                    response = await _calling_before_it_waits(work, connection.sender(answers))
+                    response = await calling_before_it_waits(work, connection.sender(answers))
                 else:
                     response = await work
                 if self.stopping or not head.keep_alive:
@@ -572,28 +572,3 @@ class _LaneBody:
             raise IncompleteBody from None
         finally:
             self._connection.phase = _HANDLER
-
-
-@types.coroutine
-def _calling_before_it_waits(work: Coroutine[Any, Any, T], before: Callable[[], None]) -> Generator[Any, Any, T]:
-    """Await `work`; if it has to wait, call `before` first. So answers that are ready never wait for one that is not.
-
-    Steps the coroutine as `await` would: everything it yields goes to Trio, everything Trio sends goes to it.
-    """
-    try:
-        waits_for = work.send(None)
-    except StopIteration as finished:
-        result: T = finished.value
-        return result
-    before()
-    while True:
-        try:
-            step: Callable[[Any], Any] = work.send
-            value: Any = yield waits_for
-        except BaseException as error:  # noqa: BLE001 - all of it is the coroutine's, Cancelled too
-            step, value = work.throw, error
-        try:
-            waits_for = step(value)
-        except StopIteration as finished:
-            late_result: T = finished.value
-            return late_result

@@ -10,7 +10,7 @@ import msgspec
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from chinwag.engine.errors import Invalid
+from chinwag.engine.errors import Invalid, Rule
 from chinwag.http.refusals import MalformedBody
 
 MAX_BOUNDARY: Final = 70
@@ -50,7 +50,8 @@ class FormParser:
     """Takes a form's bytes as they come. Text fields are gathered in `fields`, the file is passed on as events."""
 
     def __init__(self, content_type: str, *, file_field: str = "file") -> None:
-        """`content_type` is the request's header. Raises `Invalid` for another type, and without a usable boundary."""
+        """`content_type` is the request's header. Raises `MalformedBody` for another type, and without a usable
+        boundary."""
         self.fields: dict[str, str] = {}
         self._file_field = file_field
         self._events: list[FormEvent] = []
@@ -79,7 +80,7 @@ class FormParser:
         )
 
     def feed(self, data: bytes) -> list[FormEvent]:
-        """Take bytes; what they say of the file. Raises `Invalid`."""
+        """Take bytes; what they say of the file. Raises `Invalid`, and `MalformedBody` for what is no such form."""
         try:
             self._parser.write(data)
         except MultipartParseError:
@@ -88,11 +89,11 @@ class FormParser:
         return events
 
     def finish(self) -> None:
-        """Nothing more comes. Raises `Invalid` when the form is not whole, or has no file."""
+        """Nothing more comes. Raises `MalformedBody` when the form is not whole, and `Invalid` when it has no file."""
         if not self._ended:
             raise MalformedBody("body", "ends before the form's closing boundary")
         if not self._has_file:
-            raise Invalid(self._file_field, "is required")
+            raise Invalid(self._file_field, "is required", rule=Rule.REQUIRED)
 
     # --- the parser's callbacks ---
 
@@ -135,7 +136,7 @@ class FormParser:
 
     def _begin_field(self, name: str) -> None:
         if name == self._file_field:
-            raise Invalid(name, "must be a file, with a filename")
+            raise Invalid(name, "must be a file, with a filename", rule=Rule.FORMAT)
         if name in self.fields:
             raise Invalid(name, "is there more than once")
         if len(self.fields) >= MAX_FIELDS:
@@ -149,7 +150,7 @@ class FormParser:
             return
         self._text += data[start:end]
         if len(self._text) > MAX_FIELD_BYTES:
-            raise Invalid(self._name, f"has more than {MAX_FIELD_BYTES} bytes")
+            raise Invalid(self._name, f"has more than {MAX_FIELD_BYTES} bytes", rule=Rule.LENGTH)
 
     def _end_part(self) -> None:
         if self._name is None:
@@ -158,7 +159,7 @@ class FormParser:
         try:
             text = self._text.decode()
         except UnicodeDecodeError:
-            raise Invalid(self._name, "is not valid UTF-8") from None
+            raise Invalid(self._name, "is not valid UTF-8", rule=Rule.FORMAT) from None
         if "\0" in text:
             raise Invalid(self._name, "must not contain the NUL character")
         self.fields[self._name] = text

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.e2e.chatrooms import Chatrooms, chatrooms_of
 from tests.e2e.client import Api, Person, api_of, join
 from tests.e2e.listeners import HYPERCORN, LANE, PLAIN, Listener, SecureListener
 from tests.e2e.processes import Server, serving
@@ -31,8 +32,8 @@ def listener(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="session")
 def server(listener: Listener, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that no test may end or fill up. Its log must show no traceback at the end."""
-    with serving(tmp_path_factory.mktemp("shared") / "data", listener=listener) as shared:
+    """A server that no test may end or fill up. Its log must show no traceback at the end. Nobody asks it too often."""
+    with serving(tmp_path_factory.mktemp("shared") / "data", "--rate-limits", "off", listener=listener) as shared:
         yield shared
 
 
@@ -55,4 +56,10 @@ def eve(server: Server) -> Person:
 @pytest.fixture
 async def api(server: Server) -> AsyncIterator[Api]:
     async with api_of(server) as client:
+        yield client
+
+
+@pytest.fixture
+async def chatrooms(server: Server) -> AsyncIterator[Chatrooms]:
+    async with chatrooms_of(server) as client:
         yield client

@@ -16,7 +16,7 @@ from tests.e2e.processes import ROOT, environment, run
 IMPORTS = """
 import http, http.client, pathlib, sys
 import chinwag.engine, chinwag.http.cli, chinwag.http.server, chinwag.persistence.sqlite
-from chinwag.http.fronts import chatterstack
+from chinwag.http import registry
 from chinwag.persistence import migrations
 assert http.HTTPStatus.OK == 200
 assert pathlib.Path(http.client.__file__).parent.name == "http"

@@ -118,7 +118,8 @@ def status_and_code(error: EngineError) -> tuple[int, str]:
         case MalformedBody() | FileTooLarge() | TypeNotAllowed():
             return status, code
         case Invalid():
-            too_long = (error.rule is Rule.LENGTH and error.field == "content") or error.field == "text"
+            field = error.field.rpartition(".")[2]  # in a frame it is below `data`
+            too_long = (error.rule is Rule.LENGTH and field == "content") or field == "text"
             return status, "MESSAGE_TOO_LONG" if too_long else _RULES[error.rule]
         case NotFound():
             return status, _MISSING.get(error.what, code)

@@ -10,9 +10,11 @@ from msgspec import Meta
 from msgspec.structs import force_setattr
 
 from chinwag.http.requests import FieldError
+from chinwag.http.times import unix_us
 
 MAX_TEXT = 4000
 MAX_CLIENT_ID = 200
+_Moment = Annotated[datetime, Meta(tz=True)]
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 # Lengths count after trimming, so msgspec is only told of them for the documentation.
@@ -84,6 +86,14 @@ class CreateGroup(msgspec.Struct, frozen=True, kw_only=True):
         force_setattr(self, "name", _trimmed("name", self.name, least=1, most=100, one_line=True))
 
 
+def _moment(text: str) -> datetime:
+    """A time, which has to have a zone. (A field of this type would take a bare number for Unix seconds.)"""
+    try:
+        return msgspec.convert(text, _Moment)
+    except msgspec.ValidationError:
+        raise FieldError("cursor", "is not a time such as 2024-01-01T00:00:00Z") from None
+
+
 # --- messages -----------------------------------------------------------------------------------------------------
 
 
@@ -96,8 +106,23 @@ class SendMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MessagesQuery(msgspec.Struct, frozen=True, kw_only=True):
-    cursor: Annotated[datetime, Meta(tz=True, description="`next_cursor` of the page before")] | None = None
+    cursor: (
+        Annotated[
+            str,
+            Meta(description="`next_cursor` of the page before", extra_json_schema={"format": "date-time"}),
+        ]
+        | None
+    ) = None
     limit: Annotated[int, Meta(ge=1, le=100)] = 50
+
+    def __post_init__(self) -> None:
+        if self.cursor is not None:
+            _moment(self.cursor)
+
+    @property
+    def before_us(self) -> int | None:
+        """The cursor in microseconds since 1970."""
+        return None if self.cursor is None else unix_us(_moment(self.cursor))
 
 
 # --- the socket ---------------------------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ from chinwag.http.calls import Call, Reply
 from chinwag.http.fronts.messenger import requests, wire
 from chinwag.http.fronts.messenger.errors import WrongCredentials
 from chinwag.http.routing import Route
-from chinwag.http.times import unix_us
 
 ALL = (1 << 53) - 1
 """More rooms than anybody has: the spec's lists have no pages."""
@@ -127,8 +126,9 @@ async def group(call: Plain) -> Reply:
 async def add_member(call: Call[requests.OneUser, None]) -> Reply:
     """Add a user to a group. For its creator, and whoever else is an admin of it."""
     room_id = await _room(call, RoomKind.GROUP)
+    user_id = _user_id(call)
     try:
-        await call.engine.add_member(room_id, call.user, _user_id(call), Role.MEMBER)
+        await call.engine.add_member(room_id, call.user, user_id, Role.MEMBER)
     except Invalid as unknown:
         raise (NotFound("user") if unknown.field == "user_id" else unknown) from unknown
     return Reply(wire.Said(message="Member added successfully"))
@@ -164,13 +164,11 @@ async def _room(call: Call[Any, Any], kind: RoomKind) -> RoomId:
 
 async def _messages(call: Call[None, requests.MessagesQuery], kind: RoomKind) -> Reply:
     room_id = await _room(call, kind)
-    limit, cursor = call.query.limit, call.query.cursor
-    if cursor is None:
+    limit, before_us = call.query.limit, call.query.before_us
+    if before_us is None:
         found = await call.engine.history(room_id, call.user, skip=0, limit=limit + 1)
     else:
-        found, _total = await call.engine.history_between(
-            room_id, call.user, before_us=unix_us(cursor), limit=limit + 1
-        )
+        found, _total = await call.engine.history_between(room_id, call.user, before_us=before_us, limit=limit + 1)
     page = [viewed.message for viewed in found[:limit]]
     next_us = page[-1].created_us if len(found) > limit else None
     return Reply(wire.messages(page, kind, next_us))
