@@ -41,7 +41,7 @@ from urllib.parse import quote
 import msgspec
 
 from chinwag.engine.blobs import Blob
-from chinwag.engine.errors import FileTooLarge, Invalid, Rule, Unauthenticated
+from chinwag.engine.errors import AccountInactive, FileTooLarge, Invalid, Rule, Unauthenticated
 from chinwag.engine.file_types import IMAGES, UNKNOWN
 from chinwag.engine.files import Incoming, OpenedFile
 from chinwag.engine.ids import FileId, RoomId, UserId
@@ -163,6 +163,9 @@ async def _viewer(call: Call[Any, DownloadQuery], file_id: FileId, variant: Vari
             raise Unauthenticated("the link's signature is not valid")
         viewer = UserId(user)
         SignedUrls(call.tokens).check(file_id, variant, viewer, expires=query.expires or "", signature=query.signature)
+        known = await call.engine.accounts.users([viewer])
+        if viewer not in known or not known[viewer].active:
+            raise AccountInactive("the account of the link's viewer was deactivated")
         return viewer
     token = find_token(call.headers) or query.token
     if not token:

@@ -444,6 +444,14 @@ async def test_a_link_is_worth_nothing_after_its_viewer_has_left(server: FileSer
         assert (await server.ask("GET", path, token=his)).status == 200
 
 
+async def test_a_link_is_worth_nothing_to_who_was_deactivated(server: FileServer) -> None:
+    async with one_file(server) as (_, url, _, his):
+        ann = (await server.engine.accounts.log_in("ann", "secret")).user
+        await server.engine.accounts.set_active(ann.id, False)
+        assert (await server.ask("GET", url)).status == 401
+        assert (await server.ask("GET", url.partition("?")[0], token=his)).status == 200
+
+
 async def test_ten_megabytes_come_and_go(server: FileServer) -> None:
     ann, token = await server.person("ann")
     content = b"\0" + b"0123456789abcdef" * ((LARGE_LIMIT_BYTES - 1) // 16)
