@@ -20,7 +20,7 @@ README = (ROOT / "README.md").read_text()
 def tour(server: Server) -> str:
     """The commands of the tour, for a server at another port and this environment's Python."""
     blocks = re.findall(r"<!-- tour.*?-->\n```sh\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     script = "\n".join(blocks)
     assert "127.0.0.1:8000" in script and ".venv/bin/python" in script
     return script.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}").replace(".venv/bin/python", sys.executable)
@@ -34,7 +34,9 @@ def test_the_tour_works(tmp_path: Path) -> None:
         ended = run(["bash", "-euo", "pipefail", "-c", tour(server)], cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr == ""
-    ann, bob, posted, again, listed, found, missed, resumed, said = map(json.loads, ended.stdout.splitlines())
+    outputs = list(map(json.loads, ended.stdout.splitlines()))
+    ann, bob, posted, again, listed, found, missed, resumed, said = outputs[:9]
+    reacted, coming, group, ranked = outputs[9:]
     assert set(ann) == set(bob) == USER_FIELDS
     assert (ann["username"], bob["username"]) == ("ann", "bob")
     assert set(posted) >= MESSAGE_FIELDS
@@ -47,6 +49,14 @@ def test_the_tour_works(tmp_path: Path) -> None:
         "Lemon!",
         bob["id"],
     )
+    message = reacted["data"]["message"]
+    assert message["content"]["encrypted_data"] == "Lemon!"
+    assert [(each["username"], each["emoji"]) for each in message["reactions"]] == [("bob", "🍋")]
+    texts = [each["content"] for each in group["messages"]]
+    assert coming["message"]["content"] == texts[0] == "Coming!"
+    assert sorted(texts) == ["Coming!", "Lemon!", "Milk or lemon?", "Shall we?"]
+    matched = [result["message"]["content"]["encrypted_data"] for result in ranked["data"]["results"]]
+    assert matched == ["Milk or lemon?", "Lemon!"]
 
 
 def test_the_embedding_example_works(tmp_path: Path) -> None:
