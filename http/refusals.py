@@ -23,8 +23,6 @@ class HttpRefusal(Refused):
 class MalformedBody(Invalid):
     """The body as such cannot be read: it is no JSON, or not the multipart form that is needed."""
 
-    code = "malformed_body"
-
     def __init__(self, what: str, reason: str) -> None:
         super().__init__(what, reason, rule=Rule.FORMAT)
 

@@ -172,7 +172,7 @@ async def chatrooms_of(server: Server) -> AsyncIterator[Chatrooms]:
     """A client of a server."""
     options = server.listener.http_options
     async with (
-        httpx2.AsyncClient(base_url=f"{server.url}/v1", timeout=LIMIT_S, **options) as first,
+        httpx2.AsyncClient(base_url=f"{server.url}/chatterstack/v1", timeout=LIMIT_S, **options) as first,
         httpx2.AsyncClient(base_url=f"{server.url}/chatrooms", timeout=LIMIT_S, **options) as second,
     ):
         yield Chatrooms(server, second, Api(server, first))

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from chinwag.http.registry import FRONTS
 from tests.e2e.chatrooms import Chatrooms, chatrooms_of
 from tests.e2e.client import Api, Person, api_of, join
 from tests.e2e.listeners import HYPERCORN, LANE, PLAIN, Listener, SecureListener
+from tests.e2e.messenger import Messenger, messenger_of
 from tests.e2e.processes import Server, serving
 
 
@@ -38,6 +40,15 @@ def server(listener: Listener, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture(scope="session")
+def every_front(listener: Listener, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Likewise, with all fronts: each below its own prefix."""
+    fronts = [option for front in FRONTS for option in ("--front", front.name)]
+    data = tmp_path_factory.mktemp("every-front") / "data"
+    with serving(data, "--rate-limits", "off", *fronts, listener=listener) as shared:
+        yield shared
+
+
+@pytest.fixture(scope="session")
 def ann(server: Server) -> Person:
     return join(server, "ann")
 
@@ -60,6 +71,12 @@ async def api(server: Server) -> AsyncIterator[Api]:
 
 
 @pytest.fixture
-async def chatrooms(server: Server) -> AsyncIterator[Chatrooms]:
-    async with chatrooms_of(server) as client:
+async def chatrooms(every_front: Server) -> AsyncIterator[Chatrooms]:
+    async with chatrooms_of(every_front) as client:
+        yield client
+
+
+@pytest.fixture
+async def messenger(every_front: Server) -> AsyncIterator[Messenger]:
+    async with messenger_of(every_front) as client:
         yield client

@@ -85,14 +85,16 @@ def serving(
 ) -> Iterator[Server]:
     """Serve a data folder within the block. The log must show no traceback, and the end must be orderly.
 
-    A test that ends the server itself does so within the block.
+    A test that ends the server itself does so within the block. When the options name no front, it is ChatterStack, at
+    its own paths.
     """
+    fronts = () if "--front" in options else ("--front", "chatterstack")
     where = [] if bind is None else ["--bind", bind]
     log_path = data.with_name(f"{data.name}.log")
     with (
         log_path.open("a") as log,
         subprocess.Popen(
-            [CHINWAG, "serve", *where, "--data", str(data), *listener.options, *options],
+            [CHINWAG, "serve", *where, "--data", str(data), *listener.options, *fronts, *options],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
