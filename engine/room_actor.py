@@ -60,8 +60,10 @@ class RoomActor(Actor[RoomCommand]):
         spawn: Callable[..., None],
         stats: RoomStats,
         pump: TurnPump,
+        recent_messages: int = RECENT_MESSAGES,
     ) -> None:
-        """`spawn` starts a task beside the actor (for timers). All rooms of an engine share `stats` and `pump`."""
+        """`spawn` starts a task beside the actor (for timers). All rooms of an engine share `stats` and `pump`.
+        `recent_messages`: how many of the newest are kept in memory."""
         super().__init__(f"room {room_id}", pump)
         self.room_id = room_id
         self.busy = False
@@ -71,6 +73,7 @@ class RoomActor(Actor[RoomCommand]):
         self._new_id = new_id
         self._spawn = spawn
         self._stats = stats
+        self._recent_messages = recent_messages
         self._state: RoomState | None = None
         self._timers: dict[UserId, tuple[float, ExpireTyping]] = {}
         self._typing: dict[UserId, int] = {}
@@ -235,10 +238,12 @@ class RoomActor(Actor[RoomCommand]):
             self.stop()
 
     async def _load(self) -> RoomState | None:
-        snapshot = await self._store.room_snapshot(self.room_id, recent=RECENT_MESSAGES)
+        snapshot = await self._store.room_snapshot(self.room_id, recent=self._recent_messages)
         if snapshot is None:
             return None
-        self._state = RoomState(snapshot, new_id=self._new_id, typing=self._typing)
+        self._state = RoomState(
+            snapshot, new_id=self._new_id, recent_messages=self._recent_messages, typing=self._typing
+        )
         return self._state
 
     async def _recall(self, state: RoomState, batch: list[Envelope[RoomCommand]]) -> None:

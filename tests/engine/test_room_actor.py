@@ -17,6 +17,7 @@ from chinwag.engine.commands import (
     RoomCommand,
     StartTyping,
     StopTyping,
+    UpdateProfile,
 )
 from chinwag.engine.engine import EngineConfig, post_command
 from chinwag.engine.errors import Conflict, Forbidden, InternalError, NotFound, Overloaded, StoreUnavailable
@@ -24,6 +25,7 @@ from chinwag.engine.events import (
     MemberAdded,
     MessageDeleted,
     MessageEdited,
+    MessagePosted,
     StatusAdvanced,
     TypingStarted,
     TypingStopped,
@@ -31,6 +33,7 @@ from chinwag.engine.events import (
 from chinwag.engine.harness import EngineHarness, RoomHarness, open_harness, texts
 from chinwag.engine.ids import RoomId
 from chinwag.engine.model import Role, Status
+from chinwag.engine.room_actor import RoomActor
 from chinwag.engine.room_memory import RECENT_MESSAGES
 from chinwag.engine.room_state import TYPING_TTL_S
 from chinwag.engine.store import DuplicateKey, KeyedMessage, WriteRejected
@@ -328,6 +331,25 @@ async def test_typing_stops_by_itself_also_when_the_room_was_loaded_anew_meanwhi
         await room.ask(BUG)
     await trio.sleep(TYPING_TTL_S + 0.001)
     assert [type(event) for event in bob.received()] == [TypingStarted, TypingStopped]
+
+
+async def test_typing_stops_by_itself_also_when_the_mailbox_was_full_at_that_moment(
+    room: RoomHarness, autojump_clock: MockClock
+) -> None:
+    ann, bob = await room.join("ann"), await room.join("bob")
+    await room.ask(StartTyping(user_id=ann.user))
+    await trio.sleep(TYPING_TTL_S - 1.0)
+    room.h.store.delay_s = 3.0
+    slow = room.tell(post_command(ann.user, text="slow"))
+    await wait_all_tasks_blocked()  # the room waits for its store, and reads nothing
+    for _ in range(RoomActor.mailbox_limit):
+        room.tell(UpdateProfile(user=bob.person.user))
+    await trio.sleep(2.0)
+    with pytest.raises(Overloaded):
+        room.tell(StopTyping(user_id=ann.user))
+    await slow.result()
+    await trio.sleep(2.0)
+    assert [type(event) for event in bob.received()] == [TypingStarted, MessagePosted, TypingStopped]
 
 
 # --- passivation and the end of a room ---

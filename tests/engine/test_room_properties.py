@@ -1,6 +1,6 @@
 """Laws of a room, checked against a simple model under random commands, turns, crashes and restarts.
 
-The state is driven as the actor drives it: commands in turns, what is unknown recalled, writes committed together or
+The turns are those of a real actor, one after the other: what is unknown is recalled, writes are committed together or
 lost together. Rows live in a `MemoryStore`, so what a reload sees is what a store makes of the writes.
 """
 
@@ -32,7 +32,7 @@ from chinwag.engine.commands import (
     RemoveMember,
     RoomCommand,
 )
-from chinwag.engine.errors import EngineError, Forbidden, RoleNeeded
+from chinwag.engine.errors import EngineError, Forbidden, RoleNeeded, StoreUnavailable
 from chinwag.engine.events import (
     Event,
     MemberAdded,
@@ -44,9 +44,12 @@ from chinwag.engine.events import (
     StatusAdvanced,
 )
 from chinwag.engine.ids import IdSource, MessageId, RoomId, UserId
+from chinwag.engine.mailbox import Ask, Envelope
 from chinwag.engine.model import Member, Message, Role, Room, RoomKind, Status, User, ViewedMessage
+from chinwag.engine.pump import TurnPump
+from chinwag.engine.room_actor import RoomActor, RoomStats
 from chinwag.engine.room_state import RoomState
-from chinwag.engine.store import DuplicateKey, InsertMember, InsertRoom, InsertUser, RoomSnapshot, Write
+from chinwag.engine.store import InsertMember, InsertRoom, InsertUser, RoomSnapshot, Write, WriteRejected
 from chinwag.engine.testing import MemoryStore, make_user
 
 ROOM = RoomId(1_000)
@@ -61,6 +64,10 @@ def wait(task: Callable[..., Awaitable[T]], *args: object) -> T:
     return trio.run(task, *args)
 
 
+def _no_timers(*_: object) -> None:
+    raise AssertionError("nobody types here")
+
+
 class RoomMachine(RuleBasedStateMachine):
     """A room under test, a model of it, and a client's picture of it that is made of events alone."""
 
@@ -68,7 +75,6 @@ class RoomMachine(RuleBasedStateMachine):
 
     @initialize()
     def open_room(self) -> None:
-        self.now = 0
         self.new_id = IdSource(above=2_000, clock_us=lambda: 0)
         self.store = MemoryStore()
         room = Room(id=ROOM, kind=RoomKind.GROUP, name="r", description="", created_by=USERS[0], created_us=0)
@@ -87,50 +93,53 @@ class RoomMachine(RuleBasedStateMachine):
         self.seen_status: dict[MessageId, Status] = {}
         self.load()
 
-    # --- as the actor does it ---
+    # --- the actor ---
+
+    @property
+    def state(self) -> RoomState:
+        """What the actor has in memory, loaded when it has thrown it away."""
+        state = self.actor._state or wait(self.actor._load)
+        assert state is not None
+        return state
 
     def load(self) -> None:
-        snapshot = wait(lambda: self.store.room_snapshot(ROOM, recent=WINDOW))
-        assert snapshot is not None
-        self.state = RoomState(snapshot, new_id=self.new_id, recent_messages=WINDOW)
+        """Start the room's actor, in place of the one before."""
 
-    def turn(self, *commands: RoomCommand) -> list[object]:
-        """Handle commands as one turn; the outcomes are answers or refusals."""
-        self.now += 1
-        for command in commands:
-            wanted = self.state.unknown_message(command)
-            if wanted is not None:
-                self.state.recall(wanted, wait(self.store.message, ROOM, wanted))
-        outcomes: list[object] = []
-        events: list[Event] = []
-        writes: list[Write] = []
-        for command in commands:
-            try:
-                outcome = self.state.handle(command, self.now)
-            except EngineError as refusal:
-                outcomes.append(refusal)
-            else:
-                outcomes.append(outcome.answer)
-                events += outcome.events
-                writes += outcome.writes
-        if writes:
-            try:
-                wait(self.store.commit, writes)
-            except DuplicateKey:
-                self.load()
-                if len(commands) > 1:
-                    return [answer for command in commands for answer in self.turn(command)]
-                [command] = commands
-                assert isinstance(command, PostMessage)
-                assert command.key is not None
-                first = wait(self.store.keyed_message, ROOM, command.author, command.key)
-                assert first is not None
-                self.state.recall_key(first)
-                return self.turn(command)
-        self.state.forget_recalled()
+        async def start() -> RoomActor:
+            return RoomActor(
+                ROOM,
+                store=self.store,
+                publisher=self,
+                new_id=self.new_id,
+                spawn=_no_timers,
+                stats=RoomStats(),
+                pump=TurnPump(),
+                recent_messages=WINDOW,
+            )
+
+        self.actor = wait(start)
+
+    def publish(self, room_id: RoomId, events: list[Event]) -> None:
+        """The room's fan-out."""
+        assert room_id == ROOM
         for event in events:
             self.see(event)
-        return outcomes
+
+    def turn(self, *commands: RoomCommand) -> list[object]:
+        """Give the actor commands as one turn; the outcomes are answers or refusals."""
+
+        async def take() -> list[object]:
+            slots = [Ask() for _ in commands]
+            await self.actor.turn([Envelope(*each) for each in zip(commands, slots, strict=True)])
+            outcomes: list[object] = []
+            for slot in slots:
+                try:
+                    outcomes.append(await slot.result())
+                except EngineError as refusal:
+                    outcomes.append(refusal)
+            return outcomes
+
+        return wait(take)
 
     def see(self, event: Event) -> None:
         """What a client that hears everything makes of it."""
@@ -286,20 +295,31 @@ class RoomMachine(RuleBasedStateMachine):
         assert picture(self.state) == before, "a room reloaded from its store equals the live one"
 
     @rule(author=st.sampled_from(USERS), message_id=ids)
-    def crash_before_the_commit(self, author: UserId, message_id: MessageId) -> None:
-        """A turn is applied and its writes are lost: after the reload it never happened."""
+    def lose_a_commit(self, author: UserId, message_id: MessageId) -> None:
+        """A turn is applied and its writes are lost: it never happened."""
         before = picture(self.state)
-        for command in (
+        commands = (
             PostMessage(author=author, text="lost", key="lost", digest=b""),
             AdvanceReceipts(caller=author, message_id=message_id, read=True),
             RemoveMember(caller=author, user_id=author),
-        ):
-            try:
-                self.state.handle(command, self.now)
-            except EngineError:
-                continue
-        self.load()
+        )
+        commits = self.store.commits
+        self.store.fail_next_commits(1, StoreUnavailable("full"))
+        outcomes = self.turn(*commands)
+        assert self.store.commits == commits
+        assert all(isinstance(outcome, EngineError) for outcome in outcomes)
+        if author not in self.model_members:  # nothing was to be written: the failure is still to come
+            self.store._failures.clear()
         assert picture(self.state) == before
+
+    @rule(target=ids, author=st.sampled_from(USERS), texts=st.lists(st.text(max_size=1), min_size=2, max_size=5))
+    def commit_one_by_one(self, author: UserId, texts: list[str]) -> object:
+        """The store blames a write of the turn, and has nothing against any of them by itself."""
+        self.store.fail_next_commits(1, WriteRejected("a damaged row"))
+        outcomes = self.turn(*(PostMessage(author=author, text=text) for text in texts))
+        self.store._failures.clear()
+        made = [self.expect_post(author, text, None, outcome) for text, outcome in zip(texts, outcomes, strict=True)]
+        return multiple(*(each for each in made if isinstance(each, int)))
 
     # --- what always holds ---
 

@@ -342,6 +342,15 @@ def test_delivery_alone_does_not_mean_read() -> None:
     assert state.receipts.status_of(message) is Status.DELIVERED
 
 
+def test_who_has_read_further_than_others_may_still_hold_up_a_delivery() -> None:
+    state = state_of((ANN, BOB, CID))
+    first, second = post(state), post(state)
+    state.handle(AdvanceReceipts(caller=BOB, message_id=first.id, read=True), NOW)
+    state.handle(AdvanceReceipts(caller=CID, message_id=second.id, read=False), NOW)
+    outcome = state.handle(AdvanceReceipts(caller=BOB, message_id=second.id, read=False), NOW)
+    assert statuses(outcome) == [(second.id, Status.DELIVERED)]
+
+
 def test_alone_in_a_room_a_message_stays_sent() -> None:
     state = state_of((ANN,))
     message = post(state)
