@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from chinwag.http.registry import FRONTS
 from tests.e2e.chatrooms import Chatrooms, chatrooms_of
 from tests.e2e.client import Api, Person, api_of, join
 from tests.e2e.listeners import HYPERCORN, LANE, PLAIN, Listener, SecureListener
 from tests.e2e.messenger import Messenger, messenger_of
-from tests.e2e.processes import Server, serving
+from tests.e2e.processes import EVERY_FRONT, Server, serving
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -42,9 +41,8 @@ def server(listener: Listener, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture(scope="session")
 def every_front(listener: Listener, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Likewise, with all fronts: each below its own prefix."""
-    fronts = [option for front in FRONTS for option in ("--front", front.name)]
     data = tmp_path_factory.mktemp("every-front") / "data"
-    with serving(data, "--rate-limits", "off", *fronts, listener=listener) as shared:
+    with serving(data, "--rate-limits", "off", *EVERY_FRONT, listener=listener) as shared:
         yield shared
 
 

@@ -13,10 +13,13 @@ from typing import Final
 
 import trio
 
+from chinwag.http.registry import FRONTS
 from tests.e2e.listeners import LANE, Listener, Stream
 
 ROOT: Final = Path(__file__).parents[2]
 CHINWAG: Final = str(Path(sys.executable).with_name("chinwag"))
+EVERY_FRONT: Final = tuple(option for front in FRONTS for option in ("--front", front.name))
+"""What makes `serving` serve everything."""
 LIMIT_S: Final = 30.0
 """No single thing that a test waits for takes nearly as long, also on a busy machine."""
 EXIT_LIMIT_S: Final = 10.0
