@@ -24,7 +24,7 @@ from chinwag.http.rate_limits import RateLimiter, address_key, user_key
 from chinwag.http.refusals import HttpRefusal, MethodNotAllowed, NoSuchEndpoint, RateLimited, UpgradeRequired
 from chinwag.http.requests import query_pairs
 from chinwag.http.routing import Found
-from chinwag.http.system import SystemRoutes
+from chinwag.http.system import SYSTEM_PATHS, SystemRoutes
 from chinwag.http.tokens import AccessTokens, Claims, find_token
 
 JSON = ("content-type", "application/json")
@@ -67,7 +67,7 @@ class HttpService:
     async def handle(self, request: HttpRequest) -> HttpResponse:
         """The answer to a request, whatever it is."""
         where = self._mounts.locate(request.host, request.path)
-        limiter = self._limiter(where) if self._limiters else None
+        limiter = self._limiter(request, where) if self._limiters else None
         limit_headers: list[Header] = []
         if request.method == "OPTIONS":
             response = self._options(request, where)
@@ -92,7 +92,7 @@ class HttpService:
         """The answer to a request that the server itself refuses (body too large, too slow), in the front's shape."""
         where = self._mounts.locate(request.host, request.path)
         response = self._refusal(where, error)
-        limiter = self._limiter(where)
+        limiter = self._limiter(request, where)
         if limiter is not None and not isinstance(error, RateLimited):
             response.headers.extend(limiter.look(address_key(request.client)))
         return self._finished(request, where, response)
@@ -173,8 +173,11 @@ class HttpService:
             return HttpResponse(status=route.status, headers=[NO_STORE, *reply.headers])
         return HttpResponse(status=route.status, headers=[JSON, NO_STORE, *reply.headers], body=_encode(reply.body))
 
-    def _limiter(self, where: Location) -> RateLimiter | None:
-        return None if where.mount is None else self._limiters.get(where.mount.front.name)
+    def _limiter(self, request: HttpRequest, where: Location) -> RateLimiter | None:
+        """Who counts this request. Nobody counts those for the server's own pages, which a load balancer asks for."""
+        if where.mount is None or (where.found is None and request.path in SYSTEM_PATHS):
+            return None
+        return self._limiters.get(where.mount.front.name)
 
     async def _caller(self, request: HttpRequest, token: str | None) -> str:
         """Whose limit a request counts for: the user's whom a good token names, else that of the address."""

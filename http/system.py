@@ -14,6 +14,8 @@ from chinwag.http.mounts import Location, Mount, Mounts
 from chinwag.http.openapi import openapi_document
 from chinwag.http.refusals import MethodNotAllowed
 
+SYSTEM_PATHS = ("/", "/healthz", "/metrics")
+"""Where the server itself answers, on any host, when no front has the path."""
 HEALTH_TIMEOUT_S = 2
 """A store that has not answered in this time is down as far as a load balancer is concerned."""
 
@@ -41,7 +43,7 @@ class SystemRoutes:
     async def answer(self, request: HttpRequest, where: Location) -> HttpResponse | None:
         """The answer, or None when the path is none of these. Raises MethodNotAllowed."""
         page = self._page(where)
-        if page is None and request.path not in ("/", "/healthz", "/metrics"):
+        if page is None and request.path not in SYSTEM_PATHS:
             return None
         if request.method not in ("GET", "HEAD"):
             raise MethodNotAllowed("GET, HEAD, OPTIONS")

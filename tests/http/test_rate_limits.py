@@ -222,6 +222,16 @@ async def test_a_front_without_a_limit_and_the_servers_own_pages_say_nothing_of_
         assert "x-ratelimit-limit" in (await api.ask("GET", "/chatterstack/v1/rooms")).headers
 
 
+async def test_the_servers_own_pages_count_for_nothing_where_a_front_is_alone() -> None:
+    async with limited(RateLimit(1, 60.0), Clock()) as api:
+        for path in ("/healthz", "/metrics", "/"):
+            for _ in range(2):
+                answer = await api.ask("GET", path)
+                assert (answer.status, "x-ratelimit-limit" in answer.headers) == (200, False)
+        assert (await api.ask("GET", "/v1/rooms")).status == 401
+        assert (await api.ask("GET", "/v1/rooms")).status == 429
+
+
 # --- which limits a server has ---------------------------------------------------------------------------------------
 
 
