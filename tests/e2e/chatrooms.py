@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import httpx2
 import trio
 
-from tests.e2e.client import PASSWORD, Api, Json, Socket, unique
+from tests.e2e.client import PASSWORD, Api, Json, Person, Socket, base_url_of, unique
 from tests.e2e.processes import LIMIT_S, Server
 
 CONTENT_FIELDS: Final = {"encrypted_data", "iv", "key_version"}
@@ -154,6 +154,20 @@ class Chatrooms:
                 return messages[::-1]
             page += 1
 
+    async def elsewhere(self, guest: Guest) -> Person:
+        """The same user with the same log-in, for ChatterStack's API."""
+        found = await self.chatterstack.ask("GET", "/users", params={"email": guest.email}, headers=guest.headers)
+        assert found.status_code == 200, found.text
+        return Person(found.json()["id"], guest.username, guest.email, guest.token, "")
+
+    async def number(self, room: str, member: Guest) -> str:
+        """The id of a chatroom in ChatterStack's API, by its name, which no other has."""
+        name = (await self.get(f"/chatrooms/{room}", member))["chatroom"]["name"]
+        listed = await self.chatterstack.ask("GET", "/rooms", headers=member.headers)
+        assert listed.status_code == 200, listed.text
+        [number] = [each["id"] for each in listed.json()["rooms"] if each["name"] == name]
+        return str(number)
+
     @asynccontextmanager
     async def socket(
         self, guest: Guest, *rooms: str, since: str | None = None, presence: bool = False
@@ -172,7 +186,7 @@ async def chatrooms_of(server: Server) -> AsyncIterator[Chatrooms]:
     """A client of a server."""
     options = server.listener.http_options
     async with (
-        httpx2.AsyncClient(base_url=f"{server.url}/chatterstack/v1", timeout=LIMIT_S, **options) as first,
+        httpx2.AsyncClient(base_url=base_url_of(server), timeout=LIMIT_S, **options) as first,
         httpx2.AsyncClient(base_url=f"{server.url}/chatrooms", timeout=LIMIT_S, **options) as second,
     ):
         yield Chatrooms(server, second, Api(server, first))

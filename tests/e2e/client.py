@@ -47,11 +47,21 @@ def unique(word: str) -> str:
     return f"{word}{next(_numbers)}"
 
 
+def prefix_of(server: Server) -> str:
+    """Where ChatterStack's own paths begin."""
+    return "/chatterstack" if server.has_several_fronts else ""
+
+
+def base_url_of(server: Server) -> str:
+    """Of ChatterStack's endpoints."""
+    return f"{server.url}{prefix_of(server)}/v1"
+
+
 def join(server: Server, word: str) -> Person:
     """Register and log in, from code that is not async."""
     username = unique(word)
     email = f"{username}@example.org"
-    with httpx2.Client(base_url=f"{server.url}/v1", timeout=LIMIT_S, **server.listener.http_options) as http:
+    with httpx2.Client(base_url=base_url_of(server), timeout=LIMIT_S, **server.listener.http_options) as http:
         registered = http.post("/auth/register", json={"username": username, "email": email, "password": PASSWORD})
         assert registered.status_code == 201, registered.text
         opened = http.post("/auth/login", json={"email": email, "password": PASSWORD})
@@ -151,6 +161,7 @@ class Api:
     def __init__(self, server: Server, http: httpx2.AsyncClient) -> None:
         self.server = server
         self.http = http
+        self.prefix = prefix_of(server)
 
     async def ask(
         self,
@@ -234,7 +245,7 @@ class Api:
         if in_query:
             query.append(("access_token", person.token))
         headers = [] if in_query else [("Authorization", f"Bearer {person.token}")]
-        async with self.open_socket(f"/ws?{urlencode(query)}", headers) as socket:
+        async with self.open_socket(f"{self.prefix}/ws?{urlencode(query)}", headers) as socket:
             yield socket
 
     @asynccontextmanager
@@ -279,7 +290,9 @@ class Api:
 @asynccontextmanager
 async def api_of(server: Server) -> AsyncIterator[Api]:
     """A client of a server."""
-    async with httpx2.AsyncClient(base_url=f"{server.url}/v1", timeout=LIMIT_S, **server.listener.http_options) as http:
+    async with httpx2.AsyncClient(
+        base_url=base_url_of(server), timeout=LIMIT_S, **server.listener.http_options
+    ) as http:
         yield Api(server, http)
 
 

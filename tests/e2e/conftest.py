@@ -1,6 +1,7 @@
 """One server for all tests that leave it as they found it, and three people on it. Rooms are made by each test.
 
-There is one such server for each listener, and all tests of one listener run before those of the next.
+There is one such server for each listener, and all tests of one listener run before those of the next. Beside it is
+one with all APIs, for tests of the others.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -11,7 +12,7 @@ from tests.e2e.chatrooms import Chatrooms, chatrooms_of
 from tests.e2e.client import Api, Person, api_of, join
 from tests.e2e.listeners import HYPERCORN, LANE, PLAIN, Listener, SecureListener
 from tests.e2e.messenger import Messenger, messenger_of
-from tests.e2e.processes import EVERY_FRONT, Server, serving
+from tests.e2e.processes import Server, serving
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -33,16 +34,16 @@ def listener(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="session")
 def server(listener: Listener, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that no test may end or fill up. Its log must show no traceback at the end. Nobody asks it too often."""
-    with serving(tmp_path_factory.mktemp("shared") / "data", "--rate-limits", "off", listener=listener) as shared:
+    """A server that no test may end or fill up. Its log must show no traceback at the end."""
+    with serving(tmp_path_factory.mktemp("shared") / "data", listener=listener) as shared:
         yield shared
 
 
 @pytest.fixture(scope="session")
 def every_front(listener: Listener, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Likewise, with all fronts: each below its own prefix."""
+    """Likewise, with all fronts: each below its own prefix. Nobody asks it too often."""
     data = tmp_path_factory.mktemp("every-front") / "data"
-    with serving(data, "--rate-limits", "off", *EVERY_FRONT, listener=listener) as shared:
+    with serving(data, "--rate-limits", "off", listener=listener, fronts=()) as shared:
         yield shared
 
 

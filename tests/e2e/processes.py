@@ -13,13 +13,10 @@ from typing import Final
 
 import trio
 
-from chinwag.http.registry import FRONTS
 from tests.e2e.listeners import LANE, Listener, Stream
 
 ROOT: Final = Path(__file__).parents[2]
 CHINWAG: Final = str(Path(sys.executable).with_name("chinwag"))
-EVERY_FRONT: Final = tuple(option for front in FRONTS for option in ("--front", front.name))
-"""What makes `serving` serve everything."""
 LIMIT_S: Final = 30.0
 """No single thing that a test waits for takes nearly as long, also on a busy machine."""
 EXIT_LIMIT_S: Final = 10.0
@@ -42,6 +39,7 @@ class Server:
         self.banner = banner
         self.data = data
         self.port = int(banner[0].rpartition(":")[2])
+        self.has_several_fronts = sum(line.startswith("    API ") for line in banner) > 1
         self._log_path = log_path
 
     @property
@@ -85,19 +83,20 @@ def serving(
     listener: Listener = LANE,
     env: Mapping[str, str] | None = None,
     bind: str | None = "127.0.0.1:0",
+    fronts: Sequence[str] = ("chatterstack",),
 ) -> Iterator[Server]:
     """Serve a data folder within the block. The log must show no traceback, and the end must be orderly.
 
-    A test that ends the server itself does so within the block. When the options name no front, it is ChatterStack, at
-    its own paths.
+    Without other `fronts` (none for all) ChatterStack is at its own paths.
+    A test that ends the server itself does so within the block.
     """
-    fronts = () if "--front" in options else ("--front", "chatterstack")
     where = [] if bind is None else ["--bind", bind]
+    which = [f"--front={name}" for name in fronts]
     log_path = data.with_name(f"{data.name}.log")
     with (
         log_path.open("a") as log,
         subprocess.Popen(
-            [CHINWAG, "serve", *where, "--data", str(data), *listener.options, *fronts, *options],
+            [CHINWAG, "serve", *where, *which, "--data", str(data), *listener.options, *options],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,

@@ -35,8 +35,9 @@ def refused(*options: str, env: dict[str, str] | None = None) -> str:
 # --- what it says -----------------------------------------------------------------------------------------------------
 
 
-def test_the_banner_tells_the_addresses_to_try(tmp_path: Path) -> None:
-    with serving(tmp_path / "data") as server:
+@pytest.mark.parametrize("fronts", [(), ("chatrooms",)], ids=["all fronts", "one front"])
+def test_the_banner_tells_the_addresses_to_try(tmp_path: Path, fronts: tuple[str, ...]) -> None:
+    with serving(tmp_path / "data", fronts=fronts) as server:
         lines = "\n".join(server.banner)
         for address in re.findall(r"https?://\S+", lines):
             page = address if address.endswith("/docs") else f"{server.url}/healthz"
@@ -194,7 +195,7 @@ async def test_every_option_can_come_from_the_environment(tmp_path: Path) -> Non
         CHINWAG_LOG_LEVEL="debug",
         CHINWAG_SECRET="0123456789abcdef" * 2,
     )
-    with serving(tmp_path / "data", env=env, bind=None) as server:
+    with serving(tmp_path / "data", env=env, bind=None, fronts=()) as server:
         async with api_of(server) as api:
             for origin in ("https://a.example", "https://b.example"):
                 answer = await api.ask("GET", "/rooms", headers={"Origin": origin})
@@ -241,12 +242,12 @@ async def status(server: Server, path: str, host: str | None = None) -> int:
         return (await http.get(f"{server.url}{path}", headers=headers)).status_code
 
 
-@pytest.mark.parametrize("options", [[], ["--front", "chatterstack"]], ids=["all fronts", "one front"])
+@pytest.mark.parametrize("fronts", [(), ("chatterstack",)], ids=["all fronts", "one front"])
 @OVER_TLS_TOO
 async def test_a_front_is_at_its_host_name_and_its_prefix(
-    listener: Listener, tmp_path: Path, options: list[str]
+    listener: Listener, tmp_path: Path, fronts: tuple[str, ...]
 ) -> None:
-    with serving(tmp_path / "data", *options, listener=listener) as server:
+    with serving(tmp_path / "data", listener=listener, fronts=fronts) as server:
         for path, host in (
             ("/v1/rooms", f"chatterstack.localhost:{server.port}"),
             ("/v1/rooms", "ChatterStack.example.org"),
@@ -265,7 +266,7 @@ async def test_a_front_is_at_its_host_name_and_its_prefix(
             assert await status(server, path) == 200, path
         for path in ("/nonsense/v1/rooms", "/v1", "/v1/nonsense", "/chatterstack/nonsense", "/chatterstackv1/rooms"):
             assert await status(server, path) == 404, path
-        if options:
+        if fronts:
             assert await status(server, "/v1/rooms") == 401  # its own paths, under any name
 
         async with api_of(server) as api:

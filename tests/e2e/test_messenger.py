@@ -267,8 +267,8 @@ async def test_many_at_once_see_one_order(messenger: Messenger) -> None:
 async def test_alone_it_is_at_the_documentations_paths_and_its_limit_can_be_set(
     listener: Listener, tmp_path: Path
 ) -> None:
-    options = ("--front", "messenger", "--rate-limit", "messenger=3/600")
-    with serving(tmp_path / "data", *options, listener=listener) as server:
+    options = ("--rate-limit", "messenger=3/600")
+    with serving(tmp_path / "data", *options, listener=listener, fronts=("messenger",)) as server:
         base = f"{server.url}/api"
         async with httpx2.AsyncClient(base_url=base, timeout=LIMIT_S, **listener.http_options) as http:
             left = []

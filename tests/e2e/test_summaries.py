@@ -71,7 +71,7 @@ def summary(server: Server, **asked: str) -> httpx2.Response:
 
 
 def test_without_a_language_model_it_is_made_of_key_sentences(tmp_path: Path) -> None:
-    with serving(tmp_path / "data", "--front", "chatrooms") as server:
+    with serving(tmp_path / "data", fronts=("chatrooms",)) as server:
         made = summary(server, custom_prompt="What about the installer?").json()["data"]["summary"]
     assert f"Ann: {TALK[3]}" in made["summary_text"].splitlines()
     assert made["message_count"] == len(TALK)
@@ -80,8 +80,10 @@ def test_without_a_language_model_it_is_made_of_key_sentences(tmp_path: Path) ->
 
 
 def test_a_language_model_is_asked_with_its_key(tmp_path: Path, model_url: str) -> None:
-    options = ("--front", "chatrooms", "--llm-url", model_url, "--llm-model", "small")
-    with serving(tmp_path / "data", *options, env=environment(CHINWAG_LLM_KEY="sk-secret")) as server:
+    options = ("--llm-url", model_url, "--llm-model", "small")
+    with serving(
+        tmp_path / "data", *options, env=environment(CHINWAG_LLM_KEY="sk-secret"), fronts=("chatrooms",)
+    ) as server:
         made = summary(server).json()["data"]["summary"]
         assert "sk-secret" not in server.log
     assert (made["summary_text"], made["keywords"]) == ("4 messages", ["count"])
@@ -93,7 +95,7 @@ def test_a_language_model_that_is_away_or_refuses_is_told_and_nothing_else_suffe
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         nobody = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
     for number, url in enumerate((nobody, model_url)):
-        options = ("--front", "chatrooms", "--llm-url", url, "--llm-model", "small")
-        with serving(tmp_path / str(number), *options) as server:
+        options = ("--llm-url", url, "--llm-model", "small")
+        with serving(tmp_path / str(number), *options, fronts=("chatrooms",)) as server:
             assert summary(server).status_code == 503
             assert httpx2.get(f"{server.url}/healthz", timeout=LIMIT_S).status_code == 200
