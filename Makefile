@@ -9,7 +9,7 @@ serve: setup
 	$(BIN)/chinwag serve $(ARGS)
 
 test: setup
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 # Chinwag and its peers on the same work, with medians and ratios; installs the peers first. Takes a quarter of an hour.
 bench: setup

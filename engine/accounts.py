@@ -122,7 +122,14 @@ class Accounts:
         hashed = known.password_hash if known is not None else self._decoy
         if not await self._passwords.verify(hashed, password) or known is None:
             raise Unauthenticated("invalid credentials")
-        async with self._changing_row(known.user.id) as before:
+        return await self.open_log_in(known.user.id)
+
+    async def open_log_in(self, user_id: UserId) -> LogIn:
+        """Start a family for a user who has proved who they are in another way: by registering just now.
+
+        Raises `NotFound`, `AccountInactive`.
+        """
+        async with self._changing_row(user_id) as before:
             if not before.active:
                 raise AccountInactive("this account was deactivated")
             now = now_us()

@@ -40,7 +40,15 @@ def test_a_bit_flipped_outside_of_the_id_makes_it_none(number: int, bit: int) ->
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "1", str(uuid.uuid4()), str(uuid.UUID(int=0)), IDS.encode(0), IDS.encode(1)[:-1], IDS.encode(1) + "0"),
+        *(
+            "",
+            "1",
+            "188c9f97-5843-4f5d-b511-7bb07cd20624",
+            str(uuid.UUID(int=0)),
+            IDS.encode(0),
+            IDS.encode(1)[:-1],
+            IDS.encode(1) + "0",
+        ),
         *(
             " " + IDS.encode(1),
             "{" + IDS.encode(1) + "}",

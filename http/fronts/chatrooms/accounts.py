@@ -13,14 +13,14 @@ async def register(call: Call[requests.Register, None]) -> Reply:
     """Create an account and log it in."""
     body = call.body
     accounts = call.engine.accounts
-    await accounts.register(
+    user = await accounts.register(
         username=body.username,
         email=body.email,
         password=body.password,
         display_name=body.display_name,
         public_key=body.public_key,
     )
-    opened = await accounts.log_in(body.email, body.password)
+    opened = await accounts.open_log_in(user.id)
     return success(
         wire.Registered(
             user=wire.new_user(opened.user),

@@ -26,8 +26,8 @@ async def register(call: Call[requests.Register, None]) -> Reply:
     """Create an account and log it in."""
     body = call.body
     accounts = call.engine.accounts
-    await accounts.register(username=body.username, email=body.email, password=body.password)
-    opened = await accounts.log_in(body.email, body.password)
+    user = await accounts.register(username=body.username, email=body.email, password=body.password)
+    opened = await accounts.open_log_in(user.id)
     answer = wire.Registered(
         user=wire.new_user(opened.user),
         access_token=_access_token(call, opened),
