@@ -174,8 +174,8 @@ def _responses(front: Front, route: Route, schema_of: dict[Any, Json]) -> Json:
     limited = front.rate_limit is not None or route.rate_group is not None
     if limited:
         errors.append(RateLimited)
-        for response in responses.values():
-            response["headers"] = _RATE_LIMIT_HEADERS
+        for each in responses.values():
+            each["headers"] = _RATE_LIMIT_HEADERS
     for status in sorted({front.error_status(error) for error in errors}):
         response: Json = {"description": HTTPStatus(status).phrase, "content": _json(schema_of[front.error_type])}
         if status == front.error_status(TryLater):

@@ -23,10 +23,12 @@ _DOCUMENT = "urn:document"
 _FORMATS = FormatChecker(formats=["uuid", "email"])
 
 
-@_FORMATS.checks("date-time", raises=ValueError)
 def _is_time(text: object) -> bool:
     """RFC 3339 in UTC, as every front writes it."""
     return isinstance(text, str) and text.endswith("Z") and datetime.fromisoformat(text) is not None
+
+
+_FORMATS.checks("date-time", raises=ValueError)(_is_time)
 
 
 class BrokenContract(AssertionError):

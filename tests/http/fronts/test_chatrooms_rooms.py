@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 import pytest
+from msgspec import UNSET
 
 from chinwag.engine.ids import UserId
 from chinwag.http.uuid_ids import IDS
@@ -342,6 +343,7 @@ OPERATIONS: Final[dict[str, tuple[str, str, object]]] = {
     "delete": ("DELETE", "/chatrooms/{room}", None),
     "leave": ("POST", "/chatrooms/{room}/leave", None),
 }
+ROLES = ("owner", "moderator", "member", "stranger")
 MODERATOR_NEEDED = (403, "RESOURCE_ACCESS_DENIED")
 OWNER_NEEDED = (403, "CHATROOM_OWNER_REQUIRED")
 STRANGER = (403, "CHATROOM_ACCESS_DENIED")
@@ -364,10 +366,10 @@ REFUSALS: Final[dict[tuple[str, str], tuple[int, str]]] = {
 """In a private chatroom, about a message of somebody else. Whatever is not here is allowed."""
 
 
-@pytest.mark.parametrize("role", ["owner", "moderator", "member", "stranger"])
+@pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_a_role_may_do_what_the_matrix_says(chatrooms: Chatrooms, role: str, operation: str) -> None:
-    people = dict(zip(("owner", "moderator", "member", "stranger"), await chatrooms.people("ann", "bob", "cat", "eve")))
+    people = dict(zip(ROLES, await chatrooms.people(*ROLES), strict=True))
     deputy, victim = await chatrooms.people("deputy", "victim")
     owner = people["owner"]
     room = await chatrooms.chatroom(owner, people["moderator"], people["member"], deputy, victim, is_private=True)
@@ -376,8 +378,7 @@ async def test_a_role_may_do_what_the_matrix_says(chatrooms: Chatrooms, role: st
     message = await chatrooms.send(victim, room, "hello")
     method, path, body = OPERATIONS[operation]
     path = path.format(room=room, message=message["id"], victim=victim.id, deputy=deputy.id)
-    more = {} if body is None else {"json": body}
-    answer = await chatrooms.ask(method, path, as_=people[role], **more)
+    answer = await chatrooms.ask(method, path, as_=people[role], json=UNSET if body is None else body)
     expected = REFUSALS.get((role, operation))
     if expected is None:
         assert answer.status in (200, 201), answer.body
@@ -392,10 +393,11 @@ async def test_a_role_may_do_what_the_matrix_says(chatrooms: Chatrooms, role: st
 async def test_what_no_chatroom_has_as_its_id_is_not_found(chatrooms: Chatrooms, operation: str) -> None:
     ann = await chatrooms.person("ann")
     method, path, body = OPERATIONS[operation]
-    more = {} if body is None else {"json": body}
     for wrong in (NOBODY, ann.id, *NOT_IDS):
         there = path.format(room=wrong, message=NOBODY, victim=NOBODY, deputy=NOBODY)
-        refused(await chatrooms.ask(method, there, as_=ann, **more), 404, "CHATROOM_NOT_FOUND")
+        refused(
+            await chatrooms.ask(method, there, as_=ann, json=UNSET if body is None else body), 404, "CHATROOM_NOT_FOUND"
+        )
 
 
 async def test_what_no_member_has_as_their_id_is_not_found(chatrooms: Chatrooms) -> None:
