@@ -18,7 +18,16 @@ from msgspec.structs import replace
 
 from chinwag.engine.access import admit
 from chinwag.engine.commands import RemoveMember, RoomCommand
-from chinwag.engine.errors import CannotDecrypt, Conflict, Invalid, KeysUnavailable, NotAMember, NotFound, Overloaded
+from chinwag.engine.errors import (
+    CannotDecrypt,
+    Conflict,
+    Invalid,
+    KeysUnavailable,
+    NotAMember,
+    NotFound,
+    Overloaded,
+    Rule,
+)
 from chinwag.engine.events import Event, RoomKeyChanged
 from chinwag.engine.ids import RoomId, UserId, now_us
 from chinwag.engine.model import KeyCustody, MemberKey, Record, Room, RoomKey, Sealed
@@ -322,4 +331,4 @@ def _bounded(text: str, most_characters: int) -> str:
 
 
 def _too_long(most_characters: int) -> Invalid:
-    return Invalid("text", f"has more than {most_characters} characters")
+    return Invalid("text", f"has more than {most_characters} characters", rule=Rule.LENGTH)
