@@ -32,7 +32,7 @@ from chinwag.engine.events import Event, RoomKeyChanged
 from chinwag.engine.ids import RoomId, UserId, now_us
 from chinwag.engine.model import KeyCustody, MemberKey, Record, Room, RoomKey, Sealed
 from chinwag.engine.room_crypto import MasterKey, PublicKey, WrongMasterKey, decrypt, encrypted_characters, make_key
-from chinwag.engine.store import InsertRoomKey, PutMemberKey, Store, Write
+from chinwag.engine.store import InsertRoomKey, PutMemberKey, Store, Write, WriteRejected
 
 CACHED_KEYS = 4096
 """Versions of room keys that are kept open in memory; opening one again costs a read."""
@@ -226,7 +226,10 @@ class RoomKeys:
             ]
             events: list[Event] = [RoomKeyChanged(room_id=room_id, version=version)] if version > newest else []
             with trio.CancelScope(shield=True):  # what comes after the lock has to see it, also when the caller is gone
-                await self._store.commit(writes, lambda: self._publish(room_id, events))
+                try:
+                    await self._store.commit(writes, lambda: self._publish(room_id, events))
+                except WriteRejected:
+                    raise NotFound("room") from None  # it was deleted at this very moment
 
     # --- rotation ---
 
