@@ -108,8 +108,7 @@ class Connections:
                 # Who left before this was read may be back since: then the subscription is the new membership's.
                 if not (follow and session.joined_while_held(room_id)):
                     self._fanout.unsubscribe(session, room_id)
-            if follow:
-                session.forget_absences()
+            session.forget_absences()
         except BaseException:  # cancellation too: a session that nobody will run must not stay subscribed
             session.abandon()
             raise

@@ -18,12 +18,21 @@ from msgspec.structs import replace
 
 from chinwag.engine.access import admit
 from chinwag.engine.commands import RemoveMember, RoomCommand
-from chinwag.engine.errors import CannotDecrypt, Conflict, Invalid, KeysUnavailable, NotAMember, NotFound, Overloaded
+from chinwag.engine.errors import (
+    CannotDecrypt,
+    Conflict,
+    Invalid,
+    KeysUnavailable,
+    NotAMember,
+    NotFound,
+    Overloaded,
+    Rule,
+)
 from chinwag.engine.events import Event, RoomKeyChanged
 from chinwag.engine.ids import RoomId, UserId, now_us
 from chinwag.engine.model import KeyCustody, MemberKey, Record, Room, RoomKey, Sealed
 from chinwag.engine.room_crypto import MasterKey, PublicKey, WrongMasterKey, decrypt, encrypted_characters, make_key
-from chinwag.engine.store import InsertRoomKey, PutMemberKey, Store, Write
+from chinwag.engine.store import InsertRoomKey, PutMemberKey, Store, Write, WriteRejected
 
 CACHED_KEYS = 4096
 """Versions of room keys that are kept open in memory; opening one again costs a read."""
@@ -217,7 +226,10 @@ class RoomKeys:
             ]
             events: list[Event] = [RoomKeyChanged(room_id=room_id, version=version)] if version > newest else []
             with trio.CancelScope(shield=True):  # what comes after the lock has to see it, also when the caller is gone
-                await self._store.commit(writes, lambda: self._publish(room_id, events))
+                try:
+                    await self._store.commit(writes, lambda: self._publish(room_id, events))
+                except WriteRejected:
+                    raise NotFound("room") from None  # it was deleted at this very moment
 
     # --- rotation ---
 
@@ -322,4 +334,4 @@ def _bounded(text: str, most_characters: int) -> str:
 
 
 def _too_long(most_characters: int) -> Invalid:
-    return Invalid("text", f"has more than {most_characters} characters")
+    return Invalid("text", f"has more than {most_characters} characters", rule=Rule.LENGTH)

@@ -91,6 +91,7 @@ class Session:
         "_fanout",
         "_held",
         "_last_ping",
+        "_late",
         "_limits",
         "_outbox",
         "_outbox_bytes",
@@ -139,6 +140,8 @@ class Session:
         self._spawn = spawn
         self._transport: Transport | None = None
         self._held: list[Event] = []
+        self._late: bytearray | None = None
+        """What was said by `send_message` since the replay began."""
         self._outbox: deque[memoryview] | None = None
         """Made when there is something to put in: an empty one takes 760 bytes."""
         self._outbox_bytes = 0
@@ -201,6 +204,18 @@ class Session:
         if self.phase is Phase.LIVE or self.phase is Phase.HELD:
             self._write(data)
 
+    def send_message(self, data: bytes) -> None:
+        """`send` of a message that no fan-out brings. While missed ones are being replayed it waits for their end: a
+        client whose connection breaks goes on from the highest id that it got, and would lose those in between."""
+        if self.phase is not _HELD:
+            self.send(data)
+            return
+        if self._late is None:
+            self._late = bytearray()
+        self._late += data
+        if len(self._late) > self._limits.outbox_bytes:
+            self.close(CloseReason.SLOW_CONSUMER)
+
     async def drained(self) -> None:
         """Return when the outbox is empty or the session over: backpressure for who produces more on demand."""
         while self._outbox and self.phase is not Phase.CLOSED:
@@ -220,6 +235,7 @@ class Session:
             log.warning("slow consumer closed", user=self.user_id, outbox_bytes=self._outbox_bytes)
         self._close_deadline = trio.current_time() + self._limits.closing_s
         self._held.clear()
+        self._late = None
         if self._progress is not None:
             self._progress.set()
         if self._transport is None:
@@ -242,6 +258,7 @@ class Session:
         self.phase = Phase.CLOSING
         self._close_deadline = trio.current_time() + self._limits.closing_s
         self._held.clear()
+        self._late = None
 
     @property
     def open(self) -> bool:
@@ -309,6 +326,7 @@ class Session:
         self._outbox = None
         self._outbox_bytes = 0
         self._held.clear()
+        self._late = None
         if self._drained is not None:
             self._drained.set()
         if self._progress is not None:
@@ -374,8 +392,9 @@ class Session:
         """Say how each room was resumed (unless that is done), then what has happened since; then deliver directly."""
         fresh: list[Event] = [] if resumed else self._results(replay)
         fresh.extend(event for event in self._held if self._is_news(event, replay))
-        data = b"".join(map(self.wire.encode, fresh))
+        data = b"".join(map(self.wire.encode, fresh)) + (self._late or b"")
         self._held = []
+        self._late = None
         self._replay_is_over()
         self.phase = Phase.LIVE
         self.send(data)

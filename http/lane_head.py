@@ -189,7 +189,9 @@ def _judge_framing(head: LaneHead) -> None:
     if length is not None:
         if not (length.isascii() and length.isdecimal()):
             raise MalformedRequest("the Content-Length header is malformed")
-        head.length = int(length[:20])
+        head.length = int(
+            (length.lstrip("0") or "0")[:20]
+        )  # any number of zeros may come first; llhttp bounds the rest
     coding = headers.get("transfer-encoding")
     if coding is not None:
         if length is not None:

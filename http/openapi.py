@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import msgspec
 
-from chinwag.engine.errors import EngineError, TryLater, Unauthenticated
+from chinwag.engine.errors import EngineError, Invalid, TryLater, Unauthenticated
 from chinwag.http.front import Front
-from chinwag.http.refusals import RateLimited
-from chinwag.http.routing import JSON, Route, path_names
+from chinwag.http.refusals import BodyTooLarge, MalformedBody, RateLimited
+from chinwag.http.routing import JSON, HeaderParameter, Route, path_names
 
 Json = dict[str, Any]
 
@@ -26,6 +26,10 @@ _RATE_LIMIT_HEADERS: Json = {
     "X-RateLimit-Remaining": {"description": "requests left", "schema": {"type": "integer"}},
     "X-RateLimit-Reset": {"description": "when there is one more, Unix seconds", "schema": {"type": "integer"}},
 }
+_FILE_HEADERS: Final = (
+    HeaderParameter("Range", "one range of bytes: bytes=0-499"),
+    HeaderParameter("If-None-Match", "the ETag of what the client has"),
+)
 FORM: Final = "multipart/form-data"
 
 
@@ -123,7 +127,7 @@ def _parameters(route: Route) -> list[Json]:
             parameters.append(parameter)
     parameters += [
         {"name": each.name, "in": "header", "required": False, "description": each.description, "schema": _TEXT}
-        for each in route.headers
+        for each in (*route.headers, *(_FILE_HEADERS if route.is_file else ()))
     ]
     return parameters
 
@@ -158,11 +162,20 @@ def _responses(front: Front, route: Route, schema_of: dict[Any, Json]) -> Json:
     elif route.media_type != JSON:
         success["content"] = {route.media_type: {"schema": {"type": "string", "format": "binary"}}}
     responses: Json = {str(route.status): success}
+    if route.is_file:
+        responses["206"] = {"description": "The part that Range asks for", "content": success["content"]}
+        responses["304"] = {"description": "What If-None-Match names is what there is"}
+        responses["416"] = {"description": "Range asks for a part that there is not"}
     errors: list[type[EngineError]] = [*route.errors, *([Unauthenticated] if route.auth else []), TryLater]
+    if route.body is not None or route.form:
+        errors += [MalformedBody, BodyTooLarge]
+    if route.query is not None:
+        errors.append(Invalid)
     limited = front.rate_limit is not None or route.rate_group is not None
     if limited:
         errors.append(RateLimited)
-        success["headers"] = _RATE_LIMIT_HEADERS
+        for each in responses.values():
+            each["headers"] = _RATE_LIMIT_HEADERS
     for status in sorted({front.error_status(error) for error in errors}):
         response: Json = {"description": HTTPStatus(status).phrase, "content": _json(schema_of[front.error_type])}
         if status == front.error_status(TryLater):

@@ -69,6 +69,11 @@ class Route:
     form: tuple[FormPart, ...] = ()
     media_type: str = JSON
 
+    @property
+    def is_file(self) -> bool:
+        """Whether the answer is a file, as `file_transfer` sends it: in parts, too, and not twice."""
+        return self.media_type != JSON
+
 
 class Endpoint:
     """A route made ready to be called: the names in its path, and readers for what it takes."""

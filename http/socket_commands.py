@@ -45,7 +45,7 @@ class SocketReply:
         if not isinstance(value, Posted):
             return
         if value.is_retry or not self._engine.fanout.is_subscribed(self._session, self._room_id):
-            self._session.send(self._words.posted(value.message, value.receipts.status_of(value.message)))
+            self._session.send_message(self._words.posted(value.message, value.receipts.status_of(value.message)))
 
     def refuse(self, error: EngineError) -> None:
         """Say why not."""

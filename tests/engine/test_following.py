@@ -7,6 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from chinwag.engine.connections import Connected
 from chinwag.engine.errors import Forbidden, LimitReached, NotAMember, NotFound
 from chinwag.engine.events import (
     Event,
@@ -21,7 +22,7 @@ from chinwag.engine.events import (
 )
 from chinwag.engine.harness import EngineHarness, Person, open_harness, texts
 from chinwag.engine.ids import RoomId, UserId
-from chinwag.engine.memory import EventLines, MemoryClient
+from chinwag.engine.memory import EVENT_LINES, EventLines, MemoryClient, MemoryTransport
 from chinwag.engine.model import Role, Room
 from chinwag.engine.store import Access, Write
 from chinwag.engine.testing import MemoryStore
@@ -40,6 +41,8 @@ class GatedStore(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.gate: trio.Event | None = None
+        self.late = False
+        """Whether a read of rooms stops at its beginning instead."""
 
     async def _pass(self) -> None:
         gate, self.gate = self.gate, None
@@ -47,6 +50,8 @@ class GatedStore(MemoryStore):
             await gate.wait()
 
     async def room_ids_of(self, viewer: UserId) -> list[RoomId]:
+        if self.late:
+            await self._pass()
         found = await super().room_ids_of(viewer)
         await self._pass()
         return found
@@ -164,6 +169,40 @@ async def test_a_room_joined_while_the_rooms_are_read_is_heard_of(autojump_clock
         assert texts(await all_of(client)) == ["in cake", "more"]
         await h.post(tea, ann, "tea")
         assert texts(await all_of(client)) == ["tea"]
+
+
+async def test_what_was_said_between_a_leaving_and_a_return_is_not_heard_without_follow_either(
+    autojump_clock: MockClock,
+) -> None:
+    store = GatedStore()
+    async with open_harness(store) as h:
+        ann, bob = await h.join("ann"), await h.join("bob")
+        tea = await h.room("tea", ann, bob)
+        sessions: list[Connected] = []
+
+        async def connect() -> None:
+            connected = await h.engine.connect(
+                user_id=bob.id, family_id=bob.family_id, wire=EVENT_LINES, room_ids=None, resume=False
+            )
+            sessions.append(connected)
+
+        first = store.gate = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(connect)
+            await wait_all_tasks_blocked()
+            await h.engine.remove_member(tea.id, ann.id, bob.id)  # the first list says that bob is a member
+            second = store.gate = trio.Event()
+            store.late = True
+            first.set()
+            await wait_all_tasks_blocked()
+            await h.post(tea, ann, "secret")
+            await h.engine.add_member(tea.id, ann.id, bob.id, Role.MEMBER)  # and so does the second
+            await h.post(tea, ann, "at last")
+            second.set()
+        transport = MemoryTransport()
+        h.serve(sessions[0], transport, transport.until_gone)
+        client = MemoryClient(sessions[0].session, transport, ())
+        assert texts(await all_of(client)) == ["at last"]
 
 
 @pytest.mark.parametrize("back", [False, True])

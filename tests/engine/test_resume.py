@@ -11,8 +11,8 @@ from chinwag.engine.engine import EngineConfig, post_command
 from chinwag.engine.events import Event, MessagePosted, MessageReplayed, Resumed, RoomLeft
 from chinwag.engine.harness import EngineHarness, Person, open_harness, texts
 from chinwag.engine.ids import MAX_ID, MessageId, RoomId, UserId
-from chinwag.engine.memory import MemoryClient
-from chinwag.engine.model import Message, Receipts, Role, Room, receipt_floor
+from chinwag.engine.memory import EVENT_LINES, MemoryClient
+from chinwag.engine.model import Message, Receipts, Role, Room, Status, receipt_floor
 from chinwag.engine.resume import RESUME_BYTES, RESUME_LIMIT, RESUME_TOTAL, build_replay
 from chinwag.engine.session import SessionLimits
 from chinwag.engine.store import Access, Missed
@@ -315,6 +315,44 @@ async def test_live_events_wait_for_a_slow_replay_and_none_is_lost(h: EngineHarn
     assert texts(events) == missed + live
     assert resumed(events) == [(room.id, True, 350)]
     assert [type(event) for event in events].index(Resumed) == 350
+
+
+async def test_a_message_that_is_no_news_waits_for_the_replay_so_that_the_next_resume_has_no_gap(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann = await h.join("ann")
+    room = await h.room("tea", ann)
+    position = (await h.post(room, ann, "start")).id
+    missed = [(await h.post(room, ann, f"missed {n}")).text for n in range(350)]
+    mine = await h.post(room, ann, "mine", key="k")
+    client = await h.connect(ann, room, since=position, take_bytes=5_000)
+    await wait_all_tasks_blocked()
+    again = MessageReplayed(room_id=room.id, message=mine, status=Status.SENT)
+    client.session.send_message(EVENT_LINES.encode(again))  # the answer to a retry
+    live = await h.post(room, ann, "live")
+    events: list[Event] = []
+    while client.session.outbox_bytes or client.session._held:
+        client.transport.unblock(5_000)
+        events += await all_of(client)
+    assert texts(events) == [*missed, "mine", live.text, "mine"]
+    client.session.send_message(EVENT_LINES.encode(again))
+    assert texts(await all_of(client)) == ["mine"], "without a replay it does not wait"
+
+
+async def test_a_client_that_asks_for_more_and_more_during_its_replay_is_a_slow_consumer(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_harness(config=EngineConfig(limits=SessionLimits(outbox_bytes=1_000))) as h:
+        ann = await h.join("ann")
+        room = await h.room("tea", ann)
+        position = (await h.post(room, ann, "start")).id
+        await post_many(h, room, ann, 5)
+        client = await h.connect(ann, room, since=position, take_bytes=10)
+        await wait_all_tasks_blocked()
+        client.session.send_message(bytes(1_000))
+        assert client.session.open
+        client.session.send_message(b"one more")
+        assert client.closed_with is CloseReason.SLOW_CONSUMER
 
 
 async def test_too_much_that_is_held_back_makes_a_slow_consumer(autojump_clock: MockClock) -> None:

@@ -26,7 +26,7 @@ from chinwag.engine.harness import MASTER_KEY, EngineHarness, Person, PlainPassw
 from chinwag.engine.ids import RoomId, UserId
 from chinwag.engine.model import KeyCustody, Room, RoomKey, Sealed
 from chinwag.engine.room_crypto import MasterKey, WrongMasterKey
-from chinwag.engine.store import DeleteMember, InsertRoomKey, KeyVersion
+from chinwag.engine.store import DeleteMember, InsertRoomKey, KeyVersion, RoomSnapshot
 from chinwag.engine.testing import MemoryStore
 from tests.engine.encryption import encrypt
 from tests.engine.key_holders import device, join, keys_of, room_of
@@ -330,6 +330,34 @@ async def test_members_seal_keys_for_each_other_and_the_server_reads_nothing(
         assert (ring.newest, key.version, key.sealed, key.sealed_by) == (1, 1, sealed, ann.id)
     content = await h.engine.keys.content_of(room.id, ann.id, encrypt(os.urandom(32), "secret"))
     assert content.text == ""
+
+
+async def test_keys_for_a_room_that_is_deleted_meanwhile_are_refused(autojump_clock: MockClock) -> None:
+    class Gated(MemoryStore):
+        gate: trio.Event | None = None
+
+        async def room_snapshot(self, room_id: RoomId, *, recent: int) -> RoomSnapshot | None:
+            found = await super().room_snapshot(room_id, recent=recent)
+            gate, self.gate = self.gate, None
+            if gate is not None:
+                await gate.wait()
+            return found
+
+    store = Gated()
+    async with open_harness(store) as h, trio.open_nursery() as nursery:
+        [ann] = await join(h, "ann")
+        room = await h.room("tea", ann)
+        await h.post(room, ann, "awake")
+        gate = store.gate = trio.Event()
+
+        async def delete() -> None:
+            await trio.testing.wait_all_tasks_blocked()
+            await h.engine.delete_room(room.id, ann.id)
+            gate.set()
+
+        nursery.start_soon(delete)
+        with pytest.raises(NotFound):
+            await h.engine.keys.put_member_keys(room.id, ann.id, 1, {ann.id: "a"})
 
 
 async def test_a_key_for_a_newcomer_is_no_new_version(h: EngineHarness, autojump_clock: MockClock) -> None:

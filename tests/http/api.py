@@ -1,21 +1,28 @@
 """A server without sockets for tests: the real engine over the in-memory store, asked through `HttpService.handle`."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 
+from chinwag.engine.blobs import Blobs
 from chinwag.engine.engine import Engine, open_engine
+from chinwag.engine.room_crypto import MasterKey
 from chinwag.engine.testing import MemoryStore
 from chinwag.http.cors import Cors
 from chinwag.http.front import Front
 from chinwag.http.fronts.chatterstack import FRONT
 from chinwag.http.messages import HttpRequest, HttpResponse
+from chinwag.http.mounts import Mounts
+from chinwag.http.rate_limits import RateLimiter
 from chinwag.http.service import HttpService
 from chinwag.http.tokens import AccessTokens
+from tests.http.contract import Contract
 
+BOUNDARY = "a-boundary"
 SECRET = b"a secret for tests, of 32 bytes or more"
 
 
@@ -32,10 +39,10 @@ class InstantPasswords:
 class Answer:
     """What a client sees of a response."""
 
-    def __init__(self, response: HttpResponse) -> None:
+    def __init__(self, response: HttpResponse, body: bytes) -> None:
         self.status = response.status
         self.headers = dict(response.headers)
-        self.body = response.body
+        self.body = body
 
     @property
     def json(self) -> Any:
@@ -46,6 +53,24 @@ class Answer:
         """The words of an error in ChatterStack's shape, which has nothing else."""
         assert list(self.json) == ["error"]
         return str(self.json["error"])
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A part of a form: with `filename` a file, else a text field."""
+
+    name: str
+    content: bytes | str
+    filename: str | None = None
+
+
+def form(parts: Sequence[Part]) -> bytes:
+    """The parts as multipart/form-data between `BOUNDARY`s."""
+    body = b""
+    for part in parts:
+        filename = "" if part.filename is None else f'; filename="{part.filename}"'
+        body += f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{part.name}"{filename}\r\n\r\n'.encode()
+        body += (part.content.encode() if isinstance(part.content, str) else part.content) + b"\r\n"
+    return body + f"--{BOUNDARY}--\r\n".encode()
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -60,8 +85,19 @@ class Person(msgspec.Struct, frozen=True):
 class Api:
     """One server."""
 
-    def __init__(self, service: HttpService, engine: Engine, store: MemoryStore, tokens: AccessTokens) -> None:
+    def __init__(
+        self,
+        service: HttpService,
+        engine: Engine,
+        store: MemoryStore,
+        tokens: AccessTokens,
+        contracts: Mapping[str, Contract] | None = None,
+        mounts: Mounts | None = None,
+    ) -> None:
+        """Every answer is held to the contract of its front, if that has one."""
         self.service = service
+        self.contracts = contracts or {}
+        self._mounts = mounts
         self.engine = engine
         self.store = store
         self.tokens = tokens
@@ -77,9 +113,14 @@ class Api:
         query: str | Mapping[str, object] | Sequence[tuple[str, object]] = "",
         headers: Mapping[str, str] | None = None,
         host: str = "127.0.0.1:8000",
+        parts: Sequence[Part] | None = None,
+        client: str = "127.0.0.1",
     ) -> Answer:
-        """One request; `as_` sends that person's token."""
+        """One request; `as_` sends that person's token. The body is `body`, or `json`, or a form of `parts`."""
         sent = {"authorization": f"Bearer {as_.token}"} if as_ is not None else {}
+        if parts is not None:
+            sent["content-type"] = f"multipart/form-data; boundary={BOUNDARY}"
+            body = form(parts)
         request = HttpRequest(
             method=method,
             path=path,
@@ -87,9 +128,18 @@ class Api:
             headers={**sent, **(headers or {})},
             body=body if json is msgspec.UNSET else msgspec.json.encode(json),
             host=host,
-            client="127.0.0.1",
+            client=client,
         )
-        return Answer(await self.service.handle(request))
+        response = await self.service.handle(request)
+        if self._mounts is not None:
+            where = self._mounts.locate(host, path)
+            contract = None if where.mount is None else self.contracts.get(where.mount.front.name)
+            if contract is not None:
+                contract.check(where, request, response)
+        if response.content is None:
+            return Answer(response, response.body)
+        async with aclosing(response.content.chunks()) as chunks:
+            return Answer(response, b"".join([chunk async for chunk in chunks]))
 
     async def person(self, username: str) -> Person:
         """Register and log in by ChatterStack's API."""
@@ -117,10 +167,21 @@ class Api:
 
 @asynccontextmanager
 async def open_api(
-    fronts: Sequence[Front] = (FRONT,), *, cors: Cors | None = None, lifetime_s: float = 1800.0
+    fronts: Sequence[Front] = (FRONT,),
+    *,
+    cors: Cors | None = None,
+    lifetime_s: float = 1800.0,
+    clock: Callable[[], float] = time.time,
+    blobs: Blobs | None = None,
+    master_key: MasterKey | None = None,
+    limiters: Mapping[str, RateLimiter] | None = None,
+    public_url: str | None = None,
+    checked: bool = False,
 ) -> AsyncIterator[Api]:
-    """Run a server within the block."""
+    """Run a server within the block. `checked`: each answer has to be one that the front's OpenAPI document has."""
     store = MemoryStore()
-    tokens = AccessTokens(SECRET, lifetime_s=lifetime_s)
-    async with open_engine(store, passwords=InstantPasswords()) as engine:
-        yield Api(HttpService(engine, tokens, fronts, cors=cors), engine, store, tokens)
+    tokens = AccessTokens(SECRET, lifetime_s=lifetime_s, clock=clock)
+    contracts = {front.name: Contract(front) for front in fronts} if checked else {}
+    async with open_engine(store, passwords=InstantPasswords(), blobs=blobs, master_key=master_key) as engine:
+        service = HttpService(engine, tokens, fronts, cors=cors, limiters=limiters, public_url=public_url)
+        yield Api(service, engine, store, tokens, contracts, Mounts(fronts))

@@ -610,6 +610,15 @@ async def test_a_body_that_would_be_refused_is_not_asked_for() -> None:
         assert await server.refused(EXPECT.replace(b"100-Continue", b"a-miracle")) == 417
 
 
+async def test_zeros_before_a_length_do_not_hide_the_body() -> None:
+    async with serving() as server, server.client() as client:
+        head = b"POST /hello HTTP/1.1\r\nHost: h\r\nContent-Length: %s\r\n\r\nworld"
+        for length in (b"05", b"0" * 20 + b"5", b"0" * 5_000 + b"5"):
+            await client.send(head % length + GET)
+            assert (await client.answer()).json["body"] == "world"
+            assert (await client.answer()).json["method"] == "GET"
+
+
 # --- what is no request ---
 
 HEAD = b"POST / HTTP/1.1\r\nHost: h\r\n"

@@ -119,7 +119,7 @@ def status_and_code(error: EngineError) -> tuple[int, str]:
             return status, code
         case Invalid():
             field = error.field.rpartition(".")[2]  # in a frame it is below `data`
-            too_long = (error.rule is Rule.LENGTH and field == "content") or field == "text"
+            too_long = error.rule is Rule.LENGTH and field in ("content", "text")
             return status, "MESSAGE_TOO_LONG" if too_long else _RULES[error.rule]
         case NotFound():
             return status, _MISSING.get(error.what, code)

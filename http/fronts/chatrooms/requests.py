@@ -11,14 +11,15 @@ from email_validator import EmailNotValidError, validate_email
 from msgspec import UNSET, Meta, UnsetType
 
 from chinwag.engine.errors import Invalid, Rule
-from chinwag.engine.room_crypto import check_public_key
+from chinwag.engine.room_crypto import check_public_key, encrypted_characters
 from chinwag.http.requests import Checked, FieldError
 
 MAX_TEXT: Final = 4000
 """Characters of a message's text."""
-MAX_SEALED: Final = 24_000
-"""Characters of encrypted content: a text of `MAX_TEXT`, four bytes each, in Base64, and some more."""
+MAX_SEALED: Final = encrypted_characters(4 * MAX_TEXT)
+"""Characters of encrypted content: a text of `MAX_TEXT`, of four bytes each."""
 MAX_IV: Final = 64
+MAX_KEY_VERSION: Final = 2**31 - 1
 MAX_CLIENT_ID: Final = 255
 MAX_ATTACHMENTS: Final = 10
 MAX_URL: Final = 2048
@@ -190,12 +191,12 @@ class SetRole(Checked, frozen=True, kw_only=True):
 class PutKeys(Checked, frozen=True, kw_only=True):
     """One version of the room's key, sealed for members: by user id."""
 
-    version: Annotated[int, Meta(ge=1, le=2**31)]
+    version: Annotated[int, Meta(ge=1, le=MAX_KEY_VERSION)]
     sealed: Annotated[dict[Id, str], Meta(min_length=1, max_length=1000)]
 
 
 class KeysQuery(Checked, frozen=True, kw_only=True):
-    above: Annotated[int, Meta(ge=0, le=2**31, description="only versions above this one")] = 0
+    above: Annotated[int, Meta(ge=0, le=MAX_KEY_VERSION, description="only versions above this one")] = 0
 
 
 # --- messages -----------------------------------------------------------------------------------------------------
@@ -213,7 +214,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
 
     encrypted_data: Annotated[str, Meta(min_length=1)]
     iv: Annotated[str, Meta(max_length=MAX_IV)] = ""
-    key_version: Annotated[int, Meta(ge=0, le=2**31)] = 0
+    key_version: Annotated[int, Meta(ge=0, le=MAX_KEY_VERSION)] = 0
 
 
 class SendMessage(Checked, frozen=True, kw_only=True):

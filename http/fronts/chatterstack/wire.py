@@ -141,7 +141,7 @@ def message(m: model.Message, status: model.Status) -> Message:
         id=str(m.id),
         room_id=str(m.room_id),
         sender_id=str(m.author_id),
-        content=m.text,
+        content=m.text or m.shown_text,
         attachments=[attachment(each) for each in m.attachments] if m.attachments else [],
         status=_STATUSES[status],
         created_at=created_at,

@@ -21,7 +21,7 @@ NOBODY = "4096"
 
 @pytest.fixture
 async def api() -> AsyncIterator[Api]:
-    async with open_api() as opened:
+    async with open_api(checked=True) as opened:
         yield opened
 
 

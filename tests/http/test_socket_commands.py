@@ -1,0 +1,43 @@
+"""What sockets of all fronts have in common: the answers to a client's commands."""
+
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from chinwag.engine.engine import post_command
+from chinwag.engine.errors import EngineError
+from chinwag.engine.events import Event, MessagePosted, MessageReplayed
+from chinwag.engine.harness import open_harness, texts
+from chinwag.engine.ids import RoomId
+from chinwag.engine.memory import EVENT_LINES
+from chinwag.engine.model import Message, Status
+from chinwag.http.socket_commands import SocketReply, tell_room
+
+
+class Words:
+    def posted(self, message: Message, status: Status) -> bytes:
+        return EVENT_LINES.encode(MessageReplayed(room_id=message.room_id, message=message, status=status))
+
+    def refused(self, error: EngineError, *, room_id: RoomId | None, client_id: str | None) -> bytes:
+        raise AssertionError((error, room_id, client_id))
+
+
+async def test_a_retry_during_a_replay_is_answered_after_it(autojump_clock: MockClock) -> None:
+    """The client's position is the highest id that it got. If the answer came first, a break would lose the rest."""
+    async with open_harness() as h:
+        ann = await h.join("ann")
+        room = await h.room("tea", ann)
+        position = (await h.post(room, ann, "start")).id
+        missed = [(await h.post(room, ann, f"missed {n}")).text for n in range(350)]
+        mine = await h.post(room, ann, "mine", key="k")
+        client = await h.connect(ann, room, since=position, take_bytes=5_000)
+        await wait_all_tasks_blocked()
+        reply = SocketReply(Words(), h.engine, client.session, room.id)
+        assert tell_room(h.engine, client.session, room.id, post_command(ann.id, text="mine", key="k"), reply) is None
+        heard: list[Event] = []
+        while client.session.outbox_bytes or client.session._held or not heard:
+            client.transport.unblock(5_000)
+            await wait_all_tasks_blocked()
+            heard += client.received()
+        messages = [event.message.id for event in heard if isinstance(event, MessagePosted | MessageReplayed)]
+        assert messages[:-1] == sorted(set(messages))
+        assert messages[-1] == mine.id
+        assert texts(heard) == [*missed, "mine", "mine"]
