@@ -5,6 +5,7 @@ from typing import Any
 from chinwag.engine.accounts import LogIn
 from chinwag.engine.errors import AccountInactive, Unauthenticated
 from chinwag.http.calls import Call, Reply
+from chinwag.http.fields import login_name
 from chinwag.http.fronts.chatrooms import requests, wire
 from chinwag.http.fronts.chatrooms.errors import Coded
 
@@ -34,7 +35,7 @@ async def register(call: Call[requests.Register, None]) -> Reply:
 async def log_in(call: Call[requests.LogIn, None]) -> Reply:
     """By username or e-mail. One answer for whatever was wrong."""
     try:
-        opened = await call.engine.accounts.log_in(requests.login_name(call.body.username), call.body.password)
+        opened = await call.engine.accounts.log_in(login_name(call.body.username), call.body.password)
     except AccountInactive:
         raise
     except Unauthenticated as error:

@@ -8,6 +8,7 @@ from chinwag.engine.errors import Conflict, Forbidden, Invalid, NotFound, Unauth
 from chinwag.engine.ids import RoomId, UserId
 from chinwag.engine.model import Role, RoomKind
 from chinwag.http.calls import Call, Reply
+from chinwag.http.fields import login_name
 from chinwag.http.fronts.messenger import requests, wire
 from chinwag.http.fronts.messenger.errors import WrongCredentials
 from chinwag.http.routing import Route
@@ -39,7 +40,7 @@ async def register(call: Call[requests.Register, None]) -> Reply:
 async def log_in(call: Call[requests.LogIn, None]) -> Reply:
     """By username or address. One 401 for whatever was wrong."""
     try:
-        opened = await call.engine.accounts.log_in(call.body.username.strip(), call.body.password)
+        opened = await call.engine.accounts.log_in(login_name(call.body.username), call.body.password)
     except Unauthenticated as refused:
         raise (WrongCredentials() if type(refused) is Unauthenticated else refused) from None
     answer = wire.LoggedIn(
