@@ -5,6 +5,7 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
+from chinwag.engine.accounts import LogIn
 from chinwag.engine.engine import Engine
 from chinwag.engine.errors import Invalid, NotFound
 from chinwag.engine.ids import FileId, MessageId, RoomId, UserId
@@ -85,6 +86,10 @@ class Call(Generic[Body, Query]):
     def user(self) -> UserId:
         """The user who asks."""
         return self.claims.user_id
+
+    def access_token(self, opened: LogIn) -> str:
+        """A new access token for a log-in."""
+        return self.tokens.issue(opened.user.id, opened.family_id)
 
     @property
     def stream(self) -> AsyncIterator[bytes]:

@@ -227,7 +227,7 @@ def _message(viewed: model.ViewedMessage) -> Reply:
 
 
 def _token_pair(call: Call[Any, Any], opened: LogIn) -> Reply:
-    access_token = call.tokens.issue(opened.user.id, opened.family_id)
+    access_token = call.access_token(opened)
     return Reply(wire.TokenPair(access_token=access_token, refresh_token=opened.refresh_token))
 
 

@@ -3,7 +3,6 @@
 import re
 from typing import Any
 
-from chinwag.engine.accounts import LogIn
 from chinwag.engine.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from chinwag.engine.ids import RoomId, UserId
 from chinwag.engine.model import Role, RoomKind
@@ -31,7 +30,7 @@ async def register(call: Call[requests.Register, None]) -> Reply:
     opened = await accounts.log_in(body.email, body.password)
     answer = wire.Registered(
         user=wire.new_user(opened.user),
-        access_token=_access_token(call, opened),
+        access_token=call.access_token(opened),
         refresh_token=opened.refresh_token,
     )
     return Reply(answer)
@@ -44,7 +43,7 @@ async def log_in(call: Call[requests.LogIn, None]) -> Reply:
     except Unauthenticated as refused:
         raise (WrongCredentials() if type(refused) is Unauthenticated else refused) from None
     answer = wire.LoggedIn(
-        user=wire.user(opened.user), access_token=_access_token(call, opened), refresh_token=opened.refresh_token
+        user=wire.user(opened.user), access_token=call.access_token(opened), refresh_token=opened.refresh_token
     )
     return Reply(answer)
 
@@ -52,7 +51,7 @@ async def log_in(call: Call[requests.LogIn, None]) -> Reply:
 async def refresh(call: Call[requests.Refresh, None]) -> Reply:
     """A new access token. The refresh token stays as it is."""
     opened = await call.engine.accounts.renew(call.body.refresh_token)
-    return Reply(wire.Refreshed(access_token=_access_token(call, opened)))
+    return Reply(wire.Refreshed(access_token=call.access_token(opened)))
 
 
 async def log_out(call: Plain) -> Reply:
@@ -189,10 +188,6 @@ def _user_id(call: Call[requests.OneUser, Any]) -> UserId:
             raise NotFound("user")
         raise Invalid("user_id", "is not a UUID")
     return UserId(number)
-
-
-def _access_token(call: Call[Any, Any], opened: LogIn) -> str:
-    return call.tokens.issue(opened.user.id, opened.family_id)
 
 
 ROUTES: tuple[Route, ...] = (
