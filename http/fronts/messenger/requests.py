@@ -120,9 +120,3 @@ class MessageFrame(SendMessage, frozen=True, kw_only=True):
         if (self.conversation_id is None) == (self.group_id is None):
             raise FieldError("conversation_id", "exactly one of conversation_id and group_id is needed")
         force_setattr(self, "content", trimmed(self.content, "content", least=1, most=MAX_TEXT))
-
-
-class SocketQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What may stand in the socket's address."""
-
-    since: str | None = None
