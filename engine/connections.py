@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import trio
 
+from chinwag.engine.access import admit
 from chinwag.engine.accounts import Accounts
-from chinwag.engine.errors import ActorStopped, Forbidden, LimitReached, NotAMember, NotFound
+from chinwag.engine.errors import ActorStopped, Forbidden, LimitReached
 from chinwag.engine.fanout import Fanout, WireFormat
 from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
 from chinwag.engine.model import Record
@@ -143,11 +144,7 @@ class Connections:
             return
         while True:
             endings = self._fanout.endings
-            access = await self._store.access(room_id, session.user_id)
-            if access.room is None:
-                raise NotFound("room")
-            if access.member is None:
-                raise NotAMember
+            admit(await self._store.access(room_id, session.user_id))
             if not session.open:
                 return
             if endings == self._fanout.endings:

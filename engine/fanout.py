@@ -223,11 +223,12 @@ class Fanout(Generic[S]):
 
 
 def _encoded(wire: WireFormat, events: Sequence[Event]) -> bytes:
-    """What a format makes of a run of events. A bug in one format must cost neither the other formats' sessions the
-    events, nor the room its turn, nor leave somebody subscribed who was removed."""
+    """What a format makes of a run of events."""
     try:
         return b"".join(map(wire.encode, events))
     except Exception:
+        # A bug in one format must cost neither the other formats' sessions the events, nor the room its turn, nor leave
+        # somebody subscribed who was removed.
         log.exception("events could not be encoded", wire=type(wire).__name__)
         return b""
 

@@ -18,12 +18,12 @@ from typing import Final
 import structlog
 import trio
 
+from chinwag.engine.access import admit
 from chinwag.engine.blobs import Blob, Blobs, Draft
 from chinwag.engine.errors import (
     FileTooLarge,
     Forbidden,
     Invalid,
-    NotAMember,
     NotFound,
     StoreUnavailable,
     TypeNotAllowed,
@@ -67,11 +67,7 @@ class Files:
 
     async def admit(self, user_id: UserId, room_id: RoomId) -> None:
         """Raise `NotFound("room")` or `NotAMember` for who may not have files in a room."""
-        access = await self._store.access(room_id, user_id)
-        if access.room is None:
-            raise NotFound("room")
-        if access.member is None:
-            raise NotAMember
+        admit(await self._store.access(room_id, user_id))
 
     async def upload(
         self,
@@ -140,7 +136,7 @@ class Files:
                     await self._store.commit([InsertFile(file=file)])
             except WriteRejected:
                 raise NotFound("room") from None  # it was deleted at this very moment
-        except BaseException:
+        except BaseException:  # cancellation too: bytes without a row would be found by nobody
             with trio.CancelScope(shield=True):
                 await self._delete(committed)
             raise

@@ -118,7 +118,7 @@ class Tables:
         try:
             for write in writes:
                 self._write(write)
-        except BaseException:
+        except BaseException:  # whatever it is, a half-done commit must not stay
             for undo in reversed(self._undo):
                 undo()
             raise

@@ -76,13 +76,40 @@ class Messages(RoomCalls):
     ) -> ViewedMessage:
         """`post_message` of what a client encrypted (or, with `key_version` 0, did not), kept bit for bit.
 
-        The server reads what it has the key of, and then raises `CannotDecrypt` for what is not encrypted with it. Also
-        raises what `RoomKeys.content_of` does.
+        Also raises what `sealed_command` does.
         """
-        content = await self.keys.content_of(room_id, caller, sealed, most_characters=most_characters)
-        return await self.post_message(
+        command = await self.sealed_command(
             room_id,
             caller,
+            sealed=sealed,
+            attachments=attachments,
+            key=key,
+            kind=kind,
+            reply_to=reply_to,
+            most_characters=most_characters,
+        )
+        return await self._ask_for_message(room_id, command)
+
+    async def sealed_command(
+        self,
+        room_id: RoomId,
+        author: UserId,
+        *,
+        sealed: Sealed,
+        attachments: tuple[Attachment, ...] = (),
+        key: str | None = None,
+        kind: MessageKind = MessageKind.TEXT,
+        reply_to: MessageId | None = None,
+        most_characters: int = MOST_TEXT_CHARACTERS,
+    ) -> PostMessage:
+        """The `post_command` of what a client encrypted, for `Engine.tell_room`. Reads the store.
+
+        The server reads what it has the key of, and then raises `CannotDecrypt` for what is not encrypted with it. Also
+        raises what `RoomKeys.content_of` and `post_command` do.
+        """
+        content = await self.keys.content_of(room_id, author, sealed, most_characters=most_characters)
+        return post_command(
+            author,
             text=content.text,
             attachments=attachments,
             key=key,

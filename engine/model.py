@@ -105,6 +105,24 @@ class Room(Record):
     announces: bool = False
     updated_us: int | None = None
 
+    @property
+    def shown_name(self) -> str:
+        """The name; of a direct room its key: one of an old database has no name."""
+        return self.direct_key or self.name
+
+    def peer_of(self, user_id: UserId) -> UserId:
+        """The other user of a direct room, also when either has left it."""
+        if self.direct_key is None:
+            raise ValueError("a group has no pair of users")
+        _prefix, lower, higher = self.direct_key.split(":")
+        return UserId(int(lower) if int(higher) == user_id else int(higher))
+
+
+def direct_key(one: UserId, other: UserId) -> str:
+    """The name of two users' direct room, the same from either side."""
+    lower, higher = sorted((one, other))
+    return f"dm:{lower}:{higher}"
+
 
 class Member(Record):
     """One user's place in one room. Both watermarks are sequences: all up to and including it got there.

@@ -48,7 +48,8 @@ class TurnPump:
                 try:
                     actor.step()
                 except Exception:
-                    log.exception("an actor's step failed")  # the others' turns are none of its business
+                    # A bug in one actor. The others' turns are none of its business.
+                    log.exception("an actor's step failed")
 
     def _give_up(self, _: object) -> trio.lowlevel.Abort:
         self._sleeper = None

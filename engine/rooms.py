@@ -30,6 +30,7 @@ from chinwag.engine.model import (
     Room,
     RoomKind,
     User,
+    direct_key,
 )
 from chinwag.engine.room_calls import RoomCalls, refuse_unstorable
 from chinwag.engine.room_members import joined_text, new_member
@@ -102,8 +103,7 @@ class Rooms(RoomCalls):
         """
         if caller == peer:
             raise Invalid("user_id", "a direct room needs somebody else")
-        lower, higher = sorted((caller, peer))
-        key = f"dm:{lower}:{higher}"
+        key = direct_key(caller, peer)
         users = {user.id: user for user in await self._store.users([caller, peer])}
         if len(users) != 2:
             raise NotFound("user")

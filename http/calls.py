@@ -5,9 +5,10 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
+from chinwag.engine.accounts import LogIn
 from chinwag.engine.engine import Engine
 from chinwag.engine.errors import Invalid, NotFound
-from chinwag.engine.ids import MessageId, RoomId, UserId
+from chinwag.engine.ids import FileId, MessageId, RoomId, UserId
 from chinwag.http.messages import Header, HttpResponse
 from chinwag.http.tokens import AccessTokens, Claims
 
@@ -15,7 +16,8 @@ Body = TypeVar("Body")
 Query = TypeVar("Query")
 AnId = TypeVar("AnId", bound=int)
 
-_NOUNS: dict[object, str] = {RoomId: "room", UserId: "user", MessageId: "message"}
+_NOUNS: dict[object, str] = {RoomId: "room", UserId: "user", MessageId: "message", FileId: "file"}
+"""What ids are of, in the engine's errors. Every kind that a front has in a path or body is here."""
 
 
 class IdCodec(Protocol):
@@ -84,6 +86,10 @@ class Call(Generic[Body, Query]):
     def user(self) -> UserId:
         """The user who asks."""
         return self.claims.user_id
+
+    def access_token(self, opened: LogIn) -> str:
+        """A new access token for a log-in."""
+        return self.tokens.issue(opened.user.id, opened.family_id)
 
     @property
     def stream(self) -> AsyncIterator[bytes]:

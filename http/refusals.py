@@ -3,10 +3,18 @@
 These are `EngineError`s so that a front puts them into its own error shape like any other.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import ClassVar, TypeVar
 
-from chinwag.engine.errors import Invalid, NotFound, Refused, Rule
+from chinwag.engine.errors import EngineError, Invalid, NotFound, Refused, Rule
 from chinwag.http.messages import Header
+
+T = TypeVar("T")
+
+
+def nearest(table: Mapping[type[EngineError], T], kind: type[EngineError]) -> T:
+    """What a front's table says of a class of errors, or else of its nearest ancestor."""
+    return next(table[ancestor] for ancestor in kind.__mro__ if ancestor in table)
 
 
 class HttpRefusal(Refused):

@@ -1,15 +1,34 @@
-"""What the sockets of all fronts have in common: telling a room something, and passing on how it went."""
+"""What the sockets of all fronts have in common: where to resume, telling a room something, passing on how it went."""
 
 from collections.abc import Awaitable
 from typing import Protocol
 
+import msgspec
+
 from chinwag.engine.commands import Posted, RoomCommand
 from chinwag.engine.engine import Engine
 from chinwag.engine.errors import EngineError, Overloaded
-from chinwag.engine.ids import RoomId
+from chinwag.engine.ids import MessageId, RoomId
 from chinwag.engine.mailbox import ReplyTo
 from chinwag.engine.model import Message, Status
 from chinwag.engine.session import Session
+from chinwag.http.calls import IdCodec
+
+
+class ResumeQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What may stand in the address of any socket besides the token. With `since` it first gets what it missed."""
+
+    since: str | None = None
+
+    @property
+    def resumes(self) -> bool:
+        """Whether the client asks for what it missed."""
+        return self.since is not None
+
+    def position(self, ids: IdCodec) -> MessageId | None:
+        """The last message that the client has; None for an id of no message, after which nothing can be resumed."""
+        number = None if self.since is None else ids.decode(self.since)
+        return None if number is None else MessageId(number)
 
 
 class SocketWords(Protocol):

@@ -167,6 +167,7 @@ async def test_two_users_have_one_direct_room_whoever_asks(h: EngineHarness, aut
     assert await h.engine.direct_room(ann.id, bob.id) == room
     assert room.kind is RoomKind.DIRECT
     assert room.name == f"dm:{ann.id}:{bob.id}"
+    assert (room.peer_of(ann.id), room.peer_of(bob.id)) == (bob.id, ann.id)
     assert {each.user_id for each in await h.engine.members(room.id, ann.id)} == {ann.id, bob.id}
 
 

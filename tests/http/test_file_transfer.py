@@ -396,6 +396,13 @@ async def one_file(server: FileServer) -> AsyncIterator[tuple[str, str, str, str
     yield room, made.json["url"], hers, his
 
 
+@pytest.mark.parametrize("path", ["/files/nonsense", "/files/nonsense/thumbnail", "/avatars/nonsense?signature=x"])
+async def test_what_is_no_id_names_no_file(server: FileServer, path: str) -> None:
+    _, token = await server.person("ann")
+    answer = await server.ask("GET", path, token=token)
+    assert (answer.status, answer.json) == (404, {"error": "file not found"})
+
+
 async def test_without_a_signature_a_token_is_needed(server: FileServer) -> None:
     async with one_file(server) as (_, url, hers, his):
         path = url.partition("?")[0]

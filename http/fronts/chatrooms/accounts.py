@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from chinwag.engine.accounts import LogIn
 from chinwag.engine.errors import AccountInactive, Unauthenticated
 from chinwag.http.calls import Call, Reply
+from chinwag.http.fields import login_name
 from chinwag.http.fronts.chatrooms import requests, wire
 from chinwag.http.fronts.chatrooms.errors import Coded
 
@@ -24,7 +24,7 @@ async def register(call: Call[requests.Register, None]) -> Reply:
     return success(
         wire.Registered(
             user=wire.new_user(opened.user),
-            access_token=_access_token(call, opened),
+            access_token=call.access_token(opened),
             refresh_token=opened.refresh_token,
             expires_in=_lifetime(call),
         )
@@ -34,7 +34,7 @@ async def register(call: Call[requests.Register, None]) -> Reply:
 async def log_in(call: Call[requests.LogIn, None]) -> Reply:
     """By username or e-mail. One answer for whatever was wrong."""
     try:
-        opened = await call.engine.accounts.log_in(requests.login_name(call.body.username), call.body.password)
+        opened = await call.engine.accounts.log_in(login_name(call.body.username), call.body.password)
     except AccountInactive:
         raise
     except Unauthenticated as error:
@@ -42,7 +42,7 @@ async def log_in(call: Call[requests.LogIn, None]) -> Reply:
     return success(
         wire.LoggedIn(
             user=wire.logged_in_user(opened.user),
-            access_token=_access_token(call, opened),
+            access_token=call.access_token(opened),
             refresh_token=opened.refresh_token,
             expires_in=_lifetime(call),
         )
@@ -57,7 +57,7 @@ async def refresh(call: Call[requests.Refresh, None]) -> Reply:
         raise
     except Unauthenticated as error:
         raise Coded(401, "AUTH_REFRESH_TOKEN_INVALID", error.message) from error
-    return success(wire.Refreshed(access_token=_access_token(call, renewed), expires_in=_lifetime(call)))
+    return success(wire.Refreshed(access_token=call.access_token(renewed), expires_in=_lifetime(call)))
 
 
 async def log_out(call: Call[None, None]) -> Reply:
@@ -83,10 +83,6 @@ async def update_profile(call: Call[requests.UpdateProfile, None]) -> Reply:
 def success(data: object, message: str = "OK") -> Reply:
     """The envelope around what a handler has to tell."""
     return Reply(wire.Success(data=data, message=message))
-
-
-def _access_token(call: Call[Any, Any], opened: LogIn) -> str:
-    return call.tokens.issue(opened.user.id, opened.family_id)
 
 
 def _lifetime(call: Call[Any, Any]) -> int:

@@ -24,7 +24,7 @@ from chinwag.engine.errors import (
     Unauthenticated,
     UnknownUser,
 )
-from chinwag.http.refusals import BodyTooLarge, HttpRefusal, MalformedBody, MethodNotAllowed, RateLimited
+from chinwag.http.refusals import BodyTooLarge, HttpRefusal, MalformedBody, MethodNotAllowed, RateLimited, nearest
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +99,7 @@ def error_status(kind: type[EngineError]) -> int:
     """The status of a class of errors: that of its nearest ancestor in the table."""
     if issubclass(kind, HttpRefusal):
         return kind.status
-    return _nearest(kind)[0]
+    return nearest(_CODES, kind)[0]
 
 
 def encode_error(error: EngineError) -> tuple[int, ErrorBody]:
@@ -111,7 +111,7 @@ def encode_error(error: EngineError) -> tuple[int, ErrorBody]:
 
 def status_and_code(error: EngineError) -> tuple[int, str]:
     """The HTTP status and the spec's code for an error."""
-    status, code = _nearest(type(error))
+    status, code = nearest(_CODES, type(error))
     match error:
         case Coded():
             return error.status, error.error_code
@@ -149,7 +149,3 @@ def details(error: EngineError) -> dict[str, Any]:
             return {"role": error.role.lower()}
         case _:
             return {}
-
-
-def _nearest(kind: type[EngineError]) -> tuple[int, str]:
-    return next(_CODES[ancestor] for ancestor in kind.__mro__ if ancestor in _CODES)

@@ -105,7 +105,7 @@ async def search_messages(call: Call[requests.Search, None]) -> Reply:
         call.path_id("chatroom_id", RoomId),
         body.query,
         kind=None if body.message_type is None else wire.KIND_OF[body.message_type],
-        author=None if body.user_id is None else _user(call, body.user_id),
+        author=None if body.user_id is None else call.body_id("user_id", body.user_id, UserId),
         after_us=requests.microseconds(body.date_from),
         before_us=requests.microseconds(body.date_to),
         limit=body.limit,
@@ -165,11 +165,7 @@ async def make_summary(call: Call[requests.MakeSummary, None]) -> Reply:
 
 
 def _place(call: Call[Any, Any]) -> tuple[RoomId, MessageId]:
-    return call.path_id("chatroom_id", RoomId), message_id(call.path_text("message_id"))
-
-
-def _user(call: Call[Any, Any], text: str) -> UserId:
-    return call.body_id("user_id", text, UserId)
+    return call.path_id("chatroom_id", RoomId), call.path_id("message_id", MessageId)
 
 
 def _one(call: Call[Any, Any], viewed: model.ViewedMessage, message: str = "OK") -> Reply:

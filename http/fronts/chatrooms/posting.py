@@ -1,7 +1,7 @@
 """From what a client wants to post to what the engine takes: decrypted where the server may, with its files found."""
 
 from chinwag.engine.commands import PostMessage
-from chinwag.engine.engine import Engine, post_command
+from chinwag.engine.engine import Engine
 from chinwag.engine.errors import NotFound
 from chinwag.engine.ids import FileId, MessageId, RoomId, UserId
 from chinwag.engine.model import Attachment, Sealed
@@ -17,18 +17,17 @@ def as_sealed(content: requests.Content) -> Sealed:
 async def content_command(engine: Engine, room_id: RoomId, author: UserId, data: requests.SendMessage) -> PostMessage:
     """The command to post a message, whatever it holds.
 
-    Raises `NotFound("message")` for an id that names none, and what `find_attachments` and `RoomKeys.content_of` raise.
+    Raises `NotFound("message")` for an id that names none, and as `find_attachments` and `Engine.sealed_command` do.
     """
-    sealed = as_sealed(data.content)
-    content = await engine.keys.content_of(room_id, author, sealed, most_characters=requests.MAX_TEXT)
-    return post_command(
+    return await engine.sealed_command(
+        room_id,
         author,
-        text=content.text,
+        sealed=as_sealed(data.content),
+        most_characters=requests.MAX_TEXT,
         attachments=await find_attachments(engine, room_id, author, data.attachments),
         key=data.client_id,
         kind=wire.KIND_OF[data.message_type],
         reply_to=None if data.reply_to is None else message_id(data.reply_to),
-        sealed=content.sealed,
     )
 
 

@@ -4,15 +4,15 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Final, Literal
-from urllib.parse import urlsplit
 
 import msgspec
-from email_validator import EmailNotValidError, validate_email
 from msgspec import UNSET, Meta, UnsetType
 
 from chinwag.engine.errors import Invalid, Rule
 from chinwag.engine.room_crypto import check_public_key, encrypted_characters
+from chinwag.http.fields import email_address, is_web_address, one_line
 from chinwag.http.requests import Checked, FieldError
+from chinwag.http.times import unix_us
 
 MAX_TEXT: Final = 4000
 """Characters of a message's text."""
@@ -30,7 +30,6 @@ MOST_HOURS: Final = 24 * 365
 MAX_PROMPT: Final = 2000
 MAX_QUERY: Final = 500
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _UNSAFE_IN_URL = re.compile(r"[\x00-\x20\x7f<>\"\\^`{|}]")
 
 Id = Annotated[str, Meta(description="a UUID")]
@@ -42,27 +41,18 @@ def _required(text: str) -> str:
     return text
 
 
-def _one_line(text: str) -> str:
+def _name(text: str) -> str:
     """Trimmed, not blank, without control characters."""
-    if _CONTROL.search(text):
-        raise FieldError("", "must not contain control characters", rule=Rule.FORMAT)
-    return _required(text).strip()
+    return _required(one_line(text)).strip()
 
 
 def _username(text: str) -> str:
-    text = _one_line(text)
+    text = _name(text)
     if len(text) < 3:
         raise FieldError("", "must have at least 3 characters")
     if "@" in text:
         raise FieldError("", "must not contain @: a name must not look like an address", rule=Rule.FORMAT)
     return text
-
-
-def _email(text: str) -> str:
-    try:
-        return validate_email(text.strip(), check_deliverability=False).normalized
-    except EmailNotValidError as error:
-        raise FieldError("", f"is not a valid address: {error}", rule=Rule.FORMAT) from None
 
 
 def _public_key(pem: str) -> str:
@@ -73,37 +63,18 @@ def _public_key(pem: str) -> str:
 
 
 def _web_address(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        _port_is_a_number = parts.port
-    except ValueError:
-        parts = None
+    """A web page's, or a path on this server: what an avatar that was uploaded here has."""
     own = url.startswith("/") and not url.startswith("//")
-    if (
-        _UNSAFE_IN_URL.search(url)
-        or parts is None
-        or not (own or (parts.scheme in ("http", "https") and parts.hostname))
-    ):
+    if _UNSAFE_IN_URL.search(url) or not (own or is_web_address(url)):
         raise FieldError("", "must be an absolute http or https URL", rule=Rule.FORMAT)
     return url
 
 
-def login_name(text: str) -> str:
-    """What was typed as username or address, in the form that addresses are stored in where it is one."""
-    try:
-        return validate_email(text.strip(), check_deliverability=False).normalized
-    except EmailNotValidError:
-        return text.strip()
-
-
 def microseconds(moment: datetime | None) -> int | None:
-    """A time without an offset is taken as UTC."""
+    """Microseconds since 1970. A time without an offset is taken as UTC."""
     if moment is None:
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return unix_us(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
 
 
 # --- users --------------------------------------------------------------------------------------------------------
@@ -112,8 +83,8 @@ def microseconds(moment: datetime | None) -> int | None:
 class Register(Checked, frozen=True, kw_only=True):
     checks: ClassVar[Mapping[str, Any]] = {
         "username": _username,
-        "email": _email,
-        "display_name": _one_line,
+        "email": email_address,
+        "display_name": _name,
         "public_key": _public_key,
     }
     username: Annotated[str, Meta(max_length=50, extra_json_schema={"minLength": 3})]
@@ -136,7 +107,7 @@ class UpdateProfile(Checked, frozen=True, kw_only=True):
     """What is left out stays as it is; null clears avatar and key."""
 
     checks: ClassVar[Mapping[str, Any]] = {
-        "display_name": _one_line,
+        "display_name": _name,
         "avatar_url": _web_address,
         "public_key": _public_key,
     }
@@ -154,7 +125,7 @@ Threshold = Annotated[int, Meta(ge=2, le=10_000)]
 
 
 class CreateChatroom(Checked, frozen=True, kw_only=True):
-    checks: ClassVar[Mapping[str, Any]] = {"name": _one_line, "description": str.strip}
+    checks: ClassVar[Mapping[str, Any]] = {"name": _name, "description": str.strip}
     name: Name
     is_private: bool
     description: Description | None = None
@@ -165,7 +136,7 @@ class CreateChatroom(Checked, frozen=True, kw_only=True):
 
 
 class UpdateChatroom(Checked, frozen=True, kw_only=True):
-    checks: ClassVar[Mapping[str, Any]] = {"name": _one_line, "description": str.strip}
+    checks: ClassVar[Mapping[str, Any]] = {"name": _name, "description": str.strip}
     name: Name | None = None
     description: Description | None = None
     max_members: MaxMembers | None = None

@@ -13,8 +13,7 @@ from chinwag.engine import commands
 from chinwag.engine.connections import Connected
 from chinwag.engine.engine import Engine, post_command
 from chinwag.engine.errors import EngineError, Invalid, NotFound, Rule
-from chinwag.engine.ids import MessageId, RoomId
-from chinwag.engine.model import Sealed
+from chinwag.engine.ids import RoomId
 from chinwag.engine.session import Session
 from chinwag.http.front import SocketRequest
 from chinwag.http.fronts.chatrooms import wire
@@ -38,19 +37,13 @@ from chinwag.http.fronts.chatrooms.socket_wire import (
     event_frame,
 )
 from chinwag.http.requests import BodyReader, QueryReader
-from chinwag.http.socket_commands import SocketReply, tell_room
+from chinwag.http.socket_commands import ResumeQuery, SocketReply, tell_room
 from chinwag.http.uuid_ids import IDS
 
 MOST_SOCKETS = 5
 """Connections of one user at a time. Source: chatrooms spec, "Rate Limiting"."""
 
 _read_frame = BodyReader(cast("type[Frame]", Frame), what="frame")
-
-
-class SocketQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What may stand in the socket's address besides the token."""
-
-    since: str | None = None
 
 
 class _Named(msgspec.Struct, frozen=True):
@@ -64,7 +57,7 @@ class _Whatever(msgspec.Struct, frozen=True):
     data: _Named
 
 
-_read_query = QueryReader(SocketQuery)
+_read_query = QueryReader(ResumeQuery)
 _decode_named = msgspec.json.Decoder(_Whatever).decode
 
 
@@ -74,15 +67,14 @@ class ChatroomsSocket:
     async def admit(self, engine: Engine, request: SocketRequest) -> Connected:
         """Raises `LimitReached("connections")` for a sixth socket of one user."""
         query = _read_query(request.query)
-        since = None if query.since is None else IDS.decode(query.since)
         return await engine.connect(
             user_id=request.user_id,
             family_id=request.family_id,
             expires_at=request.expires_at,
             wire=WIRE,
-            room_ids=() if query.since is None else None,
-            resume=query.since is not None,
-            since=None if since is None else MessageId(since),
+            room_ids=None if query.resumes else (),
+            resume=query.resumes,
+            since=query.position(IDS),
             most=MOST_SOCKETS,
         )
 
@@ -96,7 +88,7 @@ class ChatroomsSocket:
             session.send(error_frame(Invalid("frame", "must be text, not binary", rule=Rule.FORMAT)))
             return None
         try:
-            frame = _read_frame(message.encode())
+            frame = _read_frame(message)
         except Invalid as invalid:
             session.send(_refused_frame(invalid, message))
             return None
@@ -135,13 +127,12 @@ class ChatroomsSocket:
 
 def _plain_post(session: Session, data: SendMessageData) -> commands.PostMessage:
     """A message of plain text costs no look-up."""
-    sealed: Sealed | None = as_sealed(data.content) if data.content.iv else None
     return post_command(
         session.user_id,
         text=data.content.encrypted_data,
         kind=wire.KIND_OF[data.message_type],
         reply_to=None if data.reply_to is None else message_id(data.reply_to),
-        sealed=sealed,
+        sealed=as_sealed(data.content) if data.content.iv else None,
         key=data.client_id,
     )
 
@@ -179,7 +170,8 @@ async def _post_later(engine: Engine, session: Session, room_id: RoomId, data: S
     except EngineError as error:
         reply.refuse(error)
         return
-    waiting = tell_room(engine, session, room_id, command, reply)
+    # Who was logged out or cut off meanwhile has said nothing.
+    waiting = tell_room(engine, session, room_id, command, reply) if session.open else None
     if waiting is not None:
         await waiting
 

@@ -322,7 +322,7 @@ def _of_room(event: Event) -> tuple[str, msgspec.Struct] | None:
                 summary_threshold=room.summary_threshold,
             )
         case RoomJoined(room=room):
-            return "chatroom_added", ChatroomAddedData(chatroom_id=chatroom_id, name=room.direct_key or room.name)
+            return "chatroom_added", ChatroomAddedData(chatroom_id=chatroom_id, name=room.shown_name)
         case RoomLeft():
             return "chatroom_removed", ChatroomData(chatroom_id=chatroom_id)
         case RoomDeleted():

@@ -289,7 +289,7 @@ def custody(c: model.KeyCustody) -> Literal["client", "server"]:
 def listed_chatroom(o: model.RoomOverview) -> ListedChatroom:
     return ListedChatroom(
         id=encode(o.room.id),
-        name=o.room.direct_key or o.room.name,
+        name=o.room.shown_name,
         description=o.room.description or None,
         is_private=o.room.private,
         member_count=len(o.member_ids),
@@ -314,7 +314,7 @@ def chatroom(r: model.Room, owner: UserId, member_count: int) -> Chatroom:
     direct = r.kind is model.RoomKind.DIRECT
     return Chatroom(
         id=encode(r.id),
-        name=r.direct_key or r.name,
+        name=r.shown_name,
         description=r.description or None,
         owner_id=encode(owner),
         is_private=r.private,
@@ -345,7 +345,7 @@ def member(m: model.Member, *, online: bool) -> Member:
 def joined_chatroom(r: model.Room, m: model.Member, member_count: int) -> JoinedChatroom:
     return JoinedChatroom(
         id=encode(r.id),
-        name=r.direct_key or r.name,
+        name=r.shown_name,
         description=r.description or None,
         member_count=member_count,
         role=role(m.role),

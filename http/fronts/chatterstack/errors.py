@@ -12,7 +12,7 @@ from chinwag.engine.errors import (
     TryLater,
     Unauthenticated,
 )
-from chinwag.http.refusals import HttpRefusal
+from chinwag.http.refusals import HttpRefusal, nearest
 
 _STATUSES: dict[type[EngineError], int] = {
     Invalid: 400,
@@ -36,7 +36,7 @@ def error_status(kind: type[EngineError]) -> int:
     """The status of a class of errors: that of its nearest ancestor in the table."""
     if issubclass(kind, HttpRefusal):
         return kind.status
-    return next(_STATUSES[ancestor] for ancestor in kind.__mro__ if ancestor in _STATUSES)
+    return nearest(_STATUSES, kind)
 
 
 def encode_error(error: EngineError) -> tuple[int, ErrorBody]:

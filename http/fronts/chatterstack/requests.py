@@ -2,14 +2,13 @@
 
 import re
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 import msgspec
-from email_validator import EmailNotValidError, validate_email
 from msgspec import Meta
 from msgspec.structs import force_setattr
 
 from chinwag.engine.ids import MAX_ID
+from chinwag.http.fields import email_address, is_web_address, one_line, trimmed
 from chinwag.http.requests import FieldError
 
 MAX_TEXT = 4000
@@ -22,8 +21,6 @@ MAX_PAGE = MAX_ID // 1000
 
 _MIME_TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 _MIME_TYPE = re.compile(rf"{_MIME_TOKEN}/{_MIME_TOKEN}(\s*;[\x20-\x7e]*)?")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_UNSAFE_IN_URL = re.compile(r"[\x00-\x20\x7f-\x9f\s]")
 
 # Lengths count after trimming, so msgspec is only told of them for the documentation.
 Name = Annotated[str, Meta(examples=["tea"], extra_json_schema={"minLength": 1, "maxLength": 100})]
@@ -35,32 +32,6 @@ RoleName = Literal["ADMIN", "MEMBER"]
 PresenceName = Literal["ONLINE", "OFFLINE"]
 
 
-def normal_email(text: str) -> str:
-    """The form in which an address is stored: trimmed, its domain in lower case. What is no address stays as it is."""
-    try:
-        return validate_email(text.strip(), check_deliverability=False).normalized
-    except EmailNotValidError:
-        return text.strip()
-
-
-def trimmed(field: str, text: str, *, least: int, most: int) -> str:
-    """The text without white space around it. Raises FieldError when its length is not within the bounds."""
-    text = text.strip()
-    if not text and least:
-        raise FieldError(field, "is empty")
-    if len(text) < least:
-        raise FieldError(field, f"must have at least {least} characters")
-    if len(text) > most:
-        raise FieldError(field, f"must have at most {most} characters")
-    return text
-
-
-def _one_line(field: str, text: str) -> str:
-    if _CONTROL.search(text):
-        raise FieldError(field, "must not contain control characters")
-    return text
-
-
 # --- users --------------------------------------------------------------------------------------------------------
 
 
@@ -70,12 +41,8 @@ class Register(msgspec.Struct, frozen=True, kw_only=True):
     password: Annotated[Password, Meta(min_length=6, max_length=128)]
 
     def __post_init__(self) -> None:
-        force_setattr(self, "username", _one_line("username", trimmed("username", self.username, least=3, most=50)))
-        try:
-            address = validate_email(self.email.strip(), check_deliverability=False)
-        except EmailNotValidError as error:
-            raise FieldError("email", f"is not a valid address: {error}") from None
-        force_setattr(self, "email", address.normalized)
+        force_setattr(self, "username", one_line(trimmed(self.username, "username", least=3, most=50), "username"))
+        force_setattr(self, "email", email_address(self.email, "email"))
 
 
 class LogIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,8 +80,8 @@ class CreateRoom(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.is_group:
-            force_setattr(self, "name", _one_line("name", trimmed("name", self.name, least=1, most=100)))
-        force_setattr(self, "description", trimmed("description", self.description, least=0, most=1000))
+            force_setattr(self, "name", one_line(trimmed(self.name, "name", least=1, most=100), "name"))
+        force_setattr(self, "description", trimmed(self.description, "description", least=0, most=1000))
 
 
 class CreateDirectRoom(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,7 +109,7 @@ class AttachmentIn(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: Annotated[int, Meta(ge=0, le=MAX_ID)]
 
     def __post_init__(self) -> None:
-        if not _is_web_address(self.url):
+        if not is_web_address(self.url):
             raise FieldError("url", "must be an absolute http or https URL")
         if _MIME_TYPE.fullmatch(self.mime_type) is None:
             raise FieldError("mime_type", "must have the form type/subtype")
@@ -159,14 +126,14 @@ class SendMessage(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         least = 0 if self.attachments else 1
-        force_setattr(self, "content", trimmed("content", self.content, least=least, most=MAX_TEXT))
+        force_setattr(self, "content", trimmed(self.content, "content", least=least, most=MAX_TEXT))
 
 
 class EditMessage(msgspec.Struct, frozen=True, kw_only=True):
     content: Text
 
     def __post_init__(self) -> None:
-        force_setattr(self, "content", trimmed("content", self.content, least=1, most=MAX_TEXT))
+        force_setattr(self, "content", trimmed(self.content, "content", least=1, most=MAX_TEXT))
 
 
 class MessagesQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,14 +146,3 @@ class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
     q: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
     room_id: Id | None = None
     limit: Annotated[int, Meta(ge=1, le=100)] = 50
-
-
-def _is_web_address(url: str) -> bool:
-    if _UNSAFE_IN_URL.search(url):
-        return False
-    try:
-        parts = urlsplit(url)
-        _port_is_a_number = parts.port
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)

@@ -7,6 +7,7 @@ from chinwag.engine.accounts import LogIn
 from chinwag.engine.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from chinwag.engine.ids import MessageId, RoomId, UserId
 from chinwag.http.calls import Call, Reply
+from chinwag.http.fields import login_name
 from chinwag.http.fronts.chatterstack import requests, wire
 from chinwag.http.fronts.chatterstack.requests import MAX_IDEMPOTENCY_KEY
 from chinwag.http.routing import HeaderParameter, Route
@@ -31,7 +32,7 @@ async def register(call: Call[requests.Register, None]) -> Reply:
 
 async def log_in(call: Call[requests.LogIn, None]) -> Reply:
     """A token pair. One 401 for whatever was wrong."""
-    opened = await call.engine.accounts.log_in(requests.normal_email(call.body.email), call.body.password)
+    opened = await call.engine.accounts.log_in(login_name(call.body.email), call.body.password)
     return _token_pair(call, opened)
 
 
@@ -58,7 +59,7 @@ async def user_by_id(call: Plain) -> Reply:
 
 async def user_by_email(call: Call[None, requests.UserQuery]) -> Reply:
     """The profile of the user with this address; upper and lower case are the same."""
-    return _user(call, await call.engine.accounts.user_by_email(requests.normal_email(call.query.email)))
+    return _user(call, await call.engine.accounts.user_by_email(login_name(call.query.email)))
 
 
 async def set_status(call: Call[requests.SetStatus, None]) -> Reply:
@@ -226,7 +227,7 @@ def _message(viewed: model.ViewedMessage) -> Reply:
 
 
 def _token_pair(call: Call[Any, Any], opened: LogIn) -> Reply:
-    access_token = call.tokens.issue(opened.user.id, opened.family_id)
+    access_token = call.access_token(opened)
     return Reply(wire.TokenPair(access_token=access_token, refresh_token=opened.refresh_token))
 
 

@@ -27,7 +27,7 @@ from chinwag.engine.events import (
     TypingStarted,
     TypingStopped,
 )
-from chinwag.engine.ids import MessageId, RoomId
+from chinwag.engine.ids import RoomId
 from chinwag.engine.model import Attachment, Message, Status
 from chinwag.engine.session import Session
 from chinwag.http.front import SocketRequest
@@ -35,18 +35,17 @@ from chinwag.http.fronts.chatterstack import wire
 from chinwag.http.fronts.chatterstack.ids import IDS
 from chinwag.http.fronts.chatterstack.requests import MAX_IDEMPOTENCY_KEY, Id, SendMessage
 from chinwag.http.requests import BodyReader, QueryReader
-from chinwag.http.socket_commands import SocketReply, tell_room
+from chinwag.http.socket_commands import ResumeQuery, SocketReply, tell_room
 from chinwag.http.websocket import frame_text
 
 MAX_ROOMS = 1000
 """Rooms that one connection may ask for."""
 
 
-class SocketQuery(msgspec.Struct, frozen=True, kw_only=True):
+class SocketQuery(ResumeQuery, frozen=True, kw_only=True):
     """What may stand in the socket's address."""
 
     room_id: Annotated[tuple[str, ...], Meta(max_length=MAX_ROOMS)] = ()
-    since: str | None = None
 
 
 class SendMessageData(SendMessage, frozen=True, kw_only=True):
@@ -145,15 +144,14 @@ class ChatterstackSocket:
         room_ids = [RoomId(decoded) for text in query.room_id if (decoded := IDS.decode(text)) is not None]
         if not room_ids:
             raise Forbidden("not a member of any of these rooms")
-        since = None if query.since is None else IDS.decode(query.since)
         return await engine.connect(
             user_id=request.user_id,
             family_id=request.family_id,
             expires_at=request.expires_at,
             wire=WIRE,
             room_ids=room_ids,
-            resume=query.since is not None,
-            since=None if since is None else MessageId(since),
+            resume=query.resumes,
+            since=query.position(IDS),
         )
 
     def greeting(self, connected: Connected) -> bytes:

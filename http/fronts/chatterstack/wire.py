@@ -113,7 +113,7 @@ def user(u: model.User, presence: model.Presence) -> User:
 def room(r: model.Room) -> Room:
     return Room(
         id=str(r.id),
-        name=r.direct_key or r.name,
+        name=r.shown_name,
         is_group=r.kind is not model.RoomKind.DIRECT,
         description=r.description,
         created_by=str(r.created_by),

@@ -11,7 +11,7 @@ from chinwag.engine.errors import (
     TryLater,
     Unauthenticated,
 )
-from chinwag.http.refusals import HttpRefusal, RateLimited
+from chinwag.http.refusals import HttpRefusal, RateLimited, nearest
 
 _STATUSES: dict[type[EngineError], int] = {
     Unauthenticated: 401,
@@ -54,12 +54,12 @@ def error_status(kind: type[EngineError]) -> int:
     """The status of a class of errors: that of its nearest ancestor in the table."""
     if issubclass(kind, HttpRefusal):
         return kind.status
-    return next(_STATUSES[ancestor] for ancestor in kind.__mro__ if ancestor in _STATUSES)
+    return nearest(_STATUSES, kind)
 
 
 def words(error: EngineError) -> str:
     """What to say of an error, over HTTP or a socket."""
-    said = next(_WORDS[ancestor] for ancestor in type(error).__mro__ if ancestor in _WORDS)
+    said = nearest(_WORDS, type(error))
     return error.message if said is None else said
 
 

@@ -1,21 +1,19 @@
 """What messenger's clients send. Texts come out trimmed; whatever is here has passed every rule on its form."""
 
-import re
 from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
-from email_validator import EmailNotValidError, validate_email
 from msgspec import Meta
 from msgspec.structs import force_setattr
 
+from chinwag.http.fields import email_address, one_line, trimmed
 from chinwag.http.requests import FieldError
 from chinwag.http.times import unix_us
 
 MAX_TEXT = 4000
 MAX_CLIENT_ID = 200
 _Moment = Annotated[datetime, Meta(tz=True)]
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 # Lengths count after trimming, so msgspec is only told of them for the documentation.
 Id = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
@@ -31,19 +29,6 @@ ClientId = Annotated[
 ]
 
 
-def _trimmed(field: str, text: str, *, least: int, most: int, one_line: bool = False) -> str:
-    text = text.strip()
-    if not text:
-        raise FieldError(field, "is empty")
-    if len(text) < least:
-        raise FieldError(field, f"must have at least {least} characters")
-    if len(text) > most:
-        raise FieldError(field, f"must have at most {most} characters")
-    if one_line and _CONTROL.search(text):
-        raise FieldError(field, "must not contain control characters")
-    return text
-
-
 # --- authentication -----------------------------------------------------------------------------------------------
 
 
@@ -53,12 +38,8 @@ class Register(msgspec.Struct, frozen=True, kw_only=True):
     password: Annotated[str, Meta(min_length=6, max_length=128)]
 
     def __post_init__(self) -> None:
-        force_setattr(self, "username", _trimmed("username", self.username, least=3, most=50, one_line=True))
-        try:
-            address = validate_email(self.email.strip(), check_deliverability=False)
-        except EmailNotValidError as error:
-            raise FieldError("email", f"is not a valid address: {error}") from None
-        force_setattr(self, "email", address.normalized)
+        force_setattr(self, "username", one_line(trimmed(self.username, "username", least=3, most=50), "username"))
+        force_setattr(self, "email", email_address(self.email, "email"))
 
 
 class LogIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +64,7 @@ class CreateGroup(msgspec.Struct, frozen=True, kw_only=True):
     name: Annotated[str, Meta(examples=["Team Chat"], extra_json_schema={"minLength": 1, "maxLength": 100})]
 
     def __post_init__(self) -> None:
-        force_setattr(self, "name", _trimmed("name", self.name, least=1, most=100, one_line=True))
+        force_setattr(self, "name", one_line(trimmed(self.name, "name", least=1, most=100), "name"))
 
 
 def _moment(text: str) -> datetime:
@@ -102,7 +83,7 @@ class SendMessage(msgspec.Struct, frozen=True, kw_only=True):
     client_id: ClientId | None = None
 
     def __post_init__(self) -> None:
-        force_setattr(self, "content", _trimmed("content", self.content, least=1, most=MAX_TEXT))
+        force_setattr(self, "content", trimmed(self.content, "content", least=1, most=MAX_TEXT))
 
 
 class MessagesQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,10 +119,4 @@ class MessageFrame(SendMessage, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if (self.conversation_id is None) == (self.group_id is None):
             raise FieldError("conversation_id", "exactly one of conversation_id and group_id is needed")
-        force_setattr(self, "content", _trimmed("content", self.content, least=1, most=MAX_TEXT))
-
-
-class SocketQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What may stand in the socket's address."""
-
-    since: str | None = None
+        force_setattr(self, "content", trimmed(self.content, "content", least=1, most=MAX_TEXT))

@@ -3,11 +3,11 @@
 import re
 from typing import Any
 
-from chinwag.engine.accounts import LogIn
 from chinwag.engine.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from chinwag.engine.ids import RoomId, UserId
 from chinwag.engine.model import Role, RoomKind
 from chinwag.http.calls import Call, Reply
+from chinwag.http.fields import login_name
 from chinwag.http.fronts.messenger import requests, wire
 from chinwag.http.fronts.messenger.errors import WrongCredentials
 from chinwag.http.routing import Route
@@ -30,7 +30,7 @@ async def register(call: Call[requests.Register, None]) -> Reply:
     opened = await accounts.open_log_in(user.id)
     answer = wire.Registered(
         user=wire.new_user(opened.user),
-        access_token=_access_token(call, opened),
+        access_token=call.access_token(opened),
         refresh_token=opened.refresh_token,
     )
     return Reply(answer)
@@ -39,11 +39,11 @@ async def register(call: Call[requests.Register, None]) -> Reply:
 async def log_in(call: Call[requests.LogIn, None]) -> Reply:
     """By username or address. One 401 for whatever was wrong."""
     try:
-        opened = await call.engine.accounts.log_in(call.body.username.strip(), call.body.password)
+        opened = await call.engine.accounts.log_in(login_name(call.body.username), call.body.password)
     except Unauthenticated as refused:
         raise (WrongCredentials() if type(refused) is Unauthenticated else refused) from None
     answer = wire.LoggedIn(
-        user=wire.user(opened.user), access_token=_access_token(call, opened), refresh_token=opened.refresh_token
+        user=wire.user(opened.user), access_token=call.access_token(opened), refresh_token=opened.refresh_token
     )
     return Reply(answer)
 
@@ -51,7 +51,7 @@ async def log_in(call: Call[requests.LogIn, None]) -> Reply:
 async def refresh(call: Call[requests.Refresh, None]) -> Reply:
     """A new access token. The refresh token stays as it is."""
     opened = await call.engine.accounts.renew(call.body.refresh_token)
-    return Reply(wire.Refreshed(access_token=_access_token(call, opened)))
+    return Reply(wire.Refreshed(access_token=call.access_token(opened)))
 
 
 async def log_out(call: Plain) -> Reply:
@@ -188,10 +188,6 @@ def _user_id(call: Call[requests.OneUser, Any]) -> UserId:
             raise NotFound("user")
         raise Invalid("user_id", "is not a UUID")
     return UserId(number)
-
-
-def _access_token(call: Call[Any, Any], opened: LogIn) -> str:
-    return call.tokens.issue(opened.user.id, opened.family_id)
 
 
 ROUTES: tuple[Route, ...] = (

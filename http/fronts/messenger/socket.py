@@ -12,19 +12,19 @@ from chinwag.engine.connections import Connected
 from chinwag.engine.engine import Engine, post_command
 from chinwag.engine.errors import EngineError, Invalid, NotFound
 from chinwag.engine.events import Event, MessagePosted, MessageReplayed, Resumed
-from chinwag.engine.ids import MessageId, RoomId
+from chinwag.engine.ids import RoomId
 from chinwag.engine.model import Message, RoomKind, Status
 from chinwag.engine.session import Session
 from chinwag.http.front import SocketRequest
 from chinwag.http.fronts.messenger import wire
 from chinwag.http.fronts.messenger.errors import words
-from chinwag.http.fronts.messenger.requests import MessageFrame, SocketQuery
+from chinwag.http.fronts.messenger.requests import MessageFrame
 from chinwag.http.requests import BodyReader, QueryReader
-from chinwag.http.socket_commands import SocketReply, tell_room
+from chinwag.http.socket_commands import ResumeQuery, SocketReply, tell_room
 from chinwag.http.uuid_ids import IDS
 from chinwag.http.websocket import frame_text
 
-_read_query = QueryReader(SocketQuery)
+_read_query = QueryReader(ResumeQuery)
 _read_frame = BodyReader(MessageFrame, what="frame")
 
 
@@ -69,7 +69,6 @@ class MessengerSocket:
     async def admit(self, engine: Engine, request: SocketRequest) -> Connected:
         """Everybody with a token is admitted, to all of their conversations and groups."""
         query = _read_query(request.query)
-        since = None if query.since is None else IDS.decode(query.since)
         return await engine.connect(
             user_id=request.user_id,
             family_id=request.family_id,
@@ -77,8 +76,8 @@ class MessengerSocket:
             wire=WIRE,
             room_ids=None,
             follow=True,
-            resume=query.since is not None,
-            since=None if since is None else MessageId(since),
+            resume=query.resumes,
+            since=query.position(IDS),
         )
 
     def greeting(self, connected: Connected) -> bytes:  # noqa: ARG002
@@ -92,7 +91,7 @@ class MessengerSocket:
             _refuse(session, Invalid("frame", "must be text, not binary"))
             return None
         try:
-            frame = _read_frame(message.encode())
+            frame = _read_frame(message)
         except Invalid as invalid:
             _refuse(session, invalid, client_id=_client_id(message))
             return None

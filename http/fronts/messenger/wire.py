@@ -114,10 +114,7 @@ def conversation_details(r: model.Room, viewer: UserId) -> ConversationDetails:
 
 def _participants(r: model.Room, viewer: UserId) -> list[Id]:
     """Both of them, also when the other one has left: as soon as either asks for the conversation, they are back."""
-    assert r.direct_key is not None, "only direct rooms are conversations"
-    _prefix, lower, higher = r.direct_key.split(":")
-    other = int(lower) if int(higher) == viewer else int(higher)
-    return [_id(viewer), _id(other)]
+    return [_id(viewer), _id(r.peer_of(viewer))]
 
 
 # --- groups -------------------------------------------------------------------------------------------------------

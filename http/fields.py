@@ -1,0 +1,62 @@
+"""Rules on single texts that clients of any front send, for `__post_init__` and for `Checked.checks`. Pure.
+
+Each returns the text as it is kept, or raises `FieldError` about `field` (which `Checked` fills in by itself).
+"""
+
+import re
+from urllib.parse import urlsplit
+
+from email_validator import EmailNotValidError, validate_email
+
+from chinwag.engine.errors import Rule
+from chinwag.http.requests import FieldError
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_UNSAFE_IN_URL = re.compile(r"[\x00-\x20\x7f-\x9f\s]")
+
+
+def trimmed(text: str, field: str = "", *, least: int, most: int) -> str:
+    """The text without white space around it, which has to have `least` to `most` characters."""
+    text = text.strip()
+    if not text and least:
+        raise FieldError(field, "is empty")
+    if len(text) < least:
+        raise FieldError(field, f"must have at least {least} characters")
+    if len(text) > most:
+        raise FieldError(field, f"must have at most {most} characters")
+    return text
+
+
+def one_line(text: str, field: str = "") -> str:
+    """The text as it is, which must not hold control characters."""
+    if _CONTROL.search(text):
+        raise FieldError(field, "must not contain control characters", rule=Rule.FORMAT)
+    return text
+
+
+def email_address(text: str, field: str = "") -> str:
+    """The form in which an address is stored: trimmed, its domain in lower case. Nobody looks whether it exists."""
+    try:
+        return validate_email(text.strip(), check_deliverability=False).normalized
+    except EmailNotValidError as error:
+        raise FieldError(field, f"is not a valid address: {error}", rule=Rule.FORMAT) from None
+
+
+def login_name(text: str) -> str:
+    """What was typed as username or address: trimmed, and in the form that addresses are stored in where it is one."""
+    try:
+        return email_address(text)
+    except FieldError:
+        return text.strip()
+
+
+def is_web_address(url: str) -> bool:
+    """Whether it is an absolute http or https URL."""
+    if _UNSAFE_IN_URL.search(url):
+        return False
+    try:
+        parts = urlsplit(url)
+        _port_is_a_number = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
