@@ -208,7 +208,7 @@ def main(context: click.Context) -> None:
     envvar="CHINWAG_RATE_LIMITS",
     show_envvar=True,
     show_default=True,
-    help="Enforce the limits that an API documents, or none: for load tests.",
+    help="Enforce the limits that the APIs document, or none of any API: for load tests.",
 )
 @click.option(
     "--rate-limit",
@@ -218,8 +218,8 @@ def main(context: click.Context) -> None:
     metavar="FRONT=REQUESTS/SECONDS",
     envvar="CHINWAG_RATE_LIMIT",
     show_envvar=True,
-    help="How many requests each caller may make of one API in a time, instead of what it documents; FRONT=off for any "
-    "number. Repeat for several.",
+    help="How many requests each caller may make of one API in a time, instead of what it documents (a limit of its "
+    "uploads stays); FRONT=off for any number, of uploads too. Repeat for several.",
 )
 @click.option(
     "--admin-token",
