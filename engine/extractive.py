@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import trio
 
+from chinwag.engine.scripts import UNSPACED
 from chinwag.engine.summaries import UNDETERMINED, Spoken, SummaryDraft
 
 MOST_CHARACTERS = 60_000
@@ -51,8 +52,6 @@ LANGUAGE_LETTERS = 24
 TELLING = 6
 """How many such letters one of East Asia's scripts is worth: few languages share one."""
 
-UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-"""Thai, Lao, Burmese, Khmer, kana and Han: written without spaces between words."""
 _URL = re.compile(r"\b(?:https?://|www\.)\S+")
 _RUN = re.compile(rf"[{UNSPACED}\u30fc]+|[^\W_](?:[\w'’-]*[^\W_])?", re.UNICODE)
 _UNSPACED = re.compile(rf"[{UNSPACED}]")

@@ -17,6 +17,7 @@ from chinwag.engine.access import admit
 from chinwag.engine.errors import Invalid
 from chinwag.engine.ids import RoomId, UserId
 from chinwag.engine.model import MessageKind, Record, ViewedMessage
+from chinwag.engine.scripts import UNSPACED
 from chinwag.engine.store import FoundMessage, Store
 
 MOST_TERMS = 10
@@ -35,10 +36,7 @@ PAUSE_MESSAGES = 200
 
 _TERM = re.compile(r'"([^"]*)"|“([^”]*)”|([^\s"“”]+)|["“”]')
 _AROUND_WORDS = ".,;:!?…'()[]{}«»、。！？「」（）"
-_UNSPACED = re.compile(
-    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
-)
-"""Thai, Lao, Burmese, Khmer, kana and Han. Nothing in a text tells where their words begin and end."""
+_UNSPACED = re.compile(rf"[{UNSPACED}]")
 
 
 class MatchContext(Record):

@@ -114,7 +114,7 @@ class RoomActor(Actor[RoomCommand]):
         if turn.writes:
             try:
                 self._store.commit_soon(turn.writes, partial(self._end, state, turn), self._fail)
-            except BaseException:  # whatever it is: the state is ahead of the store now
+            except BaseException:  # whatever it is: as in `_take`
                 self.reset()
                 raise
         else:
@@ -193,7 +193,7 @@ class RoomActor(Actor[RoomCommand]):
             try:
                 # The store runs `_release` in commit order over all rooms, which this task alone could not promise.
                 await self._store.commit(turn.writes, partial(self._release, turn))
-            except BaseException:  # whatever it is: the state is ahead of the store now
+            except BaseException:
                 self.reset()  # the state is ahead of the store: nothing may be answered from it any more
                 raise
         else:

@@ -172,7 +172,7 @@ class SocketConnection(TrioASGIWebsocketConnection):
         session = connected.session
         try:
             await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
-        except BaseException:
+        except BaseException:  # cancellation too: a session that nobody will run must not stay subscribed
             session.abandon()
             raise
         transport = AsgiTransport(receive, send, connection=self.scope["state"].get("connection"))

@@ -110,7 +110,7 @@ class Gateway:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             connected.session.abandon()  # the client left while it was being admitted
             return None
-        except BaseException:
+        except BaseException:  # cancellation too: a session that nobody will run must not stay subscribed
             connected.session.abandon()
             raise
         transport = SocketTransport(

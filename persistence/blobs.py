@@ -87,7 +87,7 @@ class FolderDraft:
         """Make it durable; its name. Raises `StoreUnavailable`, and then nothing of it is left."""
         try:
             await self._blobs.work(self._commit)
-        except BaseException:
+        except BaseException:  # cancellation too: half a blob must not stay
             await self.discard()
             raise
         self._ended = True
