@@ -7,7 +7,7 @@ from typing import Protocol
 import trio
 
 from chinwag.engine.actor import Actor, CommandCrashed
-from chinwag.engine.commands import ExpireTyping, PostMessage, RoomCommand
+from chinwag.engine.commands import ExpireTyping, PostMessage, RoomCommand, UpdateProfile
 from chinwag.engine.errors import EngineError, InternalError, NotFound, Overloaded, StoreUnavailable
 from chinwag.engine.events import Event, MessagePosted
 from chinwag.engine.ids import RoomId, UserId, now_us
@@ -68,6 +68,8 @@ class RoomActor(Actor[RoomCommand]):
         self.room_id = room_id
         self.busy = False
         self.last_turn = trio.current_time()
+        self.late_profiles: dict[UserId, UpdateProfile] = {}
+        """What `profiles` could not tell it yet: its mailbox was full."""
         self._store = store
         self._publisher = publisher
         self._new_id = new_id

@@ -1,15 +1,20 @@
 """Profiles, renewal and deactivation: everybody sees the new names, and who is deactivated can do nothing any more."""
 
+from collections.abc import Awaitable
+
 import pytest
 import trio
 from msgspec import UNSET
+from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chinwag.engine.engine import EngineConfig
+from chinwag.engine.commands import StartTyping, StopTyping
+from chinwag.engine.engine import EngineConfig, post_command
 from chinwag.engine.errors import AccountInactive, NotFound, StoreUnavailable, Unauthenticated
-from chinwag.engine.harness import PASSWORD, EngineHarness, Person, open_harness
+from chinwag.engine.harness import PASSWORD, EngineHarness, Person, RoomHarness, open_harness
 from chinwag.engine.ids import UserId, now_us
 from chinwag.engine.model import Presence, Room
+from chinwag.engine.profiles import tell_profile
 from chinwag.engine.testing import MemoryStore
 from chinwag.engine.transport import CloseReason
 
@@ -256,3 +261,27 @@ async def test_a_log_in_at_the_moment_of_a_deactivation_ends_with_it(
     for each in opened:
         with pytest.raises(AccountInactive):
             await h.engine.accounts.authenticate(each.family_id, each.id)
+
+
+async def test_of_two_profiles_that_a_full_room_was_not_told_in_time_the_newer_one_lasts(
+    room: RoomHarness, autojump_clock: MockClock
+) -> None:
+    ann, bob = await room.join("ann"), await room.join("bob")
+    await room.ask(StartTyping(user_id=ann.user))
+    actor = room.h.engine._registry.actor(room.id)
+    room.h.store.delay_s = 3.0
+    slow = room.tell(post_command(ann.user, text="slow"))
+    await wait_all_tasks_blocked()
+    while not actor.full:
+        room.tell(StopTyping(user_id=ann.user))
+    late: list[Awaitable[None]] = []
+    for name in ("first", "second"):
+        user = replace(bob.person.user, display_name=name)
+        tell_profile(user, [actor], spawn=lambda task, *args: late.append(task(*args)))
+        await slow.result()
+        await trio.sleep(10.0)  # there is space again
+    for task in late:
+        await task
+    assert actor.late_profiles == {}
+    posted = await room.h.engine.post_message(room.id, bob.user, text="hello")
+    assert posted.message.author_display_name == "second"
