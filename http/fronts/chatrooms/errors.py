@@ -87,6 +87,8 @@ _CODES: dict[type[EngineError], tuple[int, str]] = {
     TryLater: (503, "SERVICE_UNAVAILABLE"),
     EngineError: (500, "INTERNAL_ERROR"),
 }
+_WIRE_NAMES = {"text": "content", "custody": "key_custody", "lifetime_s": "expires_in_hours", "room_id": "chatroom_id"}
+"""Of fields that the engine knows by other names."""
 _MISSING = {
     "room": "CHATROOM_NOT_FOUND",
     "message": "MESSAGE_NOT_FOUND",
@@ -140,7 +142,8 @@ def details(error: EngineError) -> dict[str, Any]:
     match error:
         case Invalid():
             problems = [
-                Problem(field=each.field, code=_RULES[each.rule], message=each.reason) for each in error.problems
+                Problem(field=_WIRE_NAMES.get(each.field, each.field), code=_RULES[each.rule], message=each.reason)
+                for each in error.problems
             ]
             return {"fields": problems}
         case Conflict() | LimitReached() | NotFound():

@@ -351,7 +351,7 @@ ROUTES: tuple[Route, ...] = (
         files.download,
         query=DownloadQuery,
         auth=False,
-        media_type="application/octet-stream",
+        media_type="*/*",
         errors=(Unauthenticated, NotFound),
         summary="Download a file",
         description="By a signed URL, or with an access token. For the members of its chatroom.",

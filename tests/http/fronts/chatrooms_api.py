@@ -35,8 +35,9 @@ class Clock:
 class Chatrooms:
     """One server, and what its people do."""
 
-    def __init__(self, api: Api, clock: Clock) -> None:
+    def __init__(self, api: Api, clock: Clock, folder: Path) -> None:
         self.api = api
+        self.folder = folder
         self.clock = clock
         self.ask = api.ask
 
@@ -119,7 +120,7 @@ async def open_chatrooms(
         public_url=public_url,
         checked=True,
     ) as api:
-        yield Chatrooms(api, clock)
+        yield Chatrooms(api, clock, folder)
 
 
 def succeeded(answer: Answer, status: int = 200) -> Any:
