@@ -99,6 +99,11 @@ class PresenceNews:
                     log.warning("presence not told", user=user_id, error=error.message)
                     del self._waiting[user_id]
                     continue
+                except Exception:
+                    # A bug about one user: were they not taken out, nobody who comes after them would ever be told of.
+                    log.exception("presence not told", user=user_id)
+                    del self._waiting[user_id]
+                    continue
                 presence = self._waiting.pop(user_id)
                 if user is not None:
                     event = PresenceChanged(

@@ -4,11 +4,13 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chinwag.engine.harness import EngineHarness
+from chinwag.engine.events import PresenceChanged
+from chinwag.engine.harness import EngineHarness, open_harness
 from chinwag.engine.ids import UserId
-from chinwag.engine.memory import MemoryTransport
+from chinwag.engine.memory import PRESENCE_LINES, MemoryTransport
 from chinwag.engine.model import Presence, User
 from chinwag.engine.presence import GRACE_S, PresenceRegistry
+from chinwag.engine.testing import MemoryStore
 
 ANN = UserId(1)
 
@@ -103,3 +105,26 @@ async def test_a_session_that_ends_with_a_bug_is_counted_out(h: EngineHarness, a
         await h.engine.serve_session(connected, MemoryTransport(), pump)
     await trio.sleep(GRACE_S + 2)
     assert h.engine.presence.of(ann.user) is Presence.OFFLINE
+
+
+async def test_a_bug_about_one_user_does_not_keep_the_news_of_others(autojump_clock: MockClock) -> None:
+    class Buggy(MemoryStore):
+        bad: UserId | None = None
+
+        async def peers_of(self, user_id: UserId) -> set[UserId]:
+            if user_id == self.bad:
+                raise RuntimeError("a bug")
+            return await super().peers_of(user_id)
+
+    store = Buggy()
+    async with open_harness(store) as h:
+        ann, bob, cat = [await h.join(name) for name in ("ann", "bob", "cat")]
+        room = await h.room("tea", ann, bob, cat)
+        watching = await h.connect(ann, room, wire=PRESENCE_LINES)
+        await wait_all_tasks_blocked()
+        watching.received()
+        store.bad = bob.id
+        for person in (bob, cat):
+            await h.connect(person, room)
+        await wait_all_tasks_blocked()
+        assert [event.user_id for event in watching.received() if isinstance(event, PresenceChanged)] == [cat.id]
