@@ -47,6 +47,10 @@ class Messages(RoomCalls):
         command = post_command(
             caller, text=text, attachments=attachments, key=key, kind=kind, reply_to=reply_to, sealed=sealed
         )
+        return await self.post(room_id, command)
+
+    async def post(self, room_id: RoomId, command: PostMessage) -> ViewedMessage:
+        """`post_message` of what `post_command` or `sealed_command` made."""
         return await self._ask_for_message(room_id, command)
 
     async def edit_message(
@@ -62,34 +66,6 @@ class Messages(RoomCalls):
         command = EditMessage(caller=caller, message_id=message_id, text=text, sealed=sealed)
         return await self._ask_for_message(room_id, command)
 
-    async def post_sealed(
-        self,
-        room_id: RoomId,
-        caller: UserId,
-        *,
-        sealed: Sealed,
-        attachments: tuple[Attachment, ...] = (),
-        key: str | None = None,
-        kind: MessageKind = MessageKind.TEXT,
-        reply_to: MessageId | None = None,
-        most_characters: int = MOST_TEXT_CHARACTERS,
-    ) -> ViewedMessage:
-        """`post_message` of what a client encrypted (or, with `key_version` 0, did not), kept bit for bit.
-
-        Also raises what `sealed_command` does.
-        """
-        command = await self.sealed_command(
-            room_id,
-            caller,
-            sealed=sealed,
-            attachments=attachments,
-            key=key,
-            kind=kind,
-            reply_to=reply_to,
-            most_characters=most_characters,
-        )
-        return await self._ask_for_message(room_id, command)
-
     async def sealed_command(
         self,
         room_id: RoomId,
@@ -102,10 +78,11 @@ class Messages(RoomCalls):
         reply_to: MessageId | None = None,
         most_characters: int = MOST_TEXT_CHARACTERS,
     ) -> PostMessage:
-        """The `post_command` of what a client encrypted, for `Engine.tell_room`. Reads the store.
+        """The `post_command` of what a client encrypted (or, with `key_version` 0, did not), kept bit for bit.
 
-        The server reads what it has the key of, and then raises `CannotDecrypt` for what is not encrypted with it. Also
-        raises what `RoomKeys.content_of` and `post_command` do.
+        For `post`, or `Engine.tell_room`. Reads the store unless it is plain text. The server reads what it has the key
+        of, and then raises `CannotDecrypt` for what is not encrypted with it. Also raises what `RoomKeys.content_of`
+        and `post_command` do.
         """
         content = await self.keys.content_of(room_id, author, sealed, most_characters=most_characters)
         return post_command(
@@ -127,7 +104,7 @@ class Messages(RoomCalls):
         sealed: Sealed,
         most_characters: int = MOST_TEXT_CHARACTERS,
     ) -> ViewedMessage:
-        """`edit_message` with what a client encrypted. Raises as `post_sealed` and `edit_message` do."""
+        """`edit_message` with what a client encrypted. Raises as `sealed_command` and `edit_message` do."""
         content = await self.keys.content_of(room_id, caller, sealed, most_characters=most_characters)
         return await self.edit_message(room_id, caller, message_id, text=content.text, sealed=content.sealed)
 

@@ -21,7 +21,7 @@ from chinwag.engine.errors import (
 from chinwag.engine.events import MessagePosted
 from chinwag.engine.harness import EngineHarness, Person, open_harness
 from chinwag.engine.ids import IdSource, RoomId, UserId
-from chinwag.engine.model import ENCRYPTED_PLACEHOLDER, KeyCustody, Room, RoomKey, Sealed
+from chinwag.engine.model import ENCRYPTED_PLACEHOLDER, KeyCustody, Room, RoomKey, Sealed, ViewedMessage
 from chinwag.engine.room_messages import KEY_GRACE_US
 from chinwag.engine.room_state import RoomState
 from chinwag.engine.store import KeyVersion, RoomSnapshot
@@ -34,6 +34,12 @@ async def read(h: EngineHarness, room: Room, author: Person, sealed: Sealed) -> 
     content = await h.engine.keys.content_of(room.id, author.id, sealed)
     assert content.sealed == sealed
     return content.text
+
+
+async def post_sealed(
+    h: EngineHarness, room_id: RoomId, author: UserId, *, sealed: Sealed, key: str | None = None
+) -> ViewedMessage:
+    return await h.engine.post(room_id, await h.engine.sealed_command(room_id, author, sealed=sealed, key=key))
 
 
 # --- what the server makes of content ---
@@ -130,7 +136,7 @@ async def test_what_could_not_be_kept_bit_for_bit_is_refused(
     [ann] = await join(h, "ann")
     room = await room_of(h, ann, custody=KeyCustody.CLIENT)
     with pytest.raises(Invalid) as refused:
-        await h.engine.post_sealed(room.id, ann.id, sealed=sealed)
+        await post_sealed(h, room.id, ann.id, sealed=sealed)
     assert refused.value.field == field
 
 
@@ -165,7 +171,7 @@ async def test_in_server_custody_an_encrypted_message_is_text_to_everybody_and_f
     room = await room_of(h, ann, bob)
     watching = await h.connect(bob, room)
     sealed = encrypt((await keys_of(h, room, ann))[1], "Milk or lemon?")
-    posted = (await h.engine.post_sealed(room.id, ann.id, sealed=sealed)).message
+    posted = (await post_sealed(h, room.id, ann.id, sealed=sealed)).message
     assert (posted.text, posted.sealed, posted.shown_text) == ("Milk or lemon?", sealed, "Milk or lemon?")
     [event] = watching.received()
     assert isinstance(event, MessagePosted)
@@ -178,7 +184,7 @@ async def test_in_client_custody_it_is_opaque_and_not_found(h: EngineHarness, au
     ann, bob = await join(h, "ann", "bob")
     room = await room_of(h, ann, bob, custody=KeyCustody.CLIENT)
     sealed = Sealed(data="bWlsaw==", iv="not even Base64", key_version=7)
-    posted = (await h.engine.post_sealed(room.id, ann.id, sealed=sealed)).message
+    posted = (await post_sealed(h, room.id, ann.id, sealed=sealed)).message
     assert (posted.text, posted.sealed, posted.opaque) == ("", sealed, True)
     assert posted.shown_text == ENCRYPTED_PLACEHOLDER
     assert (await h.engine.message(room.id, bob.id, posted.id)).message == posted
@@ -191,11 +197,11 @@ async def test_what_cannot_be_read_is_not_stored(h: EngineHarness, autojump_cloc
     room = await room_of(h, ann, bob)
     watching = await h.connect(bob, room)
     good = encrypt((await keys_of(h, room, ann))[1], "tea?")
-    message = (await h.engine.post_sealed(room.id, ann.id, sealed=good)).message
+    message = (await post_sealed(h, room.id, ann.id, sealed=good)).message
     watching.received()
     bad = encrypt(os.urandom(32), "tea?")
     with pytest.raises(CannotDecrypt):
-        await h.engine.post_sealed(room.id, ann.id, sealed=bad)
+        await post_sealed(h, room.id, ann.id, sealed=bad)
     with pytest.raises(CannotDecrypt):
         await h.engine.edit_sealed(room.id, ann.id, message.id, sealed=bad)
     assert watching.received() == []
@@ -207,7 +213,7 @@ async def test_an_edit_replaces_text_and_content_together(h: EngineHarness, auto
     room = await room_of(h, ann)
     key = (await keys_of(h, room, ann))[1]
     first, second = encrypt(key, "tea?"), encrypt(key, "coffee?")
-    message = (await h.engine.post_sealed(room.id, ann.id, sealed=first)).message
+    message = (await post_sealed(h, room.id, ann.id, sealed=first)).message
     edited = (await h.engine.edit_sealed(room.id, ann.id, message.id, sealed=second)).message
     assert (edited.text, edited.sealed) == ("coffee?", second)
     plain = Sealed(data="water", iv="", key_version=0)
@@ -223,12 +229,12 @@ async def test_a_retry_posts_once_and_other_content_under_its_key_is_a_conflict(
     room = await room_of(h, ann, bob, cat)
     key = (await keys_of(h, room, ann))[1]
     sealed = encrypt(key, "tea?")
-    first = (await h.engine.post_sealed(room.id, ann.id, sealed=sealed, key="k")).message
+    first = (await post_sealed(h, room.id, ann.id, sealed=sealed, key="k")).message
     with pytest.raises(Conflict):
-        await h.engine.post_sealed(room.id, ann.id, sealed=encrypt(key, "tea?"), key="k")
+        await post_sealed(h, room.id, ann.id, sealed=encrypt(key, "tea?"), key="k")
     for leaver in (bob, cat):  # two versions later nothing new is taken under the first, and a retry still is none
         await h.engine.remove_member(room.id, leaver.id, leaver.id)
-    assert (await h.engine.post_sealed(room.id, ann.id, sealed=sealed, key="k")).message == first
+    assert (await post_sealed(h, room.id, ann.id, sealed=sealed, key="k")).message == first
 
 
 # --- versions ---
@@ -244,10 +250,10 @@ async def test_the_version_before_the_newest_is_taken_for_a_while_and_none_older
     await h.engine.remove_member(room.id, cat.id, cat.id)
     keys = await keys_of(h, room, ann)
     for version in (3, 2):
-        await h.engine.post_sealed(room.id, ann.id, sealed=encrypt(keys[version], "tea?", version=version))
+        await post_sealed(h, room.id, ann.id, sealed=encrypt(keys[version], "tea?", version=version))
     old = encrypt(keys[1], "tea?")
     with pytest.raises(CannotDecrypt, match="the room's key is version 3, not 1"):
-        await h.engine.post_sealed(room.id, ann.id, sealed=old)
+        await post_sealed(h, room.id, ann.id, sealed=old)
     with pytest.raises(CannotDecrypt, match="the room's key is version 3, not 1"):
         await h.engine.edit_sealed(room.id, ann.id, message.id, sealed=old)
 
@@ -293,7 +299,7 @@ def test_what_a_client_encrypts_comes_back_bit_for_bit_and_is_read_right(texts: 
             key = (await keys_of(h, room, ann))[1]
             sent = [encrypt(key, text) for text in texts]
             for sealed in sent:
-                await h.engine.post_sealed(room.id, ann.id, sealed=sealed)
+                await post_sealed(h, room.id, ann.id, sealed=sealed)
             found = [each.message for each in reversed(await h.engine.history(room.id, bob.id, skip=0, limit=9))]
             assert [message.sealed for message in found] == sent
             assert [message.text for message in found] == texts

@@ -12,7 +12,7 @@ from chinwag.http.fronts.chatrooms import requests, wire
 from chinwag.http.fronts.chatrooms.accounts import success
 from chinwag.http.fronts.chatrooms.errors import Coded
 from chinwag.http.fronts.chatrooms.links import links_for
-from chinwag.http.fronts.chatrooms.posting import as_sealed, find_attachments, message_id
+from chinwag.http.fronts.chatrooms.posting import as_sealed, content_command
 
 Plain = Call[None, None]
 
@@ -20,18 +20,8 @@ Plain = Call[None, None]
 async def send_message(call: Call[requests.SendMessage, None]) -> Reply:
     """Post a message; returns once it is durable."""
     room_id = call.path_id("chatroom_id", RoomId)
-    body = call.body
-    viewed = await call.engine.post_sealed(
-        room_id,
-        call.user,
-        sealed=as_sealed(body.content),
-        most_characters=requests.MAX_TEXT,
-        attachments=await find_attachments(call.engine, room_id, call.user, body.attachments),
-        key=body.client_id,
-        kind=wire.KIND_OF[body.message_type],
-        reply_to=None if body.reply_to is None else message_id(body.reply_to),
-    )
-    return _one(call, viewed, "Message sent")
+    command = await content_command(call.engine, room_id, call.user, call.body)
+    return _one(call, await call.engine.post(room_id, command), "Message sent")
 
 
 async def list_messages(call: Call[None, requests.MessagesQuery]) -> Reply:

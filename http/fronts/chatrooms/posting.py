@@ -17,24 +17,24 @@ def as_sealed(content: requests.Content) -> Sealed:
 async def content_command(engine: Engine, room_id: RoomId, author: UserId, data: requests.SendMessage) -> PostMessage:
     """The command to post a message, whatever it holds.
 
-    Raises `NotFound("message")` for an id that names none, and as `find_attachments` and `Engine.sealed_command` do.
+    Raises `NotFound` for an id that names nothing, and as `Files.attachments` and `Engine.sealed_command` do.
     """
     return await engine.sealed_command(
         room_id,
         author,
         sealed=as_sealed(data.content),
         most_characters=requests.MAX_TEXT,
-        attachments=await find_attachments(engine, room_id, author, data.attachments),
+        attachments=await _attachments(engine, room_id, author, data.attachments),
         key=data.client_id,
         kind=wire.KIND_OF[data.message_type],
         reply_to=None if data.reply_to is None else message_id(data.reply_to),
     )
 
 
-async def find_attachments(
+async def _attachments(
     engine: Engine, room_id: RoomId, author: UserId, texts: tuple[str, ...]
 ) -> tuple[Attachment, ...]:
-    """The uploaded files with these ids. Raises `NotFound("file")`, and what `Files.attachments` raises."""
+    """The uploaded files with these ids."""
     if not texts:
         return ()
     file_ids: list[FileId] = []
