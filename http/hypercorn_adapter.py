@@ -334,6 +334,21 @@ class StrictWebSocket(WSStream):
         await self.app_put(event)
 
 
+def _strict_websocket(protocol: H11Protocol | H2Protocol, stream_id: int) -> StrictWebSocket:
+    """A WebSocket on a connection of either protocol."""
+    return StrictWebSocket(
+        protocol.app,
+        protocol.config,
+        protocol.context,
+        protocol.task_group,
+        protocol.ssl,
+        protocol.client,
+        protocol.server,
+        protocol.stream_send,
+        stream_id,
+    )
+
+
 class _Http1(H11Protocol):
     """HTTP/1.1 with strict WebSockets, and without upgrades to HTTP/2."""
 
@@ -343,17 +358,7 @@ class _Http1(H11Protocol):
         if not _asks_for_websocket(request):
             await super()._create_stream(request)
             return
-        self.stream = StrictWebSocket(
-            self.app,
-            self.config,
-            self.context,
-            self.task_group,
-            self.ssl,
-            self.client,
-            self.server,
-            self.stream_send,
-            STREAM_ID,
-        )
+        self.stream = _strict_websocket(self, STREAM_ID)
         self.connection = H11WSConnection(cast("h11.Connection", self.connection))
         await self.stream.handle(
             Request(
@@ -410,17 +415,7 @@ class _Http2(H2Protocol):
         if headers[b":method"].upper() != b"CONNECT":
             await super()._create_stream(request)
             return
-        stream = self.streams[request.stream_id] = StrictWebSocket(
-            self.app,
-            self.config,
-            self.context,
-            self.task_group,
-            self.ssl,
-            self.client,
-            self.server,
-            self.stream_send,
-            request.stream_id,
-        )
+        stream = self.streams[request.stream_id] = _strict_websocket(self, request.stream_id)
         self.stream_buffers[request.stream_id] = StreamBuffer(self.context.event_class)
         with suppress(DuplicateStreamError):  # its PRIORITY frame came first
             self.priority.insert_stream(request.stream_id)
