@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 import trio
+from trio_websocket import ConnectionRejected
 
 from tests.e2e.chatrooms import Chatrooms, Guest, chatrooms_of, code_of
 from tests.e2e.client import Json
-from tests.e2e.processes import Server
+from tests.e2e.processes import LIMIT_S, Server
 
 CROWD = 50
 
@@ -160,3 +161,34 @@ async def test_of_fifty_who_edit_delete_and_react_at_once_each_gets_a_clear_answ
     assert answers["deleted"] == 1
     assert set(answers) <= {"deleted", "MESSAGE_NOT_FOUND", "MESSAGE_DELETE_DENIED"}
     assert (await chatrooms.ask("GET", here, as_=owner)).status_code == 404
+
+
+async def test_of_a_dozen_sockets_at_once_five_are_let_in(chatrooms: Chatrooms) -> None:
+    ann = await chatrooms.guest("ann")
+    room = await chatrooms.room(ann)
+    outcomes: Counter[str] = Counter()
+    all_told = trio.Event()
+
+    def told(outcome: str) -> None:
+        outcomes[outcome] += 1
+        if outcomes.total() == 12:
+            all_told.set()
+
+    async def connect(_: Guest) -> None:
+        try:
+            async with chatrooms.socket(ann, room) as socket:
+                assert await socket.fence() == []
+                told("let in")
+                await all_told.wait()
+        except* ConnectionRejected as group:
+            [refusal] = group.exceptions
+            assert isinstance(refusal, ConnectionRejected)
+            told(f"{refusal.status_code}")
+
+    with trio.fail_after(LIMIT_S):
+        async with trio.open_nursery() as nursery:
+            for _ in range(12):
+                nursery.start_soon(connect, ann)
+    assert outcomes == {"let in": 5, "429": 7}
+    async with chatrooms.socket(ann, room) as socket:  # and afterwards there is room again
+        assert await socket.fence() == []

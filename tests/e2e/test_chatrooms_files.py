@@ -15,11 +15,11 @@ import pytest
 import trio
 from PIL import Image
 
-from tests.e2e.chatrooms import Chatrooms, Guest, code_of, data_of, plain
+from tests.e2e.chatrooms import Chatrooms, Guest, chatrooms_of, code_of, data_of, plain
 from tests.e2e.client import Json, closing
 from tests.e2e.hostile import read_to_the_end
-from tests.e2e.listeners import Stream, half_close
-from tests.e2e.processes import LIMIT_S, Server
+from tests.e2e.listeners import Listener, Stream, half_close
+from tests.e2e.processes import LIMIT_S, Server, serving
 from tests.http.file_server import FORM_HEADERS, chunked, field, file_part, form, request
 
 FILE_FIELDS = {"id", "filename", "file_type", "file_size", "encrypted_url", "thumbnail_url", "upload_date"}
@@ -384,3 +384,26 @@ async def test_large_files_up_and_down_at_once_are_never_in_memory(chatrooms: Ch
         for _ in range(8):  # more than LITTLE_BYTES in all
             nursery.start_soon(there_and_back)
     assert peak_bytes(chatrooms.server) - peak < LITTLE_BYTES
+
+
+async def test_a_server_that_is_killed_during_an_upload_keeps_what_was_whole_and_nothing_else(
+    listener: Listener, tmp_path: Path
+) -> None:
+    with serving(tmp_path / "data", listener=listener, fronts=()) as server:
+        async with chatrooms_of(server) as chatrooms:
+            ann = await chatrooms.guest("ann")
+            room = await chatrooms.room(ann)
+            file = await uploaded(chatrooms, ann, room, b"whole", "whole.txt")
+            whole = on_disk(server)
+            async with raw(chatrooms) as stream:
+                await stream.send_all(
+                    upload_request(ann, form(field("chatroom_id", room), file_part(b"x" * 500_000)))[:-9]
+                )
+                with trio.fail_after(LIMIT_S):
+                    while on_disk(server) == whole:  # noqa: ASYNC110 - in another process
+                        await trio.sleep(0.01)
+                server.kill()
+    with serving(tmp_path / "data", listener=listener, fronts=()) as server:
+        assert on_disk(server) == whole
+        async with chatrooms_of(server) as chatrooms:
+            assert (await fetch(chatrooms, file["encrypted_url"])).content == b"whole"

@@ -78,6 +78,6 @@ async def test_a_summary_is_of_the_time_that_was_asked_for_and_for_members(chatr
     assert (made["message_count"], made["start_date"], made["end_date"]) == (3, *asked.values())
     assert TALK[0] not in made["summary_text"] and TALK[4] not in made["summary_text"]
     for method in ("GET", "POST"):
-        json = {} if method == "POST" else None
-        refused = await chatrooms.ask(method, f"/chatrooms/{room}/summary", as_=eve, json=json)
+        body: Json | None = {} if method == "POST" else None
+        refused = await chatrooms.ask(method, f"/chatrooms/{room}/summary", as_=eve, json=body)
         assert (refused.status_code, code_of(refused)) == (403, "CHATROOM_ACCESS_DENIED")
