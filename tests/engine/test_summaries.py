@@ -150,6 +150,7 @@ async def test_who_is_removed_while_it_is_written_does_not_get_it(autojump_clock
 
             nursery.start_soon(ask)
             await wait_all_tasks_blocked()
+            assert len(said.asked) == 1
             await h.engine.remove_member(tea.room.id, tea.ann.id, tea.bob.id)
             said.open.set()
         assert await tea.made() == []
@@ -168,6 +169,7 @@ async def test_a_room_that_is_deleted_while_its_summary_is_written_is_not_found(
 
             nursery.start_soon(ask)
             await wait_all_tasks_blocked()
+            assert len(said.asked) == 1
             await h.engine.delete_room(tea.room.id, tea.ann.id)
             said.open.set()
 
