@@ -89,11 +89,14 @@ for (const form of document.querySelectorAll("form")) {
     try {
       const url = form.dataset.base + path + (query.size ? `?${query}` : "");
       const answer = await fetch(url, { method: form.dataset.method, headers, body });
-      let text = await answer.text();
+      const type = answer.headers.get("Content-Type") ?? "";
+      const received = await answer.blob();
+      let text = /json|^text|^$/.test(type) ? await received.text() : `(${received.size} bytes of ${type})`;
       try {
         const value = JSON.parse(text);
         text = JSON.stringify(value, null, 2);
-        if (answer.ok && typeof value.access_token === "string") remember(value.access_token);
+        const given = value.data ?? value; // some APIs have an envelope around what they answer
+        if (answer.ok && typeof given.access_token === "string") remember(given.access_token);
       } catch { /* not JSON: shown as it is */ }
       shown.textContent = `${answer.status} ${answer.statusText}\\n${text}`;
     } catch (error) {
@@ -297,8 +300,10 @@ _BOUNDS = {
 
 
 def _notes(schema: Json) -> str:
-    notes = [schema["description"]] if "description" in schema else []
-    notes += [text.format(schema[key]) for key, text in _BOUNDS.items() if key in schema]
+    notes: list[str] = []
+    for each in (schema, *schema.get("anyOf", ())):  # of what may be null, the bounds are a level below
+        notes += [each["description"]] if "description" in each else []
+        notes += [text.format(each[key]) for key, text in _BOUNDS.items() if key in each]
     if schema.get("default") not in (None, "", []):
         notes.append(f"default {_compact(schema['default'])}")
     return escape("; ".join(notes))

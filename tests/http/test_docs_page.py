@@ -128,3 +128,8 @@ def test_pages_suit_phones_and_both_colour_schemes() -> None:
     for page in (docs_page(FRONTS[0]), start_page(FRONTS, alone=True)):
         assert b'name="viewport"' in page
         assert b"prefers-color-scheme: dark" in page
+
+
+def test_the_bounds_of_what_may_be_null_are_told_too() -> None:
+    [front] = [front for front in FRONTS if front.name == "chatrooms"]
+    assert "RSA, as PEM; at most 4096 characters" in Page(docs_page(front)).text

@@ -121,3 +121,41 @@ def test_the_socket_is_described_beside_the_paths() -> None:
 def test_the_server_is_where_the_front_is_mounted() -> None:
     assert describe(FRONTS[0])["servers"] == [{"url": FRONTS[0].base or "/"}]
     assert describe(FRONTS[0], prefix="/x")["servers"] == [{"url": f"/x{FRONTS[0].base}"}]
+
+
+def chatrooms_operation(method: str, path: str) -> dict[str, Any]:
+    [front] = [front for front in FRONTS if front.name == "chatrooms"]
+    operation: dict[str, Any] = describe(front)["paths"][path][method]
+    return operation
+
+
+def test_a_form_is_described_part_by_part() -> None:
+    operation = chatrooms_operation("post", "/upload/file")
+    [(media_type, content)] = operation["requestBody"]["content"].items()
+    assert media_type == "multipart/form-data"
+    assert content["schema"]["required"] == ["file", "chatroom_id"]
+    assert content["schema"]["properties"]["file"]["format"] == "binary"
+    assert content["schema"]["properties"]["chatroom_id"]["type"] == "string"
+    assert {"201", "400", "401", "403", "404", "413", "422", "429", "503"} == set(operation["responses"])
+
+
+def test_a_file_is_described_as_bytes_that_come_whole_in_parts_or_not_again() -> None:
+    for path in ("/files/{file_id}", "/files/{file_id}/thumbnail", "/avatars/{file_id}"):
+        operation = chatrooms_operation("get", path)
+        [content] = operation["responses"]["200"]["content"].values()
+        assert content["schema"] == {"type": "string", "format": "binary"}
+        assert operation["responses"]["206"]["content"] == operation["responses"]["200"]["content"]
+        assert "content" not in operation["responses"]["304"]
+        assert "content" not in operation["responses"]["416"]
+        in_header = {each["name"] for each in operation["parameters"] if each["in"] == "header"}
+        assert in_header == {"Range", "If-None-Match"}
+
+
+def test_the_headers_of_rate_limits_are_on_every_answer_where_there_is_one() -> None:
+    names = {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
+    for front in FRONTS:
+        for _, _, operation in operations(describe(front)):
+            for status, response in operation["responses"].items():
+                headers = set(response.get("headers", {}))
+                assert names <= headers if front.rate_limit is not None else not names & headers
+                assert ("Retry-After" in headers) is (status in ("429", "503"))
