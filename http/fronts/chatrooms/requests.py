@@ -33,6 +33,7 @@ MAX_QUERY: Final = 500
 _UNSAFE_IN_URL = re.compile(r"[\x00-\x20\x7f<>\"\\^`{|}]")
 
 Id = Annotated[str, Meta(description="a UUID")]
+Moment = Annotated[str, Meta(max_length=40, extra_json_schema={"format": "date-time"})]
 
 
 def _required(text: str) -> str:
@@ -70,11 +71,23 @@ def _web_address(url: str) -> str:
     return url
 
 
-def microseconds(moment: datetime | None) -> int | None:
-    """Microseconds since 1970. A time without an offset is taken as UTC."""
-    if moment is None:
-        return None
-    return unix_us(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
+def microseconds(text: str | None) -> int | None:
+    """A `Moment` as microseconds since 1970."""
+    return None if text is None else unix_us(_moment(text))
+
+
+def _moment(text: str) -> datetime:
+    """A time without an offset is taken as UTC. (A field of this type would take a bare number for Unix seconds.)"""
+    try:
+        moment = msgspec.convert(text, datetime)
+    except msgspec.ValidationError:
+        raise FieldError("", "is not a time such as 2024-01-01T00:00:00Z", rule=Rule.FORMAT) from None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def _check_moment(text: str) -> str:
+    _moment(text)
+    return text
 
 
 # --- users --------------------------------------------------------------------------------------------------------
@@ -209,19 +222,24 @@ class React(Checked, frozen=True, kw_only=True):
 
 
 class MessagesQuery(Checked, frozen=True, kw_only=True):
+    checks: ClassVar[Mapping[str, Any]] = {"before": _check_moment, "after": _check_moment}
     page: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="1 holds the newest")] = 1
     limit: Annotated[int, Meta(ge=1, le=100)] = 50
-    before: datetime | None = None
-    after: datetime | None = None
+    before: Moment | None = None
+    after: Moment | None = None
 
 
 class Search(Checked, frozen=True, kw_only=True):
-    checks: ClassVar[Mapping[str, Any]] = {"query": _required}
+    checks: ClassVar[Mapping[str, Any]] = {
+        "query": _required,
+        "date_from": _check_moment,
+        "date_to": _check_moment,
+    }
     query: Annotated[str, Meta(max_length=MAX_QUERY, extra_json_schema={"minLength": 1})]
     message_type: Literal["text", "image", "file"] | None = None
     user_id: Id | None = None
-    date_from: datetime | None = None
-    date_to: datetime | None = None
+    date_from: Moment | None = None
+    date_to: Moment | None = None
     limit: Annotated[int, Meta(ge=1, le=100)] = 20
 
 
@@ -229,12 +247,14 @@ class Search(Checked, frozen=True, kw_only=True):
 
 
 class SummaryQuery(Checked, frozen=True, kw_only=True):
-    date_from: datetime | None = None
-    date_to: datetime | None = None
+    checks: ClassVar[Mapping[str, Any]] = {"date_from": _check_moment, "date_to": _check_moment}
+    date_from: Moment | None = None
+    date_to: Moment | None = None
     summary_type: Literal["automatic", "manual"] | None = None
 
 
 class MakeSummary(Checked, frozen=True, kw_only=True):
-    date_from: datetime | None = None
-    date_to: datetime | None = None
+    checks: ClassVar[Mapping[str, Any]] = {"date_from": _check_moment, "date_to": _check_moment}
+    date_from: Moment | None = None
+    date_to: Moment | None = None
     custom_prompt: Annotated[str, Meta(max_length=MAX_PROMPT)] | None = None
