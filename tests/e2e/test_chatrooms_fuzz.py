@@ -16,6 +16,7 @@ from tests.e2e.chatrooms import Chatrooms, Guest, chatrooms_of, code_of
 from tests.e2e.processes import LIMIT_S, Server
 from tests.e2e.test_fuzz import PATH_TEXTS, PRINTABLE, SCALARS, TEXTS, quick
 
+pytestmark = pytest.mark.listeners("lane", reason="JSON is judged behind the listener")
 NAMES = (
     *("username", "email", "password", "display_name", "public_key", "avatar_url", "refresh_token", "token", "user"),
     *("name", "description", "is_private", "max_members", "auto_summary_enabled", "summary_threshold", "key_custody"),

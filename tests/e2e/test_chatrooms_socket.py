@@ -9,10 +9,8 @@ from trio_websocket import ConnectionClosed
 
 from tests.e2e.chatrooms import MESSAGE_FIELDS, Chatrooms, code_of, plain
 from tests.e2e.client import Json
-from tests.e2e.listeners import OVER_TLS_TOO
 from tests.e2e.processes import LIMIT_S
 
-pytestmark = OVER_TLS_TOO
 NOBODY = "00000000-0000-4000-8000-000000000001"
 """A UUID, and no id of anything."""
 TOKEN_INVALID = 4401
