@@ -259,14 +259,18 @@ async def test_what_was_acknowledged_by_any_api_survives_a_kill(tmp_path: Path, 
                 except (ConnectionClosed, trio.BrokenResourceError):
                     return
 
+            async def talk(client: Client, own: list[str]) -> None:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(send, client)
+                    await listen(client, own)
+                    nursery.cancel_scope.cancel()  # a ping would wait for its pong for ever
+
             with trio.fail_after(LIMIT_S):
                 async with AsyncExitStack() as stack:
                     clients = await all_connected(stack, chatrooms, place, people)
                     async with trio.open_nursery() as nursery:
                         for client in clients:
-                            own = acknowledged.setdefault(client.guest.username, [])
-                            nursery.start_soon(listen, client, own)
-                            nursery.start_soon(send, client)
+                            nursery.start_soon(talk, client, acknowledged.setdefault(client.guest.username, []))
                         await enough.wait()
                         server.kill()
     with serving(tmp_path / "data", *options, fronts=()) as server:
