@@ -32,9 +32,9 @@ from chinwag.engine.events import (
 )
 from chinwag.engine.ids import RoomId
 from chinwag.engine.model import Message, Presence, Status
+from chinwag.http.file_links import shared_link
 from chinwag.http.fronts.chatrooms import wire
 from chinwag.http.fronts.chatrooms.errors import details, status_and_code
-from chinwag.http.fronts.chatrooms.links import shared_link
 from chinwag.http.fronts.chatrooms.requests import MAX_CLIENT_ID, Id, SendMessage
 from chinwag.http.websocket import frame_text
 

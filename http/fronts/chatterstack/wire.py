@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 from chinwag.engine import model
 from chinwag.engine.errors import Refused
 from chinwag.engine.ids import MessageId, RoomId, UserId
+from chinwag.http.file_links import shared_link
 from chinwag.http.times import rfc3339
 
 StatusName = Literal["SENT", "DELIVERED", "READ"]
@@ -132,7 +133,7 @@ def member(m: model.Member) -> Member:
 
 
 def attachment(a: model.Attachment) -> Attachment:
-    return Attachment(url=a.url, mime_type=a.mime_type, size_bytes=a.size_bytes)
+    return Attachment(url=shared_link(a), mime_type=a.mime_type, size_bytes=a.size_bytes)
 
 
 def message(m: model.Message, status: model.Status) -> Message:

@@ -7,14 +7,16 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from chinwag.engine import model
 from chinwag.engine.errors import Conflict, Forbidden, InternalError, Invalid, NotFound, TokenExpired
-from chinwag.engine.ids import MAX_ID, MessageId, RoomId, UserId
+from chinwag.engine.ids import MAX_ID, FileId, MessageId, RoomId, UserId
 from chinwag.http.fronts.chatterstack import wire
 from chinwag.http.fronts.chatterstack.errors import ErrorBody, encode_error
 from chinwag.http.fronts.chatterstack.ids import IDS
 from chinwag.http.times import rfc3339
+from chinwag.http.uuid_ids import IDS as UUIDS
 
 JANUARY = 1_738_324_800_000_001
 """2025-01-31T12:00:00.000001Z"""
@@ -163,3 +165,9 @@ def test_what_is_no_id_does_not_decode(text: str) -> None:
 )
 def test_times_are_rfc_3339_in_utc_with_microseconds(us: int, text: str) -> None:
     assert rfc3339(us) == text
+
+
+def test_a_file_that_was_uploaded_has_a_path_on_this_server() -> None:
+    uploaded = model.Attachment(url="", mime_type="image/png", size_bytes=5, name="a.png", file_id=FileId(4096))
+    [shown] = wire.message(replace(MESSAGE, attachments=(uploaded,)), model.Status.SENT).attachments
+    assert shown.url == f"/chatrooms/files/{UUIDS.encode(4096)}"
