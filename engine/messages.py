@@ -22,6 +22,8 @@ from chinwag.engine.room_calls import RoomCalls, refuse_unstorable
 from chinwag.engine.room_keys import MOST_TEXT_CHARACTERS
 from chinwag.engine.store import MessagePage
 
+_TEXT = MessageKind.TEXT  # in Python 3.11 to look a member up in its class takes 0.2 µs
+
 
 class Messages(RoomCalls):
     """What can be done with messages. A part of `Engine`."""
@@ -229,7 +231,7 @@ def post_command(
     if key is None:
         digest = None
     elif (
-        kind is MessageKind.TEXT
+        kind is _TEXT
         and reply_to is None
         and sealed is None
         and not any(each.name or each.file_id is not None for each in attachments)

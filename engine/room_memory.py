@@ -230,7 +230,7 @@ class RoomMemory:
 
     def _next_time(self, now_us: int) -> int:
         """When the next message counts as made: later than the one before, whatever the clock says."""
-        self._last_us = max(now_us, self._last_us + 1)
+        self._last_us = now_us if now_us > self._last_us else self._last_us + 1
         return self._last_us
 
     def _announcement(self, member: Member, text: str, now_us: int) -> Message:

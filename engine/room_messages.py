@@ -31,6 +31,8 @@ MOST_EMOJI = 50
 EMOJI_CHARACTERS = 32
 """A flag, a family or a skin tone is one emoji of several characters."""
 
+_SYSTEM = MessageKind.SYSTEM  # in Python 3.11 to look a member up in its class takes 0.2 µs
+
 
 class MessageRules(RoomMemory):
     """A part of `RoomState`."""
@@ -45,7 +47,7 @@ class MessageRules(RoomMemory):
             self._check_key(command.sealed, now_us)
         if command.reply_to is not None:
             self._living_message(command.reply_to)
-        if command.kind is MessageKind.SYSTEM:
+        if command.kind is _SYSTEM:
             raise Invalid("kind", "system messages are written by the room itself")
         self._last_seq += 1
         message = Message(
@@ -82,7 +84,7 @@ class MessageRules(RoomMemory):
         message = self._living_message(command.message_id)
         if message.author_id != command.caller:
             raise NotTheAuthor("only the author may edit a message")
-        if message.kind is MessageKind.SYSTEM:
+        if message.kind is _SYSTEM:
             raise NotTheAuthor("a system message stays as it is")
         if command.sealed is not None:
             self._check_key(command.sealed, now_us)
@@ -104,7 +106,7 @@ class MessageRules(RoomMemory):
     def _delete(self, command: DeleteMessage, now_us: int) -> Outcome:
         caller = self._member(command.caller)
         message = self._living_message(command.message_id)
-        own = message.author_id == command.caller and message.kind is not MessageKind.SYSTEM
+        own = message.author_id == command.caller and message.kind is not _SYSTEM
         if not own and caller.role < Role.MODERATOR:
             raise NotTheAuthor("only the author or a moderator may delete a message")
         self._put_back(
