@@ -103,7 +103,7 @@ class UpdateRoom(Record):
 
 
 class SetMemberRole(Record):
-    """Only the OWNER may, and not of themselves. OWNER makes the old one an ADMIN. Answered with the `Member`."""
+    """Only the OWNER may, and not of themselves. OWNER makes the old one a MODERATOR. Answered with the `Member`."""
 
     caller: UserId
     user_id: UserId

@@ -196,7 +196,8 @@ class MemberRules(RoomMemory):
             raise NotFound("member")
         change = _Change([], [])
         if command.role is Role.OWNER:
-            self._set_role(change, caller, Role.ADMIN)
+            # Not an ADMIN, who could take the room back by removing the new owner.
+            self._set_role(change, caller, Role.MODERATOR)
         if command.role is not member.role:
             self._set_role(change, member, command.role)
         return Outcome(answer=self._members[member.user_id], events=tuple(change.events), writes=tuple(change.writes))

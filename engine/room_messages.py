@@ -205,6 +205,9 @@ class MessageRules(RoomMemory):
 def _check_emoji(emoji: str) -> None:
     if not 1 <= len(emoji) <= EMOJI_CHARACTERS:
         raise Invalid("emoji", f"must have 1 to {EMOJI_CHARACTERS} characters")
+    if emoji in (".", ".."):
+        # It stands in paths, and clients fold these away: to take it back would delete the message.
+        raise Invalid("emoji", "must not be dots")
     for character in emoji:
         # Cc: control characters; Cs: half of a surrogate pair, which no store takes.
         if character.isspace() or unicodedata.category(character) in ("Cc", "Cs"):

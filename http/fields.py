@@ -11,7 +11,11 @@ from email_validator import EmailNotValidError, validate_email
 from chinwag.engine.errors import Rule
 from chinwag.http.requests import FieldError
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+)
+"""Control characters, and those that are not seen or turn the direction of what is: with them one name looks like
+another. (The joiners U+200C and U+200D are letters' business, and emoji's.)"""
 _UNSAFE_IN_URL = re.compile(r"[\x00-\x20\x7f-\x9f\s]")
 
 
@@ -28,7 +32,7 @@ def trimmed(text: str, field: str = "", *, least: int, most: int) -> str:
 
 
 def one_line(text: str, field: str = "") -> str:
-    """The text as it is, which must not hold control characters."""
+    """The text as it is, which must not hold control characters, nor invisible ones."""
     if _CONTROL.search(text):
         raise FieldError(field, "must not contain control characters", rule=Rule.FORMAT)
     return text

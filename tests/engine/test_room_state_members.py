@@ -206,12 +206,14 @@ def test_handing_the_room_over_leaves_one_owner() -> None:
     outcome = state.handle(SetMemberRole(caller=ANN, user_id=DAN, role=Role.OWNER), NOW)
     assert isinstance(outcome.answer, Member)
     assert (outcome.answer.user_id, outcome.answer.role) == (DAN, Role.OWNER)
-    assert roles(state) == {ANN: Role.ADMIN, BOB: Role.ADMIN, CID: Role.MODERATOR, DAN: Role.OWNER}
+    assert roles(state) == {ANN: Role.MODERATOR, BOB: Role.ADMIN, CID: Role.MODERATOR, DAN: Role.OWNER}
     assert outcome.writes == (
-        SetRole(room_id=ROOM, user_id=ANN, role=Role.ADMIN),
+        SetRole(room_id=ROOM, user_id=ANN, role=Role.MODERATOR),
         SetRole(room_id=ROOM, user_id=DAN, role=Role.OWNER),
     )
     assert kinds(outcome) == [RoleChanged, RoleChanged]
+    with pytest.raises(RoleNeeded):  # it cannot be taken back
+        state.handle(RemoveMember(caller=ANN, user_id=DAN), NOW)
 
 
 # --- joining ---

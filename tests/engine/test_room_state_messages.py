@@ -231,7 +231,7 @@ def test_only_ones_own_reaction_is_taken_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "emoji", ["", "a b", " ", "\u3000", "\n", "\x07", "\x7f", "\ud83d", "x" * (EMOJI_CHARACTERS + 1)]
+    "emoji", ["", "a b", " ", "\u3000", "\n", "\x07", "\x7f", "\ud83d", ".", "..", "x" * (EMOJI_CHARACTERS + 1)]
 )
 def test_what_is_no_emoji_is_refused(emoji: str) -> None:
     state = state_of()

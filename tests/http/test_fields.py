@@ -26,9 +26,9 @@ def test_what_may_be_left_out_may_be_blank() -> None:
     assert trimmed(" \t", least=0, most=5) == ""
 
 
-@pytest.mark.parametrize("text", ["a\nb", "a\x7f", "\x85", "\x00"])
-def test_a_line_has_no_control_characters(text: str) -> None:
-    assert one_line("Ann 🍵 Éa") == "Ann 🍵 Éa"
+@pytest.mark.parametrize("text", ["a\nb", "a\x7f", "\x85", "\x00", "ann\u200b", "ann\u00ad", "adm\u202ein", "\ufeff"])
+def test_a_line_has_no_control_nor_invisible_characters(text: str) -> None:
+    assert one_line("Ann 🍵 Éa 👩‍👧 نمی‌دانم") == "Ann 🍵 Éa 👩‍👧 نمی‌دانم"
     with pytest.raises(FieldError) as refused:
         one_line(text)
     assert refused.value.rule is Rule.FORMAT
