@@ -4,6 +4,7 @@ There is one such server for each listener, and all tests of one listener run be
 one with all APIs, for tests of the others.
 """
 
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -13,6 +14,11 @@ from tests.e2e.client import Api, Person, api_of, join
 from tests.e2e.listeners import HYPERCORN, LANE, PLAIN, Listener, SecureListener
 from tests.e2e.messenger import Messenger, messenger_of
 from tests.e2e.processes import Server, serving
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell lets what it runs in the background ignore it, and every server that is started here would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
