@@ -15,7 +15,6 @@ from tests.e2e.listeners import HYPERCORN, LANE, PLAIN, Listener, SecureListener
 from tests.e2e.messenger import Messenger, messenger_of
 from tests.e2e.processes import Server, serving
 
-
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell lets what it runs in the background ignore it, and every server that is started here would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
