@@ -23,6 +23,7 @@ import structlog
 import trio
 
 from chinwag.engine.errors import EngineError, InternalError, StoreUnavailable
+from chinwag.engine.model import Record
 from chinwag.engine.store import Write
 
 log = structlog.get_logger("chinwag.persistence")
@@ -32,10 +33,20 @@ WRITES_PER_COMMIT = 4_000
 20 ms. A single larger unit still goes through, in a commit of its own."""
 
 
+class Settle(Record):
+    """A write of the store's own, which changes nothing: a driver may commit writes in a form in which they cannot be
+    read yet, and what it committed before this one can be."""
+
+
+SETTLE = Settle()
+
+StoredWrite = Write | Settle
+
+
 class Driver(Protocol):
     """What the actor needs of a database."""
 
-    async def apply(self, units: Sequence[Sequence[Write]]) -> None:
+    async def apply(self, units: Sequence[Sequence[StoredWrite]]) -> None:
         """Make all writes of all units durable, in order, as one transaction; or raise, with nothing applied.
 
         Raises `StoreUnavailable` when the store takes no writes at the moment, whatever they are. Any other exception
@@ -70,7 +81,7 @@ class _Unit:
 
     def __init__(
         self,
-        writes: Sequence[Write],
+        writes: Sequence[StoredWrite],
         then: Callable[[], None] | None,
         *,
         task: trio.lowlevel.Task | None = None,
@@ -137,7 +148,7 @@ class PersistenceActor:
             queued_units=len(self._queue) + len(self._in_flight),
         )
 
-    async def commit(self, writes: Sequence[Write], then: Callable[[], None] | None = None) -> None:
+    async def commit(self, writes: Sequence[StoredWrite], then: Callable[[], None] | None = None) -> None:
         """See `Store.commit`. `writes` must not be changed afterwards, also not by a caller that was cancelled."""
         if self._closed:
             raise StoreUnavailable("the store is closed")
@@ -150,7 +161,7 @@ class PersistenceActor:
             raise unit.error
 
     def commit_soon(
-        self, writes: Sequence[Write], then: Callable[[], None], failed: Callable[[Exception], None]
+        self, writes: Sequence[StoredWrite], then: Callable[[], None], failed: Callable[[Exception], None]
     ) -> None:
         """See `Store.commit_soon`. `writes` must not be changed afterwards."""
         if self._closed:

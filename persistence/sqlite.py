@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 import apsw
+import structlog
 import trio
 
 from chinwag.engine.errors import StoreUnavailable
@@ -49,14 +50,17 @@ from chinwag.engine.store import (
     Write,
 )
 from chinwag.persistence import migrations
-from chinwag.persistence.actor import PersistenceActor, PersistenceStatistics
+from chinwag.persistence.actor import SETTLE, PersistenceActor, PersistenceStatistics, StoredWrite
 from chinwag.persistence.errors import CannotOpen
+from chinwag.persistence.journal import FROM_UNITS, Journal
 from chinwag.persistence.rows import RowReader
 from chinwag.persistence.search import Indexer
 from chinwag.persistence.sqlite_errors import engine_error, write_transaction
 from chinwag.persistence.sqlite_reads import Snapshot
 from chinwag.persistence.sqlite_writes import apply_units
 from chinwag.persistence.threads import ConnectionThreads
+
+log = structlog.get_logger("chinwag.persistence")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -71,6 +75,10 @@ WRITER_CACHE_KIB = 65_536
 READER_CACHE_KIB = 16_384
 CHECKPOINT_PAGES = 8_000
 """The log is moved into the database after this many pages, 32 MB: a commit then takes two more syncs of the disk."""
+SETTLE_DELAY_S = 0.1
+"""How long messages stay in the journal at least, when no other commit nor any reader moves them on."""
+SETTLE_RETRY_S = 5.0
+"""Until it is tried again when the store takes no writes."""
 STATEMENTS = 200
 """Prepared statements kept per connection; there are fewer than this."""
 
@@ -78,23 +86,70 @@ STATEMENTS = 200
 class SqliteDriver:
     """Applies batches of writes through the writing connection's thread."""
 
-    def __init__(self, writer: ConnectionThreads) -> None:
+    def __init__(self, writer: ConnectionThreads, journal: Journal) -> None:
         self._writer = writer
-        self.indexer: Indexer | None = None
+        self._journal = journal
+        self._last_row = 0
+        self._indexer: Indexer | None = None
+        self._unsettled = trio.Event()
+        self.journaled = 0
+        """Messages that are in the journal, where they cannot be read."""
 
-    async def apply(self, units: Sequence[Sequence[Write]]) -> None:
+    def begin(self, indexer: Indexer) -> None:
+        """To be called first. From now on the indexer is told of what can be indexed."""
+        self._indexer = indexer
+        self._last_row = indexer.last_row
+
+    async def apply(self, units: Sequence[Sequence[StoredWrite]]) -> None:
         """See `Driver.apply`."""
-        assert self.indexer is not None
-        new_rows, stale_rows = await self._writer.run(apply_units, units, self.indexer.last_row)
-        self.indexer.committed(new_rows, stale_rows)
+        assert self._indexer is not None
+        applied = await self._writer.run(apply_units, units, self._last_row, self._journal)
+        self._last_row += applied.added
+        self.journaled += applied.added - applied.stored
+        self._indexer.committed(applied.stored, applied.stale)
+        if self.journaled:
+            self._unsettled.set()
+
+    async def settle_when_quiet(self, actor: PersistenceActor) -> None:
+        """Empty the journal when no commit has come for a moment, for ever."""
+        while True:
+            await self._unsettled.wait()
+            self._unsettled = trio.Event()
+            await trio.sleep(SETTLE_DELAY_S)
+            try:
+                await actor.between_commits(self._settle)
+            except Exception as error:
+                # Every reader of messages tries again, and is told. The store goes on.
+                log.warning("journal not emptied", exc_info=error)
+                await trio.sleep(SETTLE_RETRY_S)
+                self._unsettled.set()
+
+    async def close(self) -> None:
+        """Empty the journal, once nobody commits any more. What cannot be moved now is at the next start."""
+        try:
+            await self._settle()
+        except StoreUnavailable as error:
+            log.warning("journal not emptied", reason=error.message)
+
+    async def _settle(self) -> None:
+        if self.journaled:
+            await self.apply([[SETTLE]])
 
 
 class SqliteStore:
     """See `Store`. Made by `open_sqlite_store`."""
 
-    def __init__(self, path: Path, actor: PersistenceActor, readers: ConnectionThreads, indexer: Indexer) -> None:
+    def __init__(
+        self,
+        path: Path,
+        actor: PersistenceActor,
+        driver: SqliteDriver,
+        readers: ConnectionThreads,
+        indexer: Indexer,
+    ) -> None:
         self._path = path
         self._actor = actor
+        self._driver = driver
         self._readers = readers
         self._rows = RowReader()
         self.indexer = indexer
@@ -123,7 +178,7 @@ class SqliteStore:
         await self._read(Snapshot.highest_id)
 
     async def highest_id(self) -> int:
-        return await self._read(Snapshot.highest_id)
+        return await self._read_messages(Snapshot.highest_id)
 
     async def user(self, user_id: UserId) -> User | None:
         return await self._read(Snapshot.user, user_id)
@@ -179,7 +234,7 @@ class SqliteStore:
         return await self._read(Snapshot.direct_room, direct_key)
 
     async def rooms_of(self, viewer: UserId, *, name_contains: str, limit: int) -> list[Room]:
-        return await self._read(Snapshot.rooms_of, viewer, name_contains, limit)
+        return await self._read_messages(Snapshot.rooms_of, viewer, name_contains, limit)
 
     async def room_ids_of(self, viewer: UserId) -> list[RoomId]:
         return await self._read(Snapshot.room_ids_of, viewer)
@@ -188,16 +243,16 @@ class SqliteStore:
         return await self._read(Snapshot.members, room_id, viewer)
 
     async def room_snapshot(self, room_id: RoomId, *, recent: int) -> RoomSnapshot | None:
-        return await self._read(Snapshot.room_snapshot, room_id, recent)
+        return await self._read_messages(Snapshot.room_snapshot, room_id, recent)
 
     async def message(self, room_id: RoomId, message_id: MessageId) -> Message | None:
-        return await self._read(Snapshot.message, room_id, message_id)
+        return await self._read_messages(Snapshot.message, room_id, message_id)
 
     async def keyed_message(self, room_id: RoomId, author_id: UserId, key: str) -> KeyedMessage | None:
-        return await self._read(Snapshot.keyed_message, room_id, author_id, key)
+        return await self._read_messages(Snapshot.keyed_message, room_id, author_id, key)
 
     async def history(self, room_id: RoomId, viewer: UserId, *, skip: int, limit: int) -> MessagePage:
-        return await self._read(Snapshot.history, room_id, viewer, skip, limit)
+        return await self._read_messages(Snapshot.history, room_id, viewer, skip, limit)
 
     async def history_between(
         self,
@@ -209,29 +264,38 @@ class SqliteStore:
         skip: int,
         limit: int,
     ) -> CountedPage:
-        return await self._read(Snapshot.history_between, room_id, viewer, after_us, before_us, skip, limit)
+        return await self._read_messages(Snapshot.history_between, room_id, viewer, after_us, before_us, skip, limit)
 
     async def has_opaque(self, room_id: RoomId, *, after_us: int | None, before_us: int | None) -> bool:
-        return await self._read(Snapshot.has_opaque, room_id, after_us, before_us)
+        return await self._read_messages(Snapshot.has_opaque, room_id, after_us, before_us)
 
     async def overviews(
         self, viewer: UserId, *, kind: RoomKind | None, name_contains: str, skip: int, limit: int
     ) -> Overviews:
-        return await self._read(Snapshot.overviews, viewer, kind, name_contains, skip, limit)
+        return await self._read_messages(Snapshot.overviews, viewer, kind, name_contains, skip, limit)
 
     async def window(self, room_id: RoomId, viewer: UserId, *, around: MessageId, limit: int) -> MessagePage:
-        return await self._read(Snapshot.window, room_id, viewer, around, limit)
+        return await self._read_messages(Snapshot.window, room_id, viewer, around, limit)
 
     async def missed(
         self, room_ids: Sequence[RoomId], viewer: UserId, *, since: MessageId | None, limit: int
     ) -> dict[RoomId, Missed]:
-        return await self._read(Snapshot.missed, room_ids, viewer, since, limit)
+        return await self._read_messages(Snapshot.missed, room_ids, viewer, since, limit)
 
     async def search(
         self, viewer: UserId, *, text: str, room_id: RoomId | None, limit: int
     ) -> tuple[Access | None, list[FoundMessage]]:
         await self.indexer.catch_up()
-        return await self._read(Snapshot.search, viewer, text, room_id, limit)
+        return await self._read_messages(Snapshot.search, viewer, text, room_id, limit)
+
+    async def _read_messages(self, read: Callable[Concatenate[Snapshot, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a read that looks at messages: all that were committed before are where it looks.
+
+        Raises `StoreUnavailable` when that needs a write, and the store takes none.
+        """
+        if self._driver.journaled:
+            await self._actor.commit((SETTLE,))
+        return await self._read(read, *args, **kwargs)
 
     async def _read(self, read: Callable[Concatenate[Snapshot, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one of the snapshot's reads in a reader's thread, in a transaction of its own."""
@@ -259,37 +323,43 @@ async def open_sqlite_store(
     *,
     observe: Callable[[int, float], None] | None = None,
     prepare_writer: Callable[[apsw.Connection], None] | None = None,
+    journal_from_units: int = FROM_UNITS,
 ) -> AsyncIterator[SqliteStore]:
     """Open the database at `path`, with its folder if need be, and serve it until the block ends.
 
     Raises `CannotOpen`. At the end, also when the block is cancelled, what is queued is committed first. `observe` is
     called with the writes and the seconds of every commit. `prepare_writer` is handed the writing connection before its
-    first commit: tests limit its size there.
+    first commit: tests limit its size there. Commits of `journal_from_units` rooms or more go through the journal.
     """
     with _locked(path):
         connections = await trio.to_thread.run_sync(_open, path)
         writer = ConnectionThreads(connections[:1], name="chinwag-writer")
         readers = ConnectionThreads(connections[1:], name="chinwag-reader")
+        driver: SqliteDriver | None = None
         raised: BaseException | None = None
         try:
             if prepare_writer is not None:
                 prepare_writer(connections[0])
-            driver = SqliteDriver(writer)
+            driver = SqliteDriver(writer, Journal(connections[0], from_units=journal_from_units))
             actor = PersistenceActor(driver, observe=observe)
-            indexer = driver.indexer = Indexer(connections[0], writer, actor)
+            indexer = Indexer(connections[0], writer, actor)
+            driver.begin(indexer)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(actor.run)
                 nursery.start_soon(indexer.run)
+                nursery.start_soon(driver.settle_when_quiet, actor)
                 try:
-                    yield SqliteStore(path, actor, readers, indexer)
+                    yield SqliteStore(path, actor, driver, readers, indexer)
                 except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001
                     raised = error  # the block's own: raised below, where no exception group is made of it
                 finally:
                     actor.close()
-                    nursery.cancel_scope.cancel()  # ends the indexer; the actor first commits what is queued
+                    nursery.cancel_scope.cancel()  # ends all but the actor, which first commits what is queued
         finally:
             with trio.CancelScope(shield=True):
                 await readers.close(interrupt=True)
+                if driver is not None:
+                    await driver.close()
                 await writer.close(interrupt=False)  # the last one: moves the log into the database
         if raised is not None:
             raise raised
@@ -320,6 +390,10 @@ def _open(path: Path) -> list[apsw.Connection]:
             PRAGMA journal_size_limit = {2 * CHECKPOINT_PAGES * 4096};
         """)
         migrate(writer, path)
+        journal = Journal(writer)
+        if len(journal):
+            log.info("the journal is emptied", messages=len(journal))
+            apply_units(writer, (), 0, journal)
         for _ in range(READERS):
             reader = apsw.Connection(str(path), statementcachesize=STATEMENTS)
             connections.append(reader)

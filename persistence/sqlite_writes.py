@@ -1,11 +1,10 @@
 """A batch of the engine's writes as one SQLite transaction. Runs in the writer's thread."""
 
 from collections.abc import Sequence
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 import apsw
 
-from chinwag.engine.model import MessageKind
 from chinwag.engine.store import (
     DeleteMember,
     DeleteMessage,
@@ -32,9 +31,11 @@ from chinwag.engine.store import (
     UpdateRoom,
     UpdateUser,
     UseInvitation,
-    Write,
     WriteRejected,
 )
+from chinwag.persistence.actor import Settle, StoredWrite
+from chinwag.persistence.journal import Journal
+from chinwag.persistence.message_rows import insert_rows, values_of
 from chinwag.persistence.queries import (
     accounts,
     files,
@@ -46,42 +47,70 @@ from chinwag.persistence.queries import (
     sqlite_text,
     summaries,
 )
-from chinwag.persistence.rows import attachments_text, extras_text, list_text
+from chinwag.persistence.rows import extras_text, list_text
 from chinwag.persistence.search import case_folded
 from chinwag.persistence.sqlite_errors import engine_error, write_transaction
 
-_INSERT_MESSAGE, _, _COLUMNS = messages.INSERT_MESSAGE.partition("VALUES")
-_WIDTH = _COLUMNS.count("$")
-_INSERT_MESSAGES = {
-    count: f"{_INSERT_MESSAGE} VALUES {', '.join(['(' + ', '.join('?' * _WIDTH) + ')'] * count)}"
-    for count in (256, 64, 16, 4, 1)
-}
-_UNSEARCHED = MessageKind.SYSTEM
-"""The search compares "" in place of such messages' text."""
-"""Statements that insert so many messages at once. SQLite is entered without Python's global lock, and getting that
-back for each row costs more than the row as soon as the event loop is busy: 53,000 rows/s by executemany, 223,000 like
-this, beside a loop that computes 10 µs between system calls. (In an idle process it is 300,000 and 235,000.)"""
+
+class Applied(NamedTuple):
+    """What `apply_units` did."""
+
+    added: int
+    """Messages that were committed."""
+    stored: int
+    """Messages that came into their table: these, or earlier ones from the journal, or both."""
+    stale: int
+    """Rows of the search index that are stale now."""
 
 
-def apply_units(connection: apsw.Connection, units: Sequence[Sequence[Write]], last_row: int) -> tuple[int, int]:
+def apply_units(
+    connection: apsw.Connection, units: Sequence[Sequence[StoredWrite]], last_row: int, journal: Journal
+) -> Applied:
     """Commit all writes of all units, in order, or none.
 
-    `last_row` is the highest row a message ever had. Returns how many messages were added and how many more rows of
-    the search index are stale. Raises the engine's errors, and apsw's for what only a bug can cause.
+    `last_row` is the highest row a message ever had. Raises the engine's errors, and apsw's for what only a bug can
+    cause.
     """
-    batch = _Batch(connection, last_row)
     try:
-        with write_transaction(connection):
-            for writes in units:
-                for write in writes:
-                    batch.add(write)
-            batch.insert_messages()
+        journaled = journal.commit(units, last_row)
+        if journaled:
+            return Applied(added=journaled, stored=0, stale=0)
+        earlier = len(journal)
+        try:
+            batch = _apply(connection, units, last_row, journal)
+        except _NoPlace:
+            journal.rescue()
+            batch = _apply(connection, units, last_row, journal)
     except apsw.Error as error:
         refined = engine_error(error)
         if refined is error:
             raise
         raise refined from error
-    return batch.last_row - last_row, batch.stale_rows
+    added = batch.last_row - last_row
+    return Applied(added=added, stored=earlier + added, stale=batch.stale_rows)
+
+
+class _NoPlace(Exception):
+    """Raised when a message of the journal violates a rule of its table."""
+
+
+def _apply(
+    connection: apsw.Connection, units: Sequence[Sequence[StoredWrite]], last_row: int, journal: Journal
+) -> "_Batch":
+    """Empty the journal and write all units, in one transaction."""
+    batch = _Batch(connection, last_row)
+    with write_transaction(connection):
+        try:
+            journal.empty()
+        except apsw.ConstraintError as error:
+            raise _NoPlace from error
+        for writes in units:
+            for write in writes:
+                journal.goes_to_table(write)
+                batch.add(write)
+        batch.insert_messages()
+    journal.forget()
+    return batch
 
 
 class _Batch:
@@ -91,26 +120,10 @@ class _Batch:
         self.last_row = last_row
         self.stale_rows = 0
 
-    def add(self, write: Write) -> None:
+    def add(self, write: StoredWrite) -> None:
         if type(write) is InsertMessage:
-            message = write.message
             self.last_row += 1
-            self._messages += (
-                self.last_row,
-                message.id,
-                message.room_id,
-                message.seq,
-                message.author_id,
-                message.key,
-                write.digest,
-                message.text,
-                case_folded(message.text) if message.kind is not _UNSEARCHED else "",
-                attachments_text(message.attachments),
-                message.created_us,
-                message.edited_us,
-                message.deleted_us,
-                extras_text(message),
-            )
+            self._messages += values_of(write, self.last_row)
         else:
             if self._messages:
                 self.insert_messages()
@@ -118,12 +131,7 @@ class _Batch:
 
     def insert_messages(self) -> None:
         """Insert what `add` has gathered."""
-        done, values = 0, self._messages
-        for count, statement in _INSERT_MESSAGES.items():
-            size = count * _WIDTH
-            while len(values) - done >= size:
-                self._connection.execute(statement, values[done : done + size])
-                done += size
+        insert_rows(self._connection, self._messages)
         self._messages = []
 
     def _execute(self, query: str, *values: object) -> int:
@@ -136,8 +144,10 @@ class _Batch:
         if not self._execute(query, *values):
             raise WriteRejected(f"the {what} is gone")
 
-    def _write(self, write: Write) -> None:
+    def _write(self, write: StoredWrite) -> None:
         match write:
+            case Settle():
+                pass  # the journal is empty by now
             case SetWatermarks():
                 self._change(
                     "member",

@@ -7,6 +7,9 @@ id, username, email, created_us, declared, display_name, avatar_url, public_key,
 # Index: primary key
 USER = f"SELECT {_USER} FROM users WHERE id = $1"
 
+# Index: primary key
+USER_EXISTS = "SELECT id FROM users WHERE id = $1"
+
 # Index: users_by_email
 USER_BY_EMAIL = f"SELECT {_USER} FROM users WHERE email_fold = $1"
 

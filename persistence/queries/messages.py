@@ -13,6 +13,21 @@ MESSAGE = f"{MESSAGES} WHERE m.id = $2 AND m.room_id = $1"
 # Index: messages_by_key
 KEYED_MESSAGE = f"{_KEYED} WHERE m.room_id = $1 AND m.author_id = $2 AND m.key = $3"
 
+# Index: messages_by_key
+ID_OF_KEYED = "SELECT id FROM messages WHERE room_id = $1 AND author_id = $2 AND key = $3"
+
+# Of a room that exists: 0 before its first message.
+# Index: primary key, messages_by_seq
+LAST_SEQ_IN_ROOM = """
+SELECT coalesce((SELECT m.seq FROM messages AS m WHERE m.room_id = r.id ORDER BY m.seq DESC LIMIT 1), 0)
+FROM rooms AS r
+WHERE r.id = $1
+"""
+
+# Index: messages_by_id
+# Scan: reads one entry, the last of the index
+LAST_ID = "SELECT coalesce((SELECT id FROM messages ORDER BY id DESC LIMIT 1), 0)"
+
 # Index: messages_by_seq
 LAST_SEQ = "SELECT seq FROM messages WHERE room_id = $1 ORDER BY seq DESC LIMIT 1"
 

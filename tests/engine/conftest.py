@@ -9,6 +9,7 @@ from chinwag.engine.harness import EngineHarness, RoomHarness, open_harness
 from chinwag.engine.model import Role
 from chinwag.engine.store import InsertMember, InsertRoom, InsertUser, Store
 from chinwag.engine.testing import MemoryStore, make_member, make_room, make_user
+from chinwag.persistence.journal import FROM_UNITS
 from chinwag.persistence.sqlite import open_sqlite_store
 from tests.engine.stores import ANN, BOB, CAT, OTHER, PEOPLE, ROOM
 
@@ -28,13 +29,14 @@ async def room(h: EngineHarness) -> RoomHarness:
     return RoomHarness(h)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "sqlite, all messages through the journal"])
 async def empty(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     """A store with nothing in it."""
     if request.param == "memory":
         yield MemoryStore()
     else:
-        async with open_sqlite_store(tmp_path / "chinwag.db") as store:
+        from_units = FROM_UNITS if request.param == "sqlite" else 1
+        async with open_sqlite_store(tmp_path / "chinwag.db", journal_from_units=from_units) as store:
             yield store
 
 

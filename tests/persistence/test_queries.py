@@ -13,6 +13,7 @@ from chinwag.persistence.queries import (
     accounts,
     files,
     invitations,
+    journal,
     keys,
     messages,
     rooms,
@@ -28,7 +29,7 @@ FRAGMENTS = {"ROOM_COLUMNS", "MESSAGE_COLUMNS", "MESSAGES", "CONTAINS", "CONTAIN
 
 def queries() -> Iterator[tuple[str, str, str]]:
     """Name, text and the comment above, of every query."""
-    modules: list[ModuleType] = [accounts, rooms, messages, search, invitations, files, summaries, keys]
+    modules: list[ModuleType] = [accounts, rooms, messages, search, invitations, files, summaries, keys, journal]
     for module in modules:
         source = inspect.getsource(module)
         for found in re.finditer(r"(?P<comment>(?:^#.*\n)*)^(?P<name>[A-Z][A-Z_]+) = ", source, re.MULTILINE):
