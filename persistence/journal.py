@@ -41,18 +41,18 @@ MOST_CHARACTERS: Final = 4_000_000
 REMEMBERED: Final = 100_000
 """Rooms, and authors, that need not be looked up again."""
 
-
 _Key = tuple[RoomId, UserId, str]
 """An idempotency key, which is its author's in one room."""
+_ROOM: Final = 2
 _TEXT: Final = 7
-"""Where a row's values have the text."""
+"""Where a row's values have its room and its text."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Any]).decode
 
 
 class Journal:
-    """What is in the journal of one database, kept in memory too. Belongs to the writer's thread."""
+    """What is in the journal of one database, kept in memory too. Used in the writer's thread, where nothing else is said."""
 
     def __init__(self, connection: apsw.Connection, *, from_units: int = FROM_UNITS) -> None:
         """Reads what the last process left. `from_units`: how many units make a commit one for the journal."""
@@ -60,6 +60,7 @@ class Journal:
         self._from_units = from_units
         self._values: list[Any] = []
         self._characters = 0
+        self._rooms: set[RoomId] = set()
         # What the rules of the table look at.
         self._keys: set[_Key] = set()
         self._last_id: int = connection.execute(messages.LAST_ID).get
@@ -74,8 +75,12 @@ class Journal:
                 self._add(values)
 
     def __len__(self) -> int:
-        """How many messages wait for their place in the table."""
+        """How many messages wait for their place in the table. May be asked from any thread."""
         return len(self._values) // WIDTH
+
+    def holds(self, room_id: RoomId) -> bool:
+        """Whether messages of a room are among them. May be asked from any thread."""
+        return room_id in self._rooms
 
     def commit(self, units: Sequence[Sequence[StoredWrite]], last_row: int) -> int:
         """Commit units to the journal, if they are of its kind: returns how many messages they hold, 0 if they are not.
@@ -117,6 +122,7 @@ class Journal:
         """The journal was emptied."""
         self._values = []
         self._characters = 0
+        self._rooms = set()
         self._keys = set()
 
     def rescue(self) -> None:
@@ -139,6 +145,8 @@ class Journal:
         """
         last_seq = self._last_seqs.get(message.room_id)
         if last_seq is None:
+            if message.room_id in self._rooms:
+                return False  # the table does not tell
             last_seq = self._connection.execute(sqlite_text(messages.LAST_SEQ_IN_ROOM), (message.room_id,)).get
             if last_seq is None:
                 return False  # there is no such room
@@ -166,3 +174,4 @@ class Journal:
     def _add(self, values: list[Any]) -> None:
         self._values += values
         self._characters += sum(map(len, values[_TEXT::WIDTH]))
+        self._rooms.update(values[_ROOM::WIDTH])

@@ -92,8 +92,10 @@ class SqliteDriver:
         self._last_row = 0
         self._indexer: Indexer | None = None
         self._unsettled = trio.Event()
-        self.journaled = 0
-        """Messages that are in the journal, where they cannot be read."""
+
+    def is_behind(self, room_id: RoomId | None) -> bool:
+        """Whether messages of a room, or with None of any room, are in the journal, where they cannot be read."""
+        return len(self._journal) > 0 and (room_id is None or self._journal.holds(room_id))
 
     def begin(self, indexer: Indexer) -> None:
         """To be called first. From now on the indexer is told of what can be indexed."""
@@ -105,9 +107,8 @@ class SqliteDriver:
         assert self._indexer is not None
         applied = await self._writer.run(apply_units, units, self._last_row, self._journal)
         self._last_row += applied.added
-        self.journaled += applied.added - applied.stored
         self._indexer.committed(applied.stored, applied.stale)
-        if self.journaled:
+        if len(self._journal):
             self._unsettled.set()
 
     async def settle_when_quiet(self, actor: PersistenceActor) -> None:
@@ -132,7 +133,7 @@ class SqliteDriver:
             log.warning("journal not emptied", reason=error.message)
 
     async def _settle(self) -> None:
-        if self.journaled:
+        if len(self._journal):
             await self.apply([[SETTLE]])
 
 
@@ -178,7 +179,7 @@ class SqliteStore:
         await self._read(Snapshot.highest_id)
 
     async def highest_id(self) -> int:
-        return await self._read_messages(Snapshot.highest_id)
+        return await self._read_messages(None, Snapshot.highest_id)
 
     async def user(self, user_id: UserId) -> User | None:
         return await self._read(Snapshot.user, user_id)
@@ -234,7 +235,7 @@ class SqliteStore:
         return await self._read(Snapshot.direct_room, direct_key)
 
     async def rooms_of(self, viewer: UserId, *, name_contains: str, limit: int) -> list[Room]:
-        return await self._read_messages(Snapshot.rooms_of, viewer, name_contains, limit)
+        return await self._read_messages(None, Snapshot.rooms_of, viewer, name_contains, limit)
 
     async def room_ids_of(self, viewer: UserId) -> list[RoomId]:
         return await self._read(Snapshot.room_ids_of, viewer)
@@ -243,16 +244,16 @@ class SqliteStore:
         return await self._read(Snapshot.members, room_id, viewer)
 
     async def room_snapshot(self, room_id: RoomId, *, recent: int) -> RoomSnapshot | None:
-        return await self._read_messages(Snapshot.room_snapshot, room_id, recent)
+        return await self._read_messages(room_id, Snapshot.room_snapshot, room_id, recent)
 
     async def message(self, room_id: RoomId, message_id: MessageId) -> Message | None:
-        return await self._read_messages(Snapshot.message, room_id, message_id)
+        return await self._read_messages(room_id, Snapshot.message, room_id, message_id)
 
     async def keyed_message(self, room_id: RoomId, author_id: UserId, key: str) -> KeyedMessage | None:
-        return await self._read_messages(Snapshot.keyed_message, room_id, author_id, key)
+        return await self._read_messages(room_id, Snapshot.keyed_message, room_id, author_id, key)
 
     async def history(self, room_id: RoomId, viewer: UserId, *, skip: int, limit: int) -> MessagePage:
-        return await self._read_messages(Snapshot.history, room_id, viewer, skip, limit)
+        return await self._read_messages(room_id, Snapshot.history, room_id, viewer, skip, limit)
 
     async def history_between(
         self,
@@ -264,36 +265,42 @@ class SqliteStore:
         skip: int,
         limit: int,
     ) -> CountedPage:
-        return await self._read_messages(Snapshot.history_between, room_id, viewer, after_us, before_us, skip, limit)
+        return await self._read_messages(room_id, Snapshot.history_between, room_id, viewer, after_us, before_us, skip, limit)
 
     async def has_opaque(self, room_id: RoomId, *, after_us: int | None, before_us: int | None) -> bool:
-        return await self._read_messages(Snapshot.has_opaque, room_id, after_us, before_us)
+        return await self._read_messages(room_id, Snapshot.has_opaque, room_id, after_us, before_us)
 
     async def overviews(
         self, viewer: UserId, *, kind: RoomKind | None, name_contains: str, skip: int, limit: int
     ) -> Overviews:
-        return await self._read_messages(Snapshot.overviews, viewer, kind, name_contains, skip, limit)
+        return await self._read_messages(None, Snapshot.overviews, viewer, kind, name_contains, skip, limit)
 
     async def window(self, room_id: RoomId, viewer: UserId, *, around: MessageId, limit: int) -> MessagePage:
-        return await self._read_messages(Snapshot.window, room_id, viewer, around, limit)
+        return await self._read_messages(room_id, Snapshot.window, room_id, viewer, around, limit)
 
     async def missed(
         self, room_ids: Sequence[RoomId], viewer: UserId, *, since: MessageId | None, limit: int
     ) -> dict[RoomId, Missed]:
-        return await self._read_messages(Snapshot.missed, room_ids, viewer, since, limit)
+        return await self._read_messages(None, Snapshot.missed, room_ids, viewer, since, limit)
 
     async def search(
         self, viewer: UserId, *, text: str, room_id: RoomId | None, limit: int
     ) -> tuple[Access | None, list[FoundMessage]]:
         await self.indexer.catch_up()
-        return await self._read_messages(Snapshot.search, viewer, text, room_id, limit)
+        return await self._read_messages(None, Snapshot.search, viewer, text, room_id, limit)
 
-    async def _read_messages(self, read: Callable[Concatenate[Snapshot, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a read that looks at messages: all that were committed before are where it looks.
+    async def _read_messages(
+        self,
+        room_id: RoomId | None,
+        read: Callable[Concatenate[Snapshot, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run a read that looks at messages of a room, or with None of any: all that were committed are to be found.
 
         Raises `StoreUnavailable` when that needs a write, and the store takes none.
         """
-        if self._driver.journaled:
+        if self._driver.is_behind(room_id):
             await self._actor.commit((SETTLE,))
         return await self._read(read, *args, **kwargs)
 
