@@ -7,7 +7,7 @@ it goes on above the highest id in the store, also when the clock was set back m
 
 import time
 from collections.abc import Callable
-from typing import NewType
+from typing import NewType, Protocol
 
 UserId = NewType("UserId", int)
 RoomId = NewType("RoomId", int)
@@ -29,6 +29,12 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
+class NewId(Protocol):
+    """Where ids come from: see `IdSource`."""
+
+    def __call__(self, now_us: int | None = None) -> int: ...
+
+
 class IdSource:
     """Hands out ids, each larger than every one before it."""
 
@@ -46,9 +52,13 @@ class IdSource:
         """The highest id handed out so far."""
         return self._last
 
-    def __call__(self) -> int:
-        """The next id. More than 4,096 in one millisecond borrow from the next one."""
-        now_us = self._clock_us()
+    def __call__(self, now_us: int | None = None) -> int:
+        """The next id. More than 4,096 in one millisecond borrow from the next one.
+
+        `now_us`: what the clock said a moment ago, where that is known.
+        """
+        if now_us is None:
+            now_us = self._clock_us()
         if now_us >= self._next_us:
             now_ms = now_us // 1000
             self._next_us = (now_ms + 1) * 1000

@@ -10,7 +10,7 @@ from chinwag.engine.actor import Actor, CommandCrashed
 from chinwag.engine.commands import ExpireTyping, PostMessage, RoomCommand, UpdateProfile
 from chinwag.engine.errors import EngineError, InternalError, NotFound, Overloaded, StoreUnavailable
 from chinwag.engine.events import Event, MessagePosted
-from chinwag.engine.ids import RoomId, UserId, now_us
+from chinwag.engine.ids import NewId, RoomId, UserId, now_us
 from chinwag.engine.mailbox import Envelope
 from chinwag.engine.pump import TurnPump
 from chinwag.engine.room_memory import RECENT_MESSAGES, Outcome, Timer
@@ -56,7 +56,7 @@ class RoomActor(Actor[RoomCommand]):
         *,
         store: Store,
         publisher: Publisher,
-        new_id: Callable[[], int],
+        new_id: NewId,
         spawn: Callable[..., None],
         stats: RoomStats,
         pump: TurnPump,

@@ -2,7 +2,6 @@
 
 import sys
 from collections import deque
-from collections.abc import Callable
 from itertools import islice
 
 from msgspec.structs import replace
@@ -20,7 +19,7 @@ from chinwag.engine.commands import (
 )
 from chinwag.engine.errors import NotAMember, NotFound, RoleNeeded
 from chinwag.engine.events import Event, StatusAdvanced
-from chinwag.engine.ids import MessageId, UserId
+from chinwag.engine.ids import MessageId, NewId, UserId
 from chinwag.engine.model import (
     Invitation,
     Member,
@@ -64,7 +63,7 @@ class RoomMemory:
         self,
         snapshot: RoomSnapshot,
         *,
-        new_id: Callable[[], int],
+        new_id: NewId,
         recent_messages: int = RECENT_MESSAGES,
         typing: dict[UserId, int] | None = None,
     ) -> None:
@@ -194,12 +193,19 @@ class RoomMemory:
         self._invitations[digest] = invitation
 
     def forget_recalled(self) -> None:
-        """Let go of what was recalled for a turn, and of what it pushed out of memory."""
-        for message in self._recalled.values():
-            if message is not None and message.key is not None and message.id not in self._recent:
-                self._keys.pop((message.author_id, message.key), None)
-        self._recalled.clear()
-        self._invitations.clear()
+        """Let go of what was recalled for a turn, and of the oldest messages: till its end they are known, since one of
+        its commands may be about them."""
+        for _ in range(len(self._recent) - self._recent_limit):
+            oldest = self._recent.pop(self._recent_ids.popleft())
+            if oldest.key is not None:
+                self._keys.pop((oldest.author_id, oldest.key), None)
+        if self._recalled:
+            for message in self._recalled.values():
+                if message is not None and message.key is not None and message.id not in self._recent:
+                    self._keys.pop((message.author_id, message.key), None)
+            self._recalled.clear()
+        if self._invitations:
+            self._invitations.clear()
 
     # --- for the rules ---
 
@@ -237,7 +243,7 @@ class RoomMemory:
         """A new SYSTEM message about a member, remembered like any other."""
         self._last_seq += 1
         message = Message(
-            id=MessageId(self._new_id()),
+            id=MessageId(self._new_id(now_us)),
             room_id=self.room.id,
             seq=self._last_seq,
             author_id=member.user_id,
@@ -262,10 +268,6 @@ class RoomMemory:
         self._recent_ids.append(message.id)
         if message.key is not None:
             self._keys[message.author_id, message.key] = (message.id, digest)
-        if len(self._recent) > self._recent_limit:
-            # Known to the end of the turn, since a later command of the same turn may be about it.
-            oldest = self._recent.pop(self._recent_ids.popleft())
-            self._recalled[oldest.id] = oldest
 
     def _show_profile(self, user: User) -> None:
         """Let the messages in memory carry their author's present names and avatar."""

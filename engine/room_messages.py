@@ -51,7 +51,7 @@ class MessageRules(RoomMemory):
             raise Invalid("kind", "system messages are written by the room itself")
         self._last_seq += 1
         message = Message(
-            id=MessageId(self._new_id()),
+            id=MessageId(self._new_id(now_us)),
             room_id=self.room.id,
             seq=self._last_seq,
             author_id=command.author,

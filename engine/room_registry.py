@@ -8,7 +8,7 @@ import trio
 from chinwag.engine.asleep import AsleepPages
 from chinwag.engine.commands import RoomCommand
 from chinwag.engine.errors import ActorStopped
-from chinwag.engine.ids import RoomId
+from chinwag.engine.ids import NewId, RoomId
 from chinwag.engine.mailbox import Ask, ReplyTo
 from chinwag.engine.pump import TurnPump
 from chinwag.engine.room_actor import Publisher, RoomActor, RoomStats
@@ -28,7 +28,7 @@ class RoomRegistry:
         *,
         store: Store,
         publisher: Publisher,
-        new_id: Callable[[], int],
+        new_id: NewId,
         spawn: Callable[..., None],
         start: Callable[[Callable[[RoomActor], Awaitable[None]], RoomActor], None],
         stats: RoomStats,

@@ -52,7 +52,7 @@ _decode = msgspec.msgpack.Decoder(list[Any]).decode
 
 
 class Journal:
-    """What is in the journal of one database, kept in memory too. Used in the writer's thread, where nothing else is said."""
+    """What is in the journal of one database, kept in memory too. For the writer's thread, if nothing else is said."""
 
     def __init__(self, connection: apsw.Connection, *, from_units: int = FROM_UNITS) -> None:
         """Reads what the last process left. `from_units`: how many units make a commit one for the journal."""

@@ -179,7 +179,7 @@ class SqliteStore:
         await self._read(Snapshot.highest_id)
 
     async def highest_id(self) -> int:
-        return await self._read_messages(None, Snapshot.highest_id)
+        return await self._read_rooms(Snapshot.highest_id)
 
     async def user(self, user_id: UserId) -> User | None:
         return await self._read(Snapshot.user, user_id)
@@ -235,7 +235,7 @@ class SqliteStore:
         return await self._read(Snapshot.direct_room, direct_key)
 
     async def rooms_of(self, viewer: UserId, *, name_contains: str, limit: int) -> list[Room]:
-        return await self._read_messages(None, Snapshot.rooms_of, viewer, name_contains, limit)
+        return await self._read_rooms(Snapshot.rooms_of, viewer, name_contains, limit)
 
     async def room_ids_of(self, viewer: UserId) -> list[RoomId]:
         return await self._read(Snapshot.room_ids_of, viewer)
@@ -244,16 +244,16 @@ class SqliteStore:
         return await self._read(Snapshot.members, room_id, viewer)
 
     async def room_snapshot(self, room_id: RoomId, *, recent: int) -> RoomSnapshot | None:
-        return await self._read_messages(room_id, Snapshot.room_snapshot, room_id, recent)
+        return await self._read_room(Snapshot.room_snapshot, room_id, recent)
 
     async def message(self, room_id: RoomId, message_id: MessageId) -> Message | None:
-        return await self._read_messages(room_id, Snapshot.message, room_id, message_id)
+        return await self._read_room(Snapshot.message, room_id, message_id)
 
     async def keyed_message(self, room_id: RoomId, author_id: UserId, key: str) -> KeyedMessage | None:
-        return await self._read_messages(room_id, Snapshot.keyed_message, room_id, author_id, key)
+        return await self._read_room(Snapshot.keyed_message, room_id, author_id, key)
 
     async def history(self, room_id: RoomId, viewer: UserId, *, skip: int, limit: int) -> MessagePage:
-        return await self._read_messages(room_id, Snapshot.history, room_id, viewer, skip, limit)
+        return await self._read_room(Snapshot.history, room_id, viewer, skip, limit)
 
     async def history_between(
         self,
@@ -265,42 +265,44 @@ class SqliteStore:
         skip: int,
         limit: int,
     ) -> CountedPage:
-        return await self._read_messages(room_id, Snapshot.history_between, room_id, viewer, after_us, before_us, skip, limit)
+        return await self._read_room(Snapshot.history_between, room_id, viewer, after_us, before_us, skip, limit)
 
     async def has_opaque(self, room_id: RoomId, *, after_us: int | None, before_us: int | None) -> bool:
-        return await self._read_messages(room_id, Snapshot.has_opaque, room_id, after_us, before_us)
+        return await self._read_room(Snapshot.has_opaque, room_id, after_us, before_us)
 
     async def overviews(
         self, viewer: UserId, *, kind: RoomKind | None, name_contains: str, skip: int, limit: int
     ) -> Overviews:
-        return await self._read_messages(None, Snapshot.overviews, viewer, kind, name_contains, skip, limit)
+        return await self._read_rooms(Snapshot.overviews, viewer, kind, name_contains, skip, limit)
 
     async def window(self, room_id: RoomId, viewer: UserId, *, around: MessageId, limit: int) -> MessagePage:
-        return await self._read_messages(room_id, Snapshot.window, room_id, viewer, around, limit)
+        return await self._read_room(Snapshot.window, room_id, viewer, around, limit)
 
     async def missed(
         self, room_ids: Sequence[RoomId], viewer: UserId, *, since: MessageId | None, limit: int
     ) -> dict[RoomId, Missed]:
-        return await self._read_messages(None, Snapshot.missed, room_ids, viewer, since, limit)
+        return await self._read_rooms(Snapshot.missed, room_ids, viewer, since, limit)
 
     async def search(
         self, viewer: UserId, *, text: str, room_id: RoomId | None, limit: int
     ) -> tuple[Access | None, list[FoundMessage]]:
         await self.indexer.catch_up()
-        return await self._read_messages(None, Snapshot.search, viewer, text, room_id, limit)
+        return await self._read_rooms(Snapshot.search, viewer, text, room_id, limit)
 
-    async def _read_messages(
-        self,
-        room_id: RoomId | None,
-        read: Callable[Concatenate[Snapshot, P], T],
-        *args: P.args,
-        **kwargs: P.kwargs,
+    async def _read_room(
+        self, read: Callable[Concatenate[Snapshot, RoomId, P], T], room_id: RoomId, *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run a read that looks at messages of a room, or with None of any: all that were committed are to be found.
+        """Run a read that looks at a room's messages. As `_read_rooms`."""
+        if self._driver.is_behind(room_id):
+            await self._actor.commit((SETTLE,))
+        return await self._read(read, room_id, *args, **kwargs)
+
+    async def _read_rooms(self, read: Callable[Concatenate[Snapshot, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a read that looks at messages of any room: all that were committed are to be found.
 
         Raises `StoreUnavailable` when that needs a write, and the store takes none.
         """
-        if self._driver.is_behind(room_id):
+        if self._driver.is_behind(None):
             await self._actor.commit((SETTLE,))
         return await self._read(read, *args, **kwargs)
 
