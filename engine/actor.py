@@ -58,6 +58,8 @@ class Actor(abc.ABC, Generic[C]):
         self._crashes: deque[float] = deque(maxlen=RESTARTS_ALLOWED)
         self._parked_until: float | None = None
         self.restarts = 0
+        self.stopped = False
+        """True once it takes no more commands; a successor may be started."""
 
     # --- for everyone ---
 
@@ -70,11 +72,6 @@ class Actor(abc.ABC, Generic[C]):
     def full(self) -> bool:
         """Whether `tell` is refused for want of space (and not because the actor is parked)."""
         return len(self._mailbox) >= self.mailbox_limit
-
-    @property
-    def stopped(self) -> bool:
-        """True once it takes no more commands; a successor may be started."""
-        return self._mailbox.closed
 
     def tell(self, command: C, reply: ReplyTo | None = None) -> None:
         """Queue a command without waiting. Raises `Overloaded` (full or parked) or `ActorStopped`."""
@@ -94,6 +91,7 @@ class Actor(abc.ABC, Generic[C]):
 
     def stop(self) -> None:
         """Take no more commands; finish what is queued, then end."""
+        self.stopped = True
         self._mailbox.close(wake=self._begun is None)  # else its end wakes the task
 
     # --- for the subclass ---
@@ -117,7 +115,7 @@ class Actor(abc.ABC, Generic[C]):
     def end(self) -> None:
         """The turn that was begun is over, with everything in it settled."""
         self._begun = None
-        if self._mailbox.closed:
+        if self.stopped:
             self._mailbox.wake()
         elif self._mailbox and self._pump is not None:
             self._pump.add(self)
@@ -163,6 +161,7 @@ class Actor(abc.ABC, Generic[C]):
             while batch := await self._mailbox.take(self.turn_limit):
                 await self._supervised(batch)
         finally:
+            self.stopped = True
             gone = ActorStopped(f"{self.name} has stopped")
             self._mailbox.refuse_all(gone)
             _refuse(self._begun or [], gone)

@@ -175,7 +175,7 @@ class Engine(Rooms, Messages):
 
     def tell_room(self, room_id: RoomId, command: RoomCommand, reply: ReplyTo | None = None) -> None:
         """Send a room a command without waiting. Raises `Overloaded` (then `wait_for_room`) or `ActorStopped`."""
-        self._registry.tell(room_id, command, reply)
+        self._registry.actor(room_id).tell(command, reply)
 
     def room_is_full(self, room_id: RoomId) -> bool:
         """Whether a room's mailbox takes nothing more at the moment."""

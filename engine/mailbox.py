@@ -79,7 +79,7 @@ class Envelope(Generic[C]):
 class Mailbox(Generic[C]):
     """A bounded queue of envelopes with one reader, which takes many at once."""
 
-    __slots__ = ("_closed", "_limit", "_on_mail", "_queue", "_reader", "_waiting_for_space", "name")
+    __slots__ = ("_limit", "_on_mail", "_queue", "_reader", "_waiting_for_space", "closed", "name")
 
     def __init__(self, name: str, limit: int, on_mail: Callable[[], None] | None = None) -> None:
         """`limit`: how many envelopes it holds before `put` refuses.
@@ -93,14 +93,11 @@ class Mailbox(Generic[C]):
         self._queue: deque[Envelope[C]] = deque()
         self._reader: trio.lowlevel.Task | None = None
         self._waiting_for_space = trio.lowlevel.ParkingLot()
-        self._closed = False
+        self.closed = False
+        """Whether it takes nothing more."""
 
     def __len__(self) -> int:
         return len(self._queue)
-
-    @property
-    def closed(self) -> bool:
-        return self._closed
 
     @property
     def awaited(self) -> bool:
@@ -109,27 +106,27 @@ class Mailbox(Generic[C]):
 
     def put(self, envelope: Envelope[C]) -> None:
         """Queue without waiting. Raises `Overloaded` when full, `ActorStopped` when closed."""
-        if self._closed:
+        if self.closed:
             raise ActorStopped(f"{self.name} has stopped")
-        queue = self._queue
-        if len(queue) >= self._limit:
+        waiting = len(self._queue)
+        if waiting >= self._limit:
             raise Overloaded(f"the mailbox of {self.name} is full")
-        queue.append(envelope)
-        if self._reader is not None:
+        self._queue.append(envelope)
+        if not waiting and self._reader is not None:
             if self._on_mail is None:
                 self.wake()
-            elif len(queue) == 1:
+            else:
                 self._on_mail()
 
     async def wait_space(self) -> None:
         """Return when the mailbox has room or is closed. It may be full again when the caller comes to `put`."""
         await trio.lowlevel.checkpoint()  # always: who loops over `put` and this must not hold up the event loop
-        while len(self._queue) >= self._limit and not self._closed:
+        while len(self._queue) >= self._limit and not self.closed:
             await self._waiting_for_space.park()
 
     async def take(self, most: int) -> list[Envelope[C]]:
         """Wait for something, then take it in order, `most` at most. Empty: closed, and nothing is left."""
-        if not self._queue and not self._closed:
+        if not self._queue and not self.closed:
             self._reader = trio.lowlevel.current_task()
 
             def give_up(_: object) -> trio.lowlevel.Abort:
@@ -161,7 +158,7 @@ class Mailbox(Generic[C]):
 
     def close(self, *, wake: bool = True) -> None:
         """Take nothing more. The reader still gets what is queued; without `wake` it is to be woken later."""
-        self._closed = True
+        self.closed = True
         self._waiting_for_space.unpark_all()
         if wake:
             self.wake()

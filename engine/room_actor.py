@@ -110,7 +110,9 @@ class RoomActor(Actor[RoomCommand]):
             return False
         for envelope in batch:
             command = envelope.command
-            if not _is_plain(command) and state.lacks(command):
+            if type(command) is PostMessage and command.reply_to is None and command.sealed is None:
+                continue  # plain text, as nearly all is, is about nothing else that would have to be in memory
+            if state.lacks(command):
                 return False
         turn = self._apply(state, batch)
         if turn.writes:
@@ -251,8 +253,6 @@ class RoomActor(Actor[RoomCommand]):
     async def _recall(self, state: RoomState, batch: list[Envelope[RoomCommand]]) -> None:
         for envelope in batch:
             command = envelope.command
-            if _is_plain(command):
-                continue
             wanted = state.unknown_message(command)
             if wanted is not None:
                 state.recall(wanted, await self._store.message(self.room_id, wanted))
@@ -298,8 +298,3 @@ class RoomActor(Actor[RoomCommand]):
                 return
             except Overloaded:
                 await trio.sleep(1.0)
-
-
-def _is_plain(command: RoomCommand) -> bool:
-    """Whether it posts plain text, which is about nothing else that would have to be in memory. Nearly all do."""
-    return type(command) is PostMessage and command.reply_to is None and command.sealed is None

@@ -9,7 +9,7 @@ from chinwag.engine.asleep import AsleepPages
 from chinwag.engine.commands import RoomCommand
 from chinwag.engine.errors import ActorStopped
 from chinwag.engine.ids import NewId, RoomId
-from chinwag.engine.mailbox import Ask, ReplyTo
+from chinwag.engine.mailbox import Ask
 from chinwag.engine.pump import TurnPump
 from chinwag.engine.room_actor import Publisher, RoomActor, RoomStats
 from chinwag.engine.store import Store
@@ -72,12 +72,8 @@ class RoomRegistry:
             self._start(self._run, actor)
         return actor
 
-    def tell(self, room_id: RoomId, command: RoomCommand, reply: ReplyTo | None = None) -> None:
-        """Send a room a command without waiting. Raises `Overloaded` or `ActorStopped`."""
-        self.actor(room_id).tell(command, reply)
-
     async def ask(self, room_id: RoomId, command: RoomCommand) -> object:
-        """Send a room a command and wait for its answer. Raises what the room refuses it with, and as `tell` does."""
+        """Send a room a command and wait for its answer. Raises as `actor` and `Actor.ask` do."""
         slot = Ask()
         self.actor(room_id).tell(command, slot)
         return await slot.result()

@@ -107,6 +107,7 @@ class Session:
         "expires_at",
         "family_id",
         "follows",
+        "open",
         "phase",
         "user_id",
         "wire",
@@ -133,6 +134,8 @@ class Session:
         self.wire = wire
         self.follows = follows
         self.phase = Phase.HELD
+        self.open = True
+        """True until the session is closed from either side: what it says still counts."""
         self.close_reason: CloseReason | None = None
         self._fanout = fanout
         self._limits = limits
@@ -201,7 +204,7 @@ class Session:
 
     def send(self, data: bytes) -> None:
         """Write encoded bytes in order, without waiting. Does nothing once the session is closing."""
-        if self.phase is Phase.LIVE or self.phase is Phase.HELD:
+        if self.open:
             self._write(data)
 
     def send_message(self, data: bytes) -> None:
@@ -228,6 +231,7 @@ class Session:
         if self.phase in (Phase.CLOSING, Phase.CLOSED):
             return
         self.phase = Phase.CLOSING
+        self.open = False
         self.close_reason = reason
         self._stats.closed_by_reason[reason] = self._stats.closed_by_reason.get(reason, 0) + 1
         if reason is CloseReason.SLOW_CONSUMER:
@@ -256,14 +260,10 @@ class Session:
             self._stats.closed_by_reason[reason] = self._stats.closed_by_reason.get(reason, 0) + 1
         self._write(last)
         self.phase = Phase.CLOSING
+        self.open = False
         self._close_deadline = trio.current_time() + self._limits.closing_s
         self._held.clear()
         self._late = None
-
-    @property
-    def open(self) -> bool:
-        """True until the session is closed from either side: what it says still counts."""
-        return self.phase is _LIVE or self.phase is _HELD
 
     # --- in ---
 
@@ -322,6 +322,7 @@ class Session:
         """Forget the session at once and drop its transport. Twice is fine."""
         self._replay_is_over()
         self.phase = Phase.CLOSED
+        self.open = False
         self._fanout.discard(self)
         self._outbox = None
         self._outbox_bytes = 0

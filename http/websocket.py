@@ -385,6 +385,7 @@ def _header(opcode: Opcode, fin: bool, length: int) -> bytes:
     return struct.pack("!BBQ", first, _LENGTH_64, length)
 
 
+_pack_16: Final = struct.Struct("!BBH").pack
 _SHORT_TEXT_HEADERS: Final = tuple(_header(Opcode.TEXT, True, length) for length in range(_LENGTH_16))
 
 
@@ -393,6 +394,8 @@ def frame_text(payload: bytes) -> bytes:
     length = len(payload)
     if length < _LENGTH_16:
         return _SHORT_TEXT_HEADERS[length] + payload
+    if length <= 0xFFFF:
+        return _pack_16(_WHOLE_TEXT, _LENGTH_16, length) + payload
     return _header(Opcode.TEXT, True, length) + payload
 
 

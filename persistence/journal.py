@@ -34,8 +34,8 @@ log = structlog.get_logger("chinwag.persistence")
 
 FROM_UNITS: Final = 8
 """A commit of fewer units (turns of rooms) goes to the table at once: it changes few pages."""
-MOST_MESSAGES: Final = 4_000
-"""With as many in the journal, the next commit empties it. That takes it some 10 to 20 ms."""
+MOST_MESSAGES: Final = 8_000
+"""With as many in the journal, the next commit empties it. That takes it some 20 to 30 ms."""
 MOST_CHARACTERS: Final = 4_000_000
 """And with as much text."""
 REMEMBERED: Final = 100_000

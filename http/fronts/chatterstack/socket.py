@@ -84,14 +84,14 @@ class ChatterstackWire:
 
     def encode(self, event: Event) -> bytes:
         """See `WireFormat`."""
+        if type(event) is MessagePosted:  # nearly all are
+            return frame_text(wire.receive_message(event.message))
         text = _text(event)
         return frame_text(text) if text else b""
 
 
 def _text(event: Event) -> bytes:
     match event:
-        case MessagePosted(message=message):
-            return wire.receive_message(message)
         case MessageReplayed(message=message, status=status):
             return wire.receive_message(message, status)
         case StatusAdvanced(room_id=room_id, message_id=message_id, status=status):
