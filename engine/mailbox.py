@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar, cast
 
+import msgspec
 import outcome
 import trio
 
@@ -51,29 +52,26 @@ class Ask:
         return self._value
 
 
-class Envelope(Generic[C]):
+class Envelope(msgspec.Struct, Generic[C], gc=False):
     """A command and where its outcome goes (None: nobody waits). Settling it twice keeps the first outcome."""
 
-    __slots__ = ("_reply", "command", "settled")
-
-    def __init__(self, command: C, reply: ReplyTo | None = None) -> None:
-        self.command = command
-        self._reply = reply
-        self.settled = False
+    command: C
+    reply: ReplyTo | None = None
+    settled: bool = False
 
     def answer(self, value: object) -> None:
         """Give the command its answer, unless it has an outcome already."""
         if not self.settled:
             self.settled = True
-            if self._reply is not None:
-                self._reply.answer(value)
+            if self.reply is not None:
+                self.reply.answer(value)
 
     def refuse(self, error: EngineError) -> None:
         """Give the command a refusal, unless it has an outcome already."""
         if not self.settled:
             self.settled = True
-            if self._reply is not None:
-                self._reply.refuse(error)
+            if self.reply is not None:
+                self.reply.refuse(error)
 
 
 class Mailbox(Generic[C]):

@@ -95,7 +95,8 @@ class BodyReader(Generic[T]):
             raise MalformedBody(self._what, "is not well-formed JSON") from None
         except RecursionError:
             raise MalformedBody(self._what, "is nested too deeply") from None
-        if "\\u0000" in raw if isinstance(raw, str) else b"\\u0000" in raw:
+        # One backslash is found several times as fast as six characters are, and few texts have any.
+        if "\\" in raw and "\\u0000" in raw if isinstance(raw, str) else b"\\" in raw and b"\\u0000" in raw:
             refuse_nul(value)
         return value
 

@@ -43,33 +43,30 @@ class SocketWords(Protocol):
         ...
 
 
-class SocketReply:
+class SocketReply(msgspec.Struct, frozen=True, gc=False):
     """The outcome of a socket's command. The message itself is the answer, and arrives by fan-out."""
 
-    __slots__ = ("_client_id", "_engine", "_room_id", "_session", "_words")
+    words: SocketWords
+    engine: Engine
+    session: Session
+    room_id: RoomId
+    client_id: str | None = None
 
-    def __init__(
-        self, words: SocketWords, engine: Engine, session: Session, room_id: RoomId, client_id: str | None = None
-    ) -> None:
-        self._words = words
-        self._engine = engine
-        self._session = session
-        self._room_id = room_id
-        self._client_id = client_id
-        session.asked()
+    def __post_init__(self) -> None:
+        self.session.asked()
 
     def answer(self, value: object) -> None:
         """Tell the sender what no fan-out tells: the first message again, or one to a room that it does not follow."""
-        self._session.answered()
+        self.session.answered()
         if not isinstance(value, Posted):
             return
-        if value.is_retry or not self._engine.fanout.is_subscribed(self._session, self._room_id):
-            self._session.send_message(self._words.posted(value.message, value.receipts.status_of(value.message)))
+        if value.is_retry or not self.engine.fanout.is_subscribed(self.session, self.room_id):
+            self.session.send_message(self.words.posted(value.message, value.receipts.status_of(value.message)))
 
     def refuse(self, error: EngineError) -> None:
         """Say why not."""
-        self._session.answered()
-        self._session.send(self._words.refused(error, room_id=self._room_id, client_id=self._client_id))
+        self.session.answered()
+        self.session.send(self.words.refused(error, room_id=self.room_id, client_id=self.client_id))
 
 
 def tell_room(
