@@ -22,13 +22,13 @@ _UNSAFE_IN_URL = re.compile(r"[\x00-\x20\x7f-\x9f\s]")
 def trimmed(text: str, field: str = "", *, least: int, most: int) -> str:
     """The text without white space around it, which has to have `least` to `most` characters."""
     text = text.strip()
-    if not text and least:
+    if least <= len(text) <= most:
+        return text
+    if not text:
         raise FieldError(field, "is empty")
     if len(text) < least:
         raise FieldError(field, f"must have at least {least} characters")
-    if len(text) > most:
-        raise FieldError(field, f"must have at most {most} characters")
-    return text
+    raise FieldError(field, f"must have at most {most} characters")
 
 
 def one_line(text: str, field: str = "") -> str:

@@ -38,7 +38,7 @@ def values_of(write: InsertMessage, row: int) -> tuple[Any, ...]:
         write.digest,
         message.text,
         case_folded(message.text) if message.kind is not _UNSEARCHED else "",
-        attachments_text(message.attachments),
+        attachments_text(message.attachments) if message.attachments else None,
         message.created_us,
         message.edited_us,
         message.deleted_us,

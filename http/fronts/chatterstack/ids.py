@@ -12,7 +12,7 @@ class DecimalIds:
         return str(any_id)
 
     def decode(self, text: str) -> int | None:
-        if not (text.isdecimal() and text.isascii()) or text[0] == "0" or len(text) > _MOST_DIGITS:
+        if len(text) > _MOST_DIGITS or not (text.isdecimal() and text.isascii()) or text[0] == "0":
             return None
         number = int(text)
         return number if number <= MAX_ID else None

@@ -125,8 +125,9 @@ class SendMessage(msgspec.Struct, frozen=True, kw_only=True):
     attachments: Attachments = ()
 
     def __post_init__(self) -> None:
-        least = 0 if self.attachments else 1
-        force_setattr(self, "content", trimmed(self.content, "content", least=least, most=MAX_TEXT))
+        content = trimmed(self.content, "content", least=0 if self.attachments else 1, most=MAX_TEXT)
+        if content is not self.content:
+            force_setattr(self, "content", content)
 
 
 class EditMessage(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,7 +33,7 @@ from chinwag.engine.session import Session
 from chinwag.http.front import SocketRequest
 from chinwag.http.fronts.chatterstack import wire
 from chinwag.http.fronts.chatterstack.ids import IDS
-from chinwag.http.fronts.chatterstack.requests import MAX_IDEMPOTENCY_KEY, Id, SendMessage
+from chinwag.http.fronts.chatterstack.requests import MAX_IDEMPOTENCY_KEY, AttachmentIn, Id, SendMessage
 from chinwag.http.requests import BodyReader, QueryReader
 from chinwag.http.socket_commands import ResumeQuery, SocketReply, tell_room
 from chinwag.http.websocket import frame_text
@@ -171,30 +171,27 @@ class ChatterstackSocket:
         except Invalid as invalid:
             session.send(frame_text(wire.frame_error(invalid, message)))
             return None
+        client_id = None
+        command: RoomCommand
+        if type(frame) is SendMessageFrame:
+            data = frame.data
+            client_id = data.client_id
+            attachments = tuple(map(_attachment, data.attachments)) if data.attachments else ()
+            command = post_command(session.user_id, text=data.content, attachments=attachments, key=client_id)
+        elif type(frame) is TypingStartFrame:
+            command = StartTyping(user_id=session.user_id)
+        else:
+            command = StopTyping(user_id=session.user_id)
         number = IDS.decode(frame.data.room_id)
-        client_id = frame.data.client_id if isinstance(frame, SendMessageFrame) else None
         if number is None:
             _refuse(session, NotFound("room"), client_id=client_id)
             return None
         room_id = RoomId(number)
-        reply = SocketReply(WORDS, engine, session, room_id, client_id)
-        return tell_room(engine, session, room_id, _command(session, frame), reply)
+        return tell_room(engine, session, room_id, command, SocketReply(WORDS, engine, session, room_id, client_id))
 
 
-def _command(session: Session, frame: Frame) -> RoomCommand:
-    match frame:
-        case SendMessageFrame(data=data):
-            attachments: tuple[Attachment, ...] = ()
-            if data.attachments:
-                attachments = tuple(
-                    Attachment(url=each.url, mime_type=each.mime_type, size_bytes=each.size_bytes)
-                    for each in data.attachments
-                )
-            return post_command(session.user_id, text=data.content, attachments=attachments, key=data.client_id)
-        case TypingStartFrame():
-            return StartTyping(user_id=session.user_id)
-        case TypingStopFrame():
-            return StopTyping(user_id=session.user_id)
+def _attachment(given: AttachmentIn) -> Attachment:
+    return Attachment(url=given.url, mime_type=given.mime_type, size_bytes=given.size_bytes)
 
 
 def _refuse(session: Session, error: EngineError, *, client_id: str | None = None) -> None:
