@@ -52,7 +52,7 @@ class Ask:
         return self._value
 
 
-class Envelope(msgspec.Struct, Generic[C], gc=False):
+class Envelope(msgspec.Struct, Generic[C]):
     """A command and where its outcome goes (None: nobody waits). Settling it twice keeps the first outcome."""
 
     command: C

@@ -15,7 +15,7 @@ Rules:
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import apsw
 import msgspec
@@ -25,7 +25,7 @@ from chinwag.engine.ids import RoomId, UserId
 from chinwag.engine.model import Message
 from chinwag.engine.store import DeleteRoom, InsertMessage
 from chinwag.persistence.actor import StoredWrite
-from chinwag.persistence.message_rows import WIDTH, insert_rows, values_of
+from chinwag.persistence.message_rows import ROOM, TEXT, MessageRow, insert_rows, row_of
 from chinwag.persistence.queries import accounts, messages, sqlite_text
 from chinwag.persistence.queries import journal as queries
 from chinwag.persistence.sqlite_errors import write_transaction
@@ -43,12 +43,9 @@ REMEMBERED: Final = 100_000
 
 _Key = tuple[RoomId, UserId, str]
 """An idempotency key, which is its author's in one room."""
-_ROOM: Final = 2
-_TEXT: Final = 7
-"""Where a row's values have its room and its text."""
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[Any]).decode
+_decode = msgspec.msgpack.Decoder(list[MessageRow]).decode
 
 
 class Journal:
@@ -58,25 +55,24 @@ class Journal:
         """Reads what the last process left. `from_units`: how many units make a commit one for the journal."""
         self._connection = connection
         self._from_units = from_units
-        self._values: list[Any] = []
-        self._characters = 0
+        self._rows: list[MessageRow] = []
         self._rooms: set[RoomId] = set()
+        self._characters = 0
         # What the rules of the table look at.
         self._keys: set[_Key] = set()
         self._last_id: int = connection.execute(messages.LAST_ID).get
         self._last_seqs: dict[RoomId, int] = {}
         self._authors: set[UserId] = set()
-        for number, entry in connection.execute(sqlite_text(queries.ENTRIES)):
+        for number, entry in list(connection.execute(queries.ENTRIES)):
             try:
-                values = _decode(entry)
-            except msgspec.MsgspecError as error:
+                self._add(_decode(entry))
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 log.error("damaged row", what="journal", id=number, damage=str(error))
-            else:
-                self._add(values)
+                connection.execute(sqlite_text(queries.SET_ASIDE), (number,))
 
     def __len__(self) -> int:
         """How many messages wait for their place in the table. May be asked from any thread."""
-        return len(self._values) // WIDTH
+        return len(self._rows)
 
     def holds(self, room_id: RoomId) -> bool:
         """Whether messages of a room are among them. May be asked from any thread."""
@@ -89,54 +85,69 @@ class Journal:
         """
         if len(units) < self._from_units or len(self) >= MOST_MESSAGES or self._characters >= MOST_CHARACTERS:
             return 0
-        values: list[Any] = []
-        row = last_row
-        for write in (write for writes in units for write in writes):
-            if type(write) is not InsertMessage or not self._fits(write.message):
-                return 0
-            row += 1
-            values += values_of(write, row)
+        if len(self._last_seqs) >= REMEMBERED:
+            self._last_seqs.clear()
+        if len(self._authors) >= REMEMBERED:
+            self._authors.clear()
+        rows: list[MessageRow] = []
+        for writes in units:
+            for write in writes:
+                if type(write) is not InsertMessage or not self._fits(write.message):
+                    return 0
+                last_row += 1
+                rows.append(row_of(write, last_row))
         with write_transaction(self._connection):
-            self._connection.execute(sqlite_text(queries.INSERT_ENTRY), (_encode(values),))
-        self._add(values)
-        return row - last_row
+            self._connection.execute(sqlite_text(queries.INSERT_ENTRY), (_encode(rows),))
+        self._add(rows)
+        return len(rows)
 
-    def goes_to_table(self, write: StoredWrite) -> None:
+    def goes_to_table(self, unit: Sequence[StoredWrite]) -> None:
         """To be told of what is written otherwise."""
-        if type(write) is InsertMessage:
-            self._last_id = max(self._last_id, write.message.id)
-            self._last_seqs.pop(write.message.room_id, None)
-        elif type(write) is DeleteRoom:
-            self._last_seqs.pop(write.room_id, None)
+        room_id = None
+        for write in unit:
+            if type(write) is InsertMessage:
+                message = write.message
+                if message.id > self._last_id:
+                    self._last_id = message.id
+                if message.room_id != room_id:  # most units are about one room
+                    room_id = message.room_id
+                    self._last_seqs.pop(room_id, None)
+            elif type(write) is DeleteRoom:
+                self._last_seqs.pop(write.room_id, None)
 
     def empty(self) -> None:
         """Move everything into the table, within a transaction of the caller's; `forget` it once that is committed.
 
         Raises `apsw.ConstraintError` when one of the messages has no place there: `rescue` the others.
         """
-        if self._values:
-            insert_rows(self._connection, self._values)
+        if self._rows:
+            insert_rows(self._connection, self._rows)
             self._connection.execute(queries.EMPTY)
 
     def forget(self) -> None:
         """The journal was emptied."""
-        self._values = []
-        self._characters = 0
+        self._rows = []
         self._rooms = set()
+        self._characters = 0
         self._keys = set()
 
     def rescue(self) -> None:
-        """Move into the table what has a place there, and report the rest: messages of a room that was deleted by other
-        means than ours, and what a bug made. On their account nobody else's may wait for ever."""
+        """Move into the table what has a place there, and set the rest aside: messages of a room that was deleted by
+        other means than ours, and what a bug made. On their account nobody else's may wait for ever."""
+        homeless: list[MessageRow] = []
         with write_transaction(self._connection):
-            for start in range(0, len(self._values), WIDTH):
-                values = self._values[start : start + WIDTH]
+            for row in self._rows:
                 try:
-                    insert_rows(self._connection, values)
+                    insert_rows(self._connection, [row])
                 except apsw.ConstraintError as error:
-                    log.error("message has no place", row=values[0], id=values[1], room=values[2], reason=str(error))
+                    homeless.append(row)
+                    log.error("message has no place", row=row[0], id=row[1], room=row[2], reason=str(error))
             self._connection.execute(queries.EMPTY)
+            if homeless:
+                self._connection.execute(sqlite_text(queries.INSERT_ASIDE), (_encode(homeless),))
         self.forget()
+        self._last_seqs.clear()
+        self._authors.clear()
 
     def _fits(self, message: Message) -> bool:
         """Whether a message breaks no rule of its table, when those that were asked about before are in it.
@@ -150,13 +161,9 @@ class Journal:
             last_seq = self._connection.execute(sqlite_text(messages.LAST_SEQ_IN_ROOM), (message.room_id,)).get
             if last_seq is None:
                 return False  # there is no such room
-            if len(self._last_seqs) >= REMEMBERED:
-                self._last_seqs.clear()
         if message.author_id not in self._authors:
             if self._connection.execute(sqlite_text(accounts.USER_EXISTS), (message.author_id,)).get is None:
                 return False
-            if len(self._authors) >= REMEMBERED:
-                self._authors.clear()
             self._authors.add(message.author_id)
         if message.seq <= last_seq or message.id <= self._last_id:
             return False
@@ -171,7 +178,7 @@ class Journal:
         self._keys.add(key)
         return True
 
-    def _add(self, values: list[Any]) -> None:
-        self._values += values
-        self._characters += sum(map(len, values[_TEXT::WIDTH]))
-        self._rooms.update(values[_ROOM::WIDTH])
+    def _add(self, rows: list[MessageRow]) -> None:
+        self._rows += rows
+        self._rooms.update([RoomId(row[ROOM]) for row in rows])
+        self._characters += sum([len(row[TEXT]) for row in rows])

@@ -1,9 +1,11 @@
 """New messages as rows of their table, many at a time."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from itertools import chain
+from typing import Annotated, Final
 
 import apsw
+from msgspec import Meta
 
 from chinwag.engine.model import MessageKind
 from chinwag.engine.store import InsertMessage
@@ -11,13 +13,19 @@ from chinwag.persistence.queries import messages
 from chinwag.persistence.rows import attachments_text, extras_text
 from chinwag.persistence.search import case_folded
 
+Whole = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+MessageRow = tuple[
+    Whole, Whole, Whole, Whole, Whole, str | None, bytes | None, str, str | None, str | None, Whole, Whole | None,
+    Whole | None, str | None,
+]  # fmt: skip
+"""row, id, room_id, seq, author_id, key, digest, text, folded, attachments, created_us, edited_us, deleted_us, extras:
+the columns as `messages.INSERT_MESSAGE` has them."""
+ROOM: Final = 2
+TEXT: Final = 7
+
 _INSERT, _, _COLUMNS = messages.INSERT_MESSAGE.partition("VALUES")
-WIDTH: Final = _COLUMNS.count("$")
-"""How many values a row has."""
-_INSERTS = {
-    count: f"{_INSERT} VALUES {', '.join(['(' + ', '.join('?' * WIDTH) + ')'] * count)}"
-    for count in (256, 64, 16, 4, 1)
-}
+_ONE = f"({', '.join('?' * _COLUMNS.count('$'))})"
+_INSERTS = {count: f"{_INSERT} VALUES {', '.join([_ONE] * count)}" for count in (256, 64, 16, 4, 1)}
 """Statements that insert so many messages at once. SQLite is entered without Python's global lock, and getting that
 back for each row costs more than the row as soon as the event loop is busy: 53,000 rows/s by executemany, 223,000 like
 this, beside a loop that computes 10 µs between system calls. (In an idle process it is 300,000 and 235,000.)"""
@@ -25,8 +33,8 @@ _UNSEARCHED = MessageKind.SYSTEM
 """The search compares "" in place of such messages' text."""
 
 
-def values_of(write: InsertMessage, row: int) -> tuple[Any, ...]:
-    """A new message's values, in the order of the columns. `row` is its number in the order of commit."""
+def row_of(write: InsertMessage, row: int) -> MessageRow:
+    """A new message's row. `row` is its number in the order of commit."""
     message = write.message
     return (
         row,
@@ -46,11 +54,10 @@ def values_of(write: InsertMessage, row: int) -> tuple[Any, ...]:
     )
 
 
-def insert_rows(connection: apsw.Connection, values: Sequence[Any]) -> None:
-    """Insert rows whose values stand one after the other's."""
+def insert_rows(connection: apsw.Connection, rows: Sequence[MessageRow]) -> None:
+    """Insert messages, as many at once as there are."""
     done = 0
     for count, statement in _INSERTS.items():
-        size = count * WIDTH
-        while len(values) - done >= size:
-            connection.execute(statement, values[done : done + size])
-            done += size
+        while len(rows) - done >= count:
+            connection.execute(statement, tuple(chain.from_iterable(rows[done : done + count])))
+            done += count

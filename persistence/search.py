@@ -299,7 +299,7 @@ class Indexer:
 
     @property
     def last_row(self) -> int:
-        """The highest row that a message ever had."""
+        """The highest row that a message in the table ever had."""
         return self._last_row
 
     @property
@@ -307,9 +307,9 @@ class Indexer:
         """How many messages and stale entries the index is behind."""
         return self._last_row - self._indexed_row + self._stale
 
-    def committed(self, new_rows: int, stale_rows: int) -> None:
-        """So many messages were added, and so many more are stale."""
-        self._last_row += new_rows
+    def committed(self, stored_row: int, stale_rows: int) -> None:
+        """All messages up to a row are in their table, and so many more are stale."""
+        self._last_row = stored_row
         self._stale += stale_rows
         if self.backlog:
             self._work.set()

@@ -89,7 +89,8 @@ class SqliteDriver:
     def __init__(self, writer: ConnectionThreads, journal: Journal) -> None:
         self._writer = writer
         self._journal = journal
-        self._last_row = 0
+        self._last_row = 0  # the highest row that a message ever had
+        self._stored_row = 0  # all up to it are in their table
         self._indexer: Indexer | None = None
         self._unsettled = trio.Event()
 
@@ -100,16 +101,18 @@ class SqliteDriver:
     def begin(self, indexer: Indexer) -> None:
         """To be called first. From now on the indexer is told of what can be indexed."""
         self._indexer = indexer
-        self._last_row = indexer.last_row
+        self._last_row = self._stored_row = indexer.last_row
 
     async def apply(self, units: Sequence[Sequence[StoredWrite]]) -> None:
         """See `Driver.apply`."""
         assert self._indexer is not None
         applied = await self._writer.run(apply_units, units, self._last_row, self._journal)
         self._last_row += applied.added
-        self._indexer.committed(applied.stored, applied.stale)
         if len(self._journal):
             self._unsettled.set()
+        else:
+            self._stored_row = self._last_row
+        self._indexer.committed(self._stored_row, applied.stale)
 
     async def settle_when_quiet(self, actor: PersistenceActor) -> None:
         """Empty the journal when no commit has come for a moment, for ever."""
@@ -129,8 +132,8 @@ class SqliteDriver:
         """Empty the journal, once nobody commits any more. What cannot be moved now is at the next start."""
         try:
             await self._settle()
-        except StoreUnavailable as error:
-            log.warning("journal not emptied", reason=error.message)
+        except Exception as error:
+            log.warning("journal not emptied", exc_info=error)
 
     async def _settle(self) -> None:
         if len(self._journal):
@@ -368,7 +371,7 @@ async def open_sqlite_store(
             with trio.CancelScope(shield=True):
                 await readers.close(interrupt=True)
                 if driver is not None:
-                    await driver.close()
+                    await driver.close()  # does not raise
                 await writer.close(interrupt=False)  # the last one: moves the log into the database
         if raised is not None:
             raise raised
@@ -390,14 +393,15 @@ def _open(path: Path) -> list[apsw.Connection]:
         mode = writer.execute("PRAGMA journal_mode = WAL").get
         if mode != "wal":
             raise CannotOpen(f"{path}: SQLite cannot keep a write-ahead log there (journal mode {mode})")
-        writer.execute(f"""
-            PRAGMA synchronous = FULL;
-            PRAGMA foreign_keys = ON;
-            PRAGMA temp_store = MEMORY;
-            PRAGMA cache_size = {-WRITER_CACHE_KIB};
-            PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
-            PRAGMA journal_size_limit = {2 * CHECKPOINT_PAGES * 4096};
-        """)
+        for setting in (
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            "temp_store = MEMORY",
+            f"cache_size = {-WRITER_CACHE_KIB}",
+            f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+            f"journal_size_limit = {2 * CHECKPOINT_PAGES * 4096}",
+        ):
+            writer.execute(f"PRAGMA {setting}")  # one by one: of several, those after one that returns a row do not run
         migrate(writer, path)
         journal = Journal(writer)
         if len(journal):
@@ -411,7 +415,7 @@ def _open(path: Path) -> list[apsw.Connection]:
     except BaseException as error:
         for connection in connections:
             connection.close()
-        if isinstance(error, apsw.Error):
+        if isinstance(error, apsw.Error | StoreUnavailable):
             raise CannotOpen(f"{path} cannot be opened: {error}") from error
         raise
     return connections

@@ -1,7 +1,7 @@
 """A batch of the engine's writes as one SQLite transaction. Runs in the writer's thread."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, assert_never
+from typing import NamedTuple, assert_never
 
 import apsw
 
@@ -35,7 +35,7 @@ from chinwag.engine.store import (
 )
 from chinwag.persistence.actor import Settle, StoredWrite
 from chinwag.persistence.journal import Journal
-from chinwag.persistence.message_rows import insert_rows, values_of
+from chinwag.persistence.message_rows import MessageRow, insert_rows, row_of
 from chinwag.persistence.queries import (
     accounts,
     files,
@@ -56,9 +56,7 @@ class Applied(NamedTuple):
     """What `apply_units` did."""
 
     added: int
-    """Messages that were committed."""
-    stored: int
-    """Messages that came into their table: these, or earlier ones from the journal, or both."""
+    """Messages that were committed, be it to the journal."""
     stale: int
     """Rows of the search index that are stale now."""
 
@@ -74,8 +72,7 @@ def apply_units(
     try:
         journaled = journal.commit(units, last_row)
         if journaled:
-            return Applied(added=journaled, stored=0, stale=0)
-        earlier = len(journal)
+            return Applied(added=journaled, stale=0)
         try:
             batch = _apply(connection, units, last_row, journal)
         except _NoPlace:
@@ -86,8 +83,7 @@ def apply_units(
         if refined is error:
             raise
         raise refined from error
-    added = batch.last_row - last_row
-    return Applied(added=added, stored=earlier + added, stale=batch.stale_rows)
+    return Applied(added=batch.last_row - last_row, stale=batch.stale_rows)
 
 
 class _NoPlace(Exception):
@@ -105,8 +101,8 @@ def _apply(
         except apsw.ConstraintError as error:
             raise _NoPlace from error
         for writes in units:
+            journal.goes_to_table(writes)
             for write in writes:
-                journal.goes_to_table(write)
                 batch.add(write)
         batch.insert_messages()
     journal.forget()
@@ -116,14 +112,14 @@ def _apply(
 class _Batch:
     def __init__(self, connection: apsw.Connection, last_row: int) -> None:
         self._connection = connection
-        self._messages: list[Any] = []  # the values of consecutive new messages, one row's after the other's
+        self._messages: list[MessageRow] = []  # consecutive new ones
         self.last_row = last_row
         self.stale_rows = 0
 
     def add(self, write: StoredWrite) -> None:
         if type(write) is InsertMessage:
             self.last_row += 1
-            self._messages += values_of(write, self.last_row)
+            self._messages.append(row_of(write, self.last_row))
         else:
             if self._messages:
                 self.insert_messages()

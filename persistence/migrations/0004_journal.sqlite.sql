@@ -1,5 +1,6 @@
 -- Messages that are committed and not in their table yet: see persistence/journal.py. (PostgreSQL has no need of it.)
 CREATE TABLE journal (
     number INTEGER PRIMARY KEY NOT NULL,    -- the order of commit
-    messages BLOB NOT NULL                  -- MessagePack: one array with the values of the messages' rows
+    messages BLOB NOT NULL,                 -- MessagePack: an array of rows of the table messages, each an array
+    set_aside INTEGER NOT NULL DEFAULT 0    -- 1: cannot be moved into the table, kept for whoever looks into it
 );

@@ -1,5 +1,6 @@
 """A room's turns: one commit, then answers and events; nothing is lost by crashes, restarts and passivation."""
 
+import gc
 from typing import cast
 
 import pytest
@@ -31,7 +32,8 @@ from chinwag.engine.events import (
     TypingStopped,
 )
 from chinwag.engine.harness import EngineHarness, RoomHarness, open_harness, texts
-from chinwag.engine.ids import RoomId
+from chinwag.engine.ids import MessageId, RoomId
+from chinwag.engine.mailbox import Ask, Envelope
 from chinwag.engine.model import Role, Status
 from chinwag.engine.room_actor import RoomActor
 from chinwag.engine.room_memory import RECENT_MESSAGES
@@ -87,6 +89,22 @@ async def test_a_refusal_is_one_commands_affair(room: RoomHarness, autojump_cloc
     await first.result()
     await last.result()
     assert texts(bob.received()) == ["1", "2"]
+
+
+async def test_refusals_leave_nothing_behind(room: RoomHarness, autojump_clock: MockClock) -> None:
+    # What was raised refers to the frames that it went through, and so to the turn, whose slots refer to it: only the
+    # collector undoes that, and only if it may look at every object on the way.
+    ann = await room.join("ann")
+    for _ in range(10):
+        with pytest.raises(NotFound):
+            await room.ask(EditMessage(message_id=MessageId(77), caller=ann.user, text="no"))
+    room.h.store.unavailable = True
+    for _ in range(10):
+        with pytest.raises(StoreUnavailable):
+            await room.ask(post_command(ann.user, text="hello"))
+    gc.collect()
+    left = [each for each in gc.get_objects() if isinstance(each, Ask | Envelope)]
+    assert len(left) <= 2, "more than the last command, which the room's task still has in its hands"
 
 
 async def test_a_bug_in_one_command_leaves_the_rest_of_its_turn_done_once(

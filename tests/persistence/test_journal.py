@@ -3,6 +3,7 @@ suite tests, once with every message through the journal."""
 
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -18,10 +19,20 @@ from structlog.testing import capture_logs
 
 from chinwag.engine.errors import StoreUnavailable
 from chinwag.engine.ids import MessageId, RoomId, UserId
-from chinwag.engine.store import DeleteMessage, DeleteRoom, InsertMember, InsertMessage, InsertRoom, InsertUser, Write
+from chinwag.engine.store import (
+    DeleteMessage,
+    DeleteRoom,
+    InsertMember,
+    InsertMessage,
+    InsertRoom,
+    InsertUser,
+    Write,
+    WriteRejected,
+)
 from chinwag.engine.testing import make_member, make_message, make_room, make_user
 from chinwag.persistence import journal, sqlite
-from chinwag.persistence.journal import FROM_UNITS
+from chinwag.persistence.errors import CannotOpen
+from chinwag.persistence.journal import FROM_UNITS, Journal
 from chinwag.persistence.sqlite import SqliteStore, open_sqlite_store
 
 ANN = UserId(1)
@@ -388,35 +399,136 @@ async def test_the_journal_is_empty_after_an_ordinary_end(path: Path) -> None:
     assert in_tables(path) == (len(ROOMS), 0)
 
 
-async def test_a_message_that_has_lost_its_place_is_reported_and_costs_no_other(path: Path) -> None:
+def delete_room(path: Path, room: RoomId) -> None:
+    """Delete a room as somebody with a shell would."""
+    other = apsw.Connection(str(path))
+    other.execute("DELETE FROM members WHERE room_id = ?", (room,))
+    other.execute("DELETE FROM rooms WHERE id = ?", (room,))
+    other.close()
+
+
+def set_aside(path: Path) -> list[bytes]:
+    connection = apsw.Connection(str(path))
+    try:
+        return [row[0] for row in connection.execute("SELECT messages FROM journal WHERE set_aside = 1")]
+    finally:
+        connection.close()
+
+
+async def test_a_message_that_has_lost_its_place_is_set_aside_and_costs_no_other(path: Path) -> None:
     async with open_sqlite_store(path) as store:
         await store.commit(world())
         await post_everywhere(store, 1)
-        other = apsw.Connection(str(path))
-        other.execute("DELETE FROM members WHERE room_id = ?", (ROOMS[4],))
-        other.execute("DELETE FROM rooms WHERE id = ?", (ROOMS[4],))
-        other.close()
+        delete_room(path, ROOMS[4])
         with capture_logs() as logs:
             assert await history(store, ROOMS[5]) == [1]
         assert [(entry["event"], entry["id"]) for entry in logs] == [("message has no place", 1104)]
-        assert in_tables(path) == (len(ROOMS) - 1, 0)
-        await commit_at_once(store, [[post(room, 2)] for room in ROOMS if room != ROOMS[4]])
+        assert in_tables(path) == (len(ROOMS) - 1, 1)
+        (entry,) = set_aside(path)
+        assert b"hello 1 in 104" in entry
+        ended = await commit_at_once(store, [[post(room, 2)] for room in ROOMS])
+        assert ended == ["committed"] * 4 + ["write_rejected"] + ["committed"] * 7
+        assert await history(store, ROOMS[5]) == [1, 2]
+    async with open_sqlite_store(path):
+        assert len(set_aside(path)) == 1
+
+
+async def test_the_indexer_knows_of_what_was_moved_before_a_commit_failed(path: Path) -> None:
+    async with open_sqlite_store(path) as store:
+        store.indexer.paused = True
+        await store.commit(world())
+        await post_everywhere(store, 1)
+        delete_room(path, ROOMS[4])
+        with pytest.raises(WriteRejected):
+            await store.commit([post(ROOMS[4], 2)])
+        await store.commit([post(ROOMS[5], 2)])
+        assert store.search_backlog == len(ROOMS) + 1
         assert await history(store, ROOMS[5]) == [1, 2]
 
 
-async def test_a_damaged_entry_is_reported_and_costs_no_other(path: Path) -> None:
+GOOD: list[object] = [1, 1100, ROOMS[0], 1, ANN, None, None, "hello", None, None, 5, None, None, None]
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"\x9f\xc1",
+        msgspec.msgpack.encode([GOOD]).replace(b"hello", b"hel\xffo"),
+        msgspec.msgpack.encode([GOOD[:-1]]),
+        msgspec.msgpack.encode([["1", *GOOD[1:]]]),
+        msgspec.msgpack.encode([[1 << 63, *GOOD[1:]]]),
+        msgspec.msgpack.encode([[*GOOD[:2], [], *GOOD[3:]]]),
+        msgspec.msgpack.encode(GOOD),
+        msgspec.msgpack.encode({}),
+        b"",
+    ],
+    ids=["no MessagePack", "no UTF-8", "a value short", "a text", "too large", "a list", "one row", "a map", "empty"],
+)
+async def test_a_damaged_entry_is_set_aside_and_costs_no_other(path: Path, damaged: bytes) -> None:
     async with open_sqlite_store(path) as store:
         await store.commit(world())
     connection = apsw.Connection(str(path))
-    values = [1, 1100, ROOMS[0], 1, ANN, None, None, "hello", None, None, 5, None, None, None]
-    connection.execute("INSERT INTO journal (messages) VALUES (?)", (b"\x9f\xc1",))
-    connection.execute("INSERT INTO journal (messages) VALUES (?)", (msgspec.msgpack.encode(values),))
+    connection.execute("INSERT INTO journal (messages) VALUES (?)", (damaged,))
+    connection.execute("INSERT INTO journal (messages) VALUES (?)", (msgspec.msgpack.encode([GOOD]),))
     connection.close()
     with capture_logs() as logs:
         async with open_sqlite_store(path) as store:
             assert await history(store, ROOMS[0]) == [1]
+            await post_everywhere(store, 2)
     assert [entry["event"] for entry in logs] == ["damaged row", "the journal is emptied"]
-    assert in_tables(path) == (1, 0)
+    assert in_tables(path) == (1 + len(ROOMS), 1)
+    assert set_aside(path) == [damaged]
+    with capture_logs() as logs:
+        async with open_sqlite_store(path) as store:
+            assert await history(store, ROOMS[0]) == [1, 2]
+    assert logs == []
+
+
+async def test_rooms_that_are_forgotten_in_a_commit_are_not_forgotten_too_early(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "REMEMBERED", 2)
+    async with open_sqlite_store(path) as store:
+        await store.commit(world())
+        units = [[post(room, 1)] for room in ROOMS]
+        ended = await commit_at_once(store, [*units, [post(ROOMS[0], 1, id=9999)]])
+        assert ended == ["committed"] * len(ROOMS) + ["duplicate_key"]
+
+
+async def test_a_database_that_cannot_be_emptied_of_its_journal_does_not_open(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_MS", 1)
+    async with open_sqlite_store(path) as store:
+        await store.commit(world())
+    connection = apsw.Connection(str(path))
+    connection.execute("INSERT INTO journal (messages) VALUES (?)", (msgspec.msgpack.encode([GOOD]),))
+    connection.execute("BEGIN IMMEDIATE")
+    with pytest.raises(CannotOpen):
+        async with open_sqlite_store(path):
+            pytest.fail("it opened")
+    connection.execute("ROLLBACK")
+    connection.close()
+    async with open_sqlite_store(path) as store:
+        assert await history(store, ROOMS[0]) == [1]
+
+
+async def test_a_bug_while_the_journal_is_emptied_at_the_end_closes_the_database_all_the_same(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("a bug")
+
+    with capture_logs() as logs:
+        async with open_sqlite_store(path) as store:
+            await store.commit(world())
+            await post_everywhere(store, 1)
+            monkeypatch.setattr(Journal, "empty", broken)
+    assert [entry["event"] for entry in logs] == ["journal not emptied"]
+    assert not [each for each in threading.enumerate() if each.name.startswith("chinwag-writer")]
+    monkeypatch.undo()
+    async with open_sqlite_store(path) as store:
+        assert await history(store, ROOMS[0]) == [1]
 
 
 async def test_without_space_the_journal_waits_and_nothing_of_it_is_lost(path: Path) -> None:
