@@ -59,7 +59,7 @@ class Actor(abc.ABC, Generic[C]):
         self._parked_until: float | None = None
         self.restarts = 0
         self.stopped = False
-        """True once it takes no more commands; a successor may be started."""
+        """True once it takes no more commands; a successor may be started. (Asked for each command.)"""
 
     # --- for everyone ---
 

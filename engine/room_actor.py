@@ -237,7 +237,7 @@ class RoomActor(Actor[RoomCommand]):
                 envelope.refuse(outcome)
 
     def _after(self, state: RoomState) -> None:
-        state.forget_recalled()
+        state.end_turn()
         if state.deleted:
             self.stop()
 

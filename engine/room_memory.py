@@ -155,7 +155,7 @@ class RoomMemory:
         )
 
     def recall(self, message_id: MessageId, message: Message | None) -> None:
-        """Make an older message known until `forget_recalled`; None when the room has no such message."""
+        """Make an older message known until `end_turn`; None when the room has no such message."""
         self._recalled[message_id] = message
 
     def unknown_key(self, command: RoomCommand) -> tuple[UserId, str] | None:
@@ -189,11 +189,11 @@ class RoomMemory:
         return command.digest
 
     def recall_invitation(self, digest: bytes, invitation: Invitation | None) -> None:
-        """Make an invitation known, and its uses be counted, until `forget_recalled`; None when there is none."""
+        """Make an invitation known, and its uses be counted, until `end_turn`; None when there is none."""
         self._invitations[digest] = invitation
 
-    def forget_recalled(self) -> None:
-        """Let go of what was recalled for a turn, and of the oldest messages: till its end they are known, since one of
+    def end_turn(self) -> None:
+        """Let go of what was recalled for the turn, and of the oldest messages. Up to here they are known, since one of
         its commands may be about them."""
         for _ in range(len(self._recent) - self._recent_limit):
             oldest = self._recent.pop(self._recent_ids.popleft())
@@ -264,6 +264,7 @@ class RoomMemory:
             self._recalled[message.id] = message
 
     def _remember(self, message: Message, digest: bytes | None) -> None:
+        """Add a message to the recent ones, which may be more than their limit until the turn ends."""
         self._recent[message.id] = message
         self._recent_ids.append(message.id)
         if message.key is not None:

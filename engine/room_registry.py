@@ -9,7 +9,6 @@ from chinwag.engine.asleep import AsleepPages
 from chinwag.engine.commands import RoomCommand
 from chinwag.engine.errors import ActorStopped
 from chinwag.engine.ids import NewId, RoomId
-from chinwag.engine.mailbox import Ask
 from chinwag.engine.pump import TurnPump
 from chinwag.engine.room_actor import Publisher, RoomActor, RoomStats
 from chinwag.engine.store import Store
@@ -74,9 +73,7 @@ class RoomRegistry:
 
     async def ask(self, room_id: RoomId, command: RoomCommand) -> object:
         """Send a room a command and wait for its answer. Raises as `actor` and `Actor.ask` do."""
-        slot = Ask()
-        self.actor(room_id).tell(command, slot)
-        return await slot.result()
+        return await self.actor(room_id).ask(command)
 
     def passivate_idle(self, idle_s: float) -> None:
         """Let rooms that have been idle for so long give up their memory."""

@@ -135,7 +135,7 @@ class Session:
         self.follows = follows
         self.phase = Phase.HELD
         self.open = True
-        """True until the session is closed from either side: what it says still counts."""
+        """True until the session is closed from either side: what it says still counts. (Asked for each frame.)"""
         self.close_reason: CloseReason | None = None
         self._fanout = fanout
         self._limits = limits
@@ -228,10 +228,9 @@ class Session:
 
     def close(self, reason: CloseReason) -> None:
         """Stop delivering at once, tell the client why, and end within the closing time. Never waits."""
-        if self.phase in (Phase.CLOSING, Phase.CLOSED):
+        if not self.open:
             return
-        self.phase = Phase.CLOSING
-        self.open = False
+        self._end_as(Phase.CLOSING)
         self.close_reason = reason
         self._stats.closed_by_reason[reason] = self._stats.closed_by_reason.get(reason, 0) + 1
         if reason is CloseReason.SLOW_CONSUMER:
@@ -253,14 +252,13 @@ class Session:
 
         `reason` says what the peer did wrong, None when it just leaves.
         """
-        if self.phase in (Phase.CLOSING, Phase.CLOSED):
+        if not self.open:
             return
         if reason is not None:
             self.close_reason = reason
             self._stats.closed_by_reason[reason] = self._stats.closed_by_reason.get(reason, 0) + 1
         self._write(last)
-        self.phase = Phase.CLOSING
-        self.open = False
+        self._end_as(Phase.CLOSING)
         self._close_deadline = trio.current_time() + self._limits.closing_s
         self._held.clear()
         self._late = None
@@ -321,8 +319,7 @@ class Session:
     def abandon(self) -> None:
         """Forget the session at once and drop its transport. Twice is fine."""
         self._replay_is_over()
-        self.phase = Phase.CLOSED
-        self.open = False
+        self._end_as(Phase.CLOSED)
         self._fanout.discard(self)
         self._outbox = None
         self._outbox_bytes = 0
@@ -478,6 +475,10 @@ class Session:
                 self._drained = None
             if self._progress is not None:
                 self._progress.set()
+
+    def _end_as(self, phase: Phase) -> None:
+        self.phase = phase
+        self.open = False
 
     def _forget_unsent(self) -> None:
         """Drop what waits, but for the rest of what the peer already has the beginning of: half a frame is no frame."""

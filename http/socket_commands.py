@@ -44,7 +44,10 @@ class SocketWords(Protocol):
 
 
 class SocketReply(msgspec.Struct, frozen=True, gc=False):
-    """The outcome of a socket's command. The message itself is the answer, and arrives by fan-out."""
+    """The outcome of a socket's command. The message itself is the answer, and arrives by fan-out.
+
+    Nothing that it refers to refers back to it, so the garbage collector need not look at it.
+    """
 
     words: SocketWords
     engine: Engine

@@ -99,6 +99,7 @@ class StoreStats:
         yield _counter("store_writes", "Single writes in them", statistics.writes)
         yield _counter("store_failed_units", "Groups of writes that were refused or failed", statistics.failed_units)
         yield _gauge("store_queued_units", "Groups of writes that wait for their commit", statistics.queued_units)
+        yield _gauge("store_journal_messages", "Committed messages not in their table yet", self._store.journaled)
         yield _gauge("search_backlog", "Messages that the search index is behind", self._store.search_backlog)
 
 

@@ -17,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 import trio
@@ -33,21 +33,22 @@ WRITES_PER_COMMIT = 4_000
 20 ms. A single larger unit still goes through, in a commit of its own."""
 
 
-class Settle(Record):
-    """A write of the store's own, which changes nothing: a driver may commit writes in a form in which they cannot be
-    read yet, and what it committed before this one can be."""
+class Flush(Record):
+    """Asks the driver to make everything that was committed before readable. Changes nothing else."""
 
 
-SETTLE = Settle()
-
-StoredWrite = Write | Settle
+DriverWrite = Write | Flush
+FLUSH: Final = (Flush(),)
+"""A unit for `PersistenceActor.commit`. The statistics leave it out."""
 
 
 class Driver(Protocol):
     """What the actor needs of a database."""
 
-    async def apply(self, units: Sequence[Sequence[StoredWrite]]) -> None:
+    async def apply(self, units: Sequence[Sequence[DriverWrite]]) -> None:
         """Make all writes of all units durable, in order, as one transaction; or raise, with nothing applied.
+
+        They need not be readable before a `Flush` was applied too.
 
         Raises `StoreUnavailable` when the store takes no writes at the moment, whatever they are. Any other exception
         means that one of the units cannot be applied. The driver is usable afterwards in both cases.
@@ -81,7 +82,7 @@ class _Unit:
 
     def __init__(
         self,
-        writes: Sequence[StoredWrite],
+        writes: Sequence[DriverWrite],
         then: Callable[[], None] | None,
         *,
         task: trio.lowlevel.Task | None = None,
@@ -148,7 +149,7 @@ class PersistenceActor:
             queued_units=len(self._queue) + len(self._in_flight),
         )
 
-    async def commit(self, writes: Sequence[StoredWrite], then: Callable[[], None] | None = None) -> None:
+    async def commit(self, writes: Sequence[DriverWrite], then: Callable[[], None] | None = None) -> None:
         """See `Store.commit`. `writes` must not be changed afterwards, also not by a caller that was cancelled."""
         if self._closed:
             raise StoreUnavailable("the store is closed")
@@ -161,7 +162,7 @@ class PersistenceActor:
             raise unit.error
 
     def commit_soon(
-        self, writes: Sequence[StoredWrite], then: Callable[[], None], failed: Callable[[Exception], None]
+        self, writes: Sequence[DriverWrite], then: Callable[[], None], failed: Callable[[Exception], None]
     ) -> None:
         """See `Store.commit_soon`. `writes` must not be changed afterwards."""
         if self._closed:
@@ -273,7 +274,7 @@ class PersistenceActor:
         if not self._available:
             self._available = True
             log.info("store takes writes again")
-        writes = sum(map(len, units))
+        writes = sum([len(unit) for unit in units if unit is not FLUSH])
         self._commits += 1
         self._writes += writes
         if self._observe is not None:
@@ -281,12 +282,13 @@ class PersistenceActor:
         return None
 
     def _release_all(self, units: Sequence[_Unit], error: Exception | None) -> None:
+        counted = sum([unit.writes is not FLUSH for unit in units])
         if error is None:
-            self._units += len(units)
+            self._units += counted
             for unit in units:
                 self._release(unit, None)
         else:
-            self._failed_units += len(units)
+            self._failed_units += counted
             for unit in units:
                 # Each caller its own exception: raising one object in several tasks would mix up their tracebacks.
                 self._release(unit, StoreUnavailable(error.message) if type(error) is StoreUnavailable else error)

@@ -352,7 +352,7 @@ class Indexer:
                 try:
                     await self.step(urgent=True)
                 except EngineError:
-                    return  # a store that takes no writes can still be searched
+                    return  # what is not indexed is compared one by one
 
     async def step(self, *, rows: int | None = None, urgent: bool = False) -> None:
         """Index a slice: up to `rows` stale ones, and as many new ones."""

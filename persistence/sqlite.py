@@ -50,14 +50,14 @@ from chinwag.engine.store import (
     Write,
 )
 from chinwag.persistence import migrations
-from chinwag.persistence.actor import SETTLE, PersistenceActor, PersistenceStatistics, StoredWrite
+from chinwag.persistence.actor import FLUSH, DriverWrite, PersistenceActor, PersistenceStatistics
 from chinwag.persistence.errors import CannotOpen
-from chinwag.persistence.journal import FROM_UNITS, Journal
+from chinwag.persistence.journal import MIN_UNITS, Journal
 from chinwag.persistence.rows import RowReader
 from chinwag.persistence.search import Indexer
 from chinwag.persistence.sqlite_errors import engine_error, write_transaction
 from chinwag.persistence.sqlite_reads import Snapshot
-from chinwag.persistence.sqlite_writes import apply_units
+from chinwag.persistence.sqlite_writes import NOTHING_APPLIED, apply_units
 from chinwag.persistence.threads import ConnectionThreads
 
 log = structlog.get_logger("chinwag.persistence")
@@ -75,9 +75,9 @@ WRITER_CACHE_KIB = 65_536
 READER_CACHE_KIB = 16_384
 CHECKPOINT_PAGES = 8_000
 """The log is moved into the database after this many pages, 32 MB: a commit then takes two more syncs of the disk."""
-SETTLE_DELAY_S = 0.1
-"""How long messages stay in the journal at least, when no other commit nor any reader moves them on."""
-SETTLE_RETRY_S = 5.0
+FLUSH_DELAY_S = 0.1
+"""From the first commit that goes to the journal until it is flushed; later, if commits are queued then."""
+FLUSH_RETRY_S = 5.0
 """Until it is tried again when the store takes no writes."""
 STATEMENTS = 200
 """Prepared statements kept per connection; there are fewer than this."""
@@ -92,52 +92,60 @@ class SqliteDriver:
         self._last_row = 0  # the highest row that a message ever had
         self._stored_row = 0  # all up to it are in their table
         self._indexer: Indexer | None = None
-        self._unsettled = trio.Event()
+        self._unflushed = trio.Event()
+
+    @property
+    def journaled(self) -> int:
+        """How many messages are in the journal, where they cannot be read."""
+        return len(self._journal)
 
     def is_behind(self, room_id: RoomId | None) -> bool:
-        """Whether messages of a room, or with None of any room, are in the journal, where they cannot be read."""
-        return len(self._journal) > 0 and (room_id is None or self._journal.holds(room_id))
+        """Whether messages of a room, or with None of any room, are in the journal."""
+        return self.journaled > 0 and (room_id is None or self._journal.holds(room_id))
 
-    def begin(self, indexer: Indexer) -> None:
-        """To be called first. From now on the indexer is told of what can be indexed."""
+    def start(self, indexer: Indexer) -> None:
+        """To be called before anything is applied: the indexer, which needs the actor, is told of what it may index."""
         self._indexer = indexer
         self._last_row = self._stored_row = indexer.last_row
 
-    async def apply(self, units: Sequence[Sequence[StoredWrite]]) -> None:
+    async def apply(self, units: Sequence[Sequence[DriverWrite]]) -> None:
         """See `Driver.apply`."""
         assert self._indexer is not None
-        applied = await self._writer.run(apply_units, units, self._last_row, self._journal)
-        self._last_row += applied.added
-        if len(self._journal):
-            self._unsettled.set()
-        else:
-            self._stored_row = self._last_row
-        self._indexer.committed(self._stored_row, applied.stale)
+        applied = NOTHING_APPLIED
+        try:
+            applied = await self._writer.run(apply_units, units, self._last_row, self._journal)
+        finally:  # when that failed, the journal may have been flushed all the same
+            self._last_row += applied.added
+            if self.journaled:
+                self._unflushed.set()
+            else:
+                self._stored_row = self._last_row
+            self._indexer.committed(self._stored_row, applied.stale)
 
-    async def settle_when_quiet(self, actor: PersistenceActor) -> None:
-        """Empty the journal when no commit has come for a moment, for ever."""
+    async def flush_when_quiet(self, actor: PersistenceActor) -> None:
+        """Flush the journal `FLUSH_DELAY_S` after something came into it, once no commit is queued. Never returns."""
         while True:
-            await self._unsettled.wait()
-            self._unsettled = trio.Event()
-            await trio.sleep(SETTLE_DELAY_S)
+            await self._unflushed.wait()
+            self._unflushed = trio.Event()
+            await trio.sleep(FLUSH_DELAY_S)
             try:
-                await actor.between_commits(self._settle)
+                await actor.between_commits(self._flush)
             except Exception as error:
                 # Every reader of messages tries again, and is told. The store goes on.
-                log.warning("journal not emptied", exc_info=error)
-                await trio.sleep(SETTLE_RETRY_S)
-                self._unsettled.set()
+                log.warning("journal not flushed", exc_info=error)
+                await trio.sleep(FLUSH_RETRY_S)
+                self._unflushed.set()
 
     async def close(self) -> None:
-        """Empty the journal, once nobody commits any more. What cannot be moved now is at the next start."""
+        """Flush the journal, when nobody commits any more. What remains in it is flushed at the next start."""
         try:
-            await self._settle()
+            await self._flush()
         except Exception as error:
-            log.warning("journal not emptied", exc_info=error)
+            log.warning("journal not flushed", exc_info=error)
 
-    async def _settle(self) -> None:
-        if len(self._journal):
-            await self.apply([[SETTLE]])
+    async def _flush(self) -> None:
+        if self.journaled:
+            await self.apply([FLUSH])
 
 
 class SqliteStore:
@@ -161,6 +169,11 @@ class SqliteStore:
     def statistics(self) -> PersistenceStatistics:
         """The persistence actor's counters."""
         return self._actor.statistics()
+
+    @property
+    def journaled(self) -> int:
+        """How many messages are committed and not in their table yet."""
+        return self._driver.journaled
 
     @property
     def search_backlog(self) -> int:
@@ -295,9 +308,8 @@ class SqliteStore:
     async def _read_room(
         self, read: Callable[Concatenate[Snapshot, RoomId, P], T], room_id: RoomId, *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run a read that looks at a room's messages. As `_read_rooms`."""
-        if self._driver.is_behind(room_id):
-            await self._actor.commit((SETTLE,))
+        """Run a read that looks at messages of one room. As `_read_rooms`."""
+        await self._flush_if_behind(room_id)
         return await self._read(read, room_id, *args, **kwargs)
 
     async def _read_rooms(self, read: Callable[Concatenate[Snapshot, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -305,12 +317,18 @@ class SqliteStore:
 
         Raises `StoreUnavailable` when that needs a write, and the store takes none.
         """
-        if self._driver.is_behind(None):
-            await self._actor.commit((SETTLE,))
+        await self._flush_if_behind(None)
         return await self._read(read, *args, **kwargs)
 
+    async def _flush_if_behind(self, room_id: RoomId | None) -> None:
+        if self._driver.is_behind(room_id):
+            await self._actor.commit(FLUSH)
+
     async def _read(self, read: Callable[Concatenate[Snapshot, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run one of the snapshot's reads in a reader's thread, in a transaction of its own."""
+        """Run one of the snapshot's reads in a reader's thread, in a transaction of its own.
+
+        One that looks at messages goes through `_read_room` or `_read_rooms`.
+        """
 
         def in_snapshot(connection: apsw.Connection) -> T:
             connection.execute("BEGIN")
@@ -335,16 +353,16 @@ async def open_sqlite_store(
     *,
     observe: Callable[[int, float], None] | None = None,
     prepare_writer: Callable[[apsw.Connection], None] | None = None,
-    journal_from_units: int = FROM_UNITS,
+    journal_min_units: int = MIN_UNITS,
 ) -> AsyncIterator[SqliteStore]:
     """Open the database at `path`, with its folder if need be, and serve it until the block ends.
 
     Raises `CannotOpen`. At the end, also when the block is cancelled, what is queued is committed first. `observe` is
     called with the writes and the seconds of every commit. `prepare_writer` is handed the writing connection before its
-    first commit: tests limit its size there. Commits of `journal_from_units` rooms or more go through the journal.
+    first commit: tests limit its size there. Commits of `journal_min_units` units or more may go through the journal.
     """
     with _locked(path):
-        connections = await trio.to_thread.run_sync(_open, path)
+        connections, journal = await trio.to_thread.run_sync(_open, path, journal_min_units)
         writer = ConnectionThreads(connections[:1], name="chinwag-writer")
         readers = ConnectionThreads(connections[1:], name="chinwag-reader")
         driver: SqliteDriver | None = None
@@ -352,14 +370,14 @@ async def open_sqlite_store(
         try:
             if prepare_writer is not None:
                 prepare_writer(connections[0])
-            driver = SqliteDriver(writer, Journal(connections[0], from_units=journal_from_units))
+            driver = SqliteDriver(writer, journal)
             actor = PersistenceActor(driver, observe=observe)
             indexer = Indexer(connections[0], writer, actor)
-            driver.begin(indexer)
+            driver.start(indexer)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(actor.run)
                 nursery.start_soon(indexer.run)
-                nursery.start_soon(driver.settle_when_quiet, actor)
+                nursery.start_soon(driver.flush_when_quiet, actor)
                 try:
                     yield SqliteStore(path, actor, driver, readers, indexer)
                 except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001
@@ -377,8 +395,8 @@ async def open_sqlite_store(
             raise raised
 
 
-def _open(path: Path) -> list[apsw.Connection]:
-    """The writing connection, to a database of the newest schema, and the reading ones."""
+def _open(path: Path, journal_min_units: int) -> tuple[list[apsw.Connection], Journal]:
+    """The writing connection, to a database of the newest schema, and the reading ones; and its journal, flushed."""
     version = apsw.sqlite_lib_version()
     if tuple(map(int, version.split("."))) < OLDEST_SQLITE:
         raise CannotOpen(
@@ -403,10 +421,10 @@ def _open(path: Path) -> list[apsw.Connection]:
         ):
             writer.execute(f"PRAGMA {setting}")  # one by one: of several, those after one that returns a row do not run
         migrate(writer, path)
-        journal = Journal(writer)
-        if len(journal):
-            log.info("the journal is emptied", messages=len(journal))
+        journal = Journal(writer, min_units=journal_min_units)
+        if left := len(journal):
             apply_units(writer, (), 0, journal)
+            log.info("journal flushed", messages=left)
         for _ in range(READERS):
             reader = apsw.Connection(str(path), statementcachesize=STATEMENTS)
             connections.append(reader)
@@ -418,7 +436,7 @@ def _open(path: Path) -> list[apsw.Connection]:
         if isinstance(error, apsw.Error | StoreUnavailable):
             raise CannotOpen(f"{path} cannot be opened: {error}") from error
         raise
-    return connections
+    return connections, journal
 
 
 def migrate(connection: apsw.Connection, path: Path) -> None:

@@ -1,7 +1,7 @@
 """A batch of the engine's writes as one SQLite transaction. Runs in the writer's thread."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, assert_never
+from typing import Final, NamedTuple, assert_never
 
 import apsw
 
@@ -33,7 +33,7 @@ from chinwag.engine.store import (
     UseInvitation,
     WriteRejected,
 )
-from chinwag.persistence.actor import Settle, StoredWrite
+from chinwag.persistence.actor import DriverWrite, Flush
 from chinwag.persistence.journal import Journal
 from chinwag.persistence.message_rows import MessageRow, insert_rows, row_of
 from chinwag.persistence.queries import (
@@ -61,8 +61,11 @@ class Applied(NamedTuple):
     """Rows of the search index that are stale now."""
 
 
+NOTHING_APPLIED: Final = Applied(added=0, stale=0)
+
+
 def apply_units(
-    connection: apsw.Connection, units: Sequence[Sequence[StoredWrite]], last_row: int, journal: Journal
+    connection: apsw.Connection, units: Sequence[Sequence[DriverWrite]], last_row: int, journal: Journal
 ) -> Applied:
     """Commit all writes of all units, in order, or none.
 
@@ -71,12 +74,12 @@ def apply_units(
     """
     try:
         journaled = journal.commit(units, last_row)
-        if journaled:
+        if journaled is not None:
             return Applied(added=journaled, stale=0)
         try:
             batch = _apply(connection, units, last_row, journal)
-        except _NoPlace:
-            journal.rescue()
+        except _FlushRejected:
+            journal.flush_what_fits()
             batch = _apply(connection, units, last_row, journal)
     except apsw.Error as error:
         refined = engine_error(error)
@@ -86,26 +89,26 @@ def apply_units(
     return Applied(added=batch.last_row - last_row, stale=batch.stale_rows)
 
 
-class _NoPlace(Exception):
-    """Raised when a message of the journal violates a rule of its table."""
+class _FlushRejected(Exception):
+    """The table refuses a message of the journal."""
 
 
 def _apply(
-    connection: apsw.Connection, units: Sequence[Sequence[StoredWrite]], last_row: int, journal: Journal
+    connection: apsw.Connection, units: Sequence[Sequence[DriverWrite]], last_row: int, journal: Journal
 ) -> "_Batch":
-    """Empty the journal and write all units, in one transaction."""
+    """Flush the journal and write all units, in one transaction."""
     batch = _Batch(connection, last_row)
     with write_transaction(connection):
         try:
-            journal.empty()
+            journal.flush()
         except apsw.ConstraintError as error:
-            raise _NoPlace from error
+            raise _FlushRejected from error
         for writes in units:
-            journal.goes_to_table(writes)
+            journal.note_table_writes(writes)
             for write in writes:
                 batch.add(write)
         batch.insert_messages()
-    journal.forget()
+    journal.clear()
     return batch
 
 
@@ -116,7 +119,7 @@ class _Batch:
         self.last_row = last_row
         self.stale_rows = 0
 
-    def add(self, write: StoredWrite) -> None:
+    def add(self, write: DriverWrite) -> None:
         if type(write) is InsertMessage:
             self.last_row += 1
             self._messages.append(row_of(write, self.last_row))
@@ -140,10 +143,10 @@ class _Batch:
         if not self._execute(query, *values):
             raise WriteRejected(f"the {what} is gone")
 
-    def _write(self, write: StoredWrite) -> None:
+    def _write(self, write: DriverWrite) -> None:
         match write:
-            case Settle():
-                pass  # the journal is empty by now
+            case Flush():
+                pass  # the journal is flushed by now
             case SetWatermarks():
                 self._change(
                     "member",

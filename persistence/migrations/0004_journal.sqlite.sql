@@ -2,5 +2,5 @@
 CREATE TABLE journal (
     number INTEGER PRIMARY KEY NOT NULL,    -- the order of commit
     messages BLOB NOT NULL,                 -- MessagePack: an array of rows of the table messages, each an array
-    set_aside INTEGER NOT NULL DEFAULT 0    -- 1: cannot be moved into the table, kept for whoever looks into it
+    quarantined INTEGER NOT NULL DEFAULT 0  -- 1: damaged, or refused by the table, and kept for whoever looks into it
 );

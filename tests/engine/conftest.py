@@ -9,7 +9,7 @@ from chinwag.engine.harness import EngineHarness, RoomHarness, open_harness
 from chinwag.engine.model import Role
 from chinwag.engine.store import InsertMember, InsertRoom, InsertUser, Store
 from chinwag.engine.testing import MemoryStore, make_member, make_room, make_user
-from chinwag.persistence.journal import FROM_UNITS
+from chinwag.persistence.journal import MIN_UNITS
 from chinwag.persistence.sqlite import open_sqlite_store
 from tests.engine.stores import ANN, BOB, CAT, OTHER, PEOPLE, ROOM
 
@@ -35,8 +35,8 @@ async def empty(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     if request.param == "memory":
         yield MemoryStore()
     else:
-        from_units = FROM_UNITS if request.param == "sqlite" else 1
-        async with open_sqlite_store(tmp_path / "chinwag.db", journal_from_units=from_units) as store:
+        min_units = MIN_UNITS if request.param == "sqlite" else 1
+        async with open_sqlite_store(tmp_path / "chinwag.db", journal_min_units=min_units) as store:
             yield store
 
 

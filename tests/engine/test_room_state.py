@@ -415,7 +415,7 @@ def test_the_timer_of_somebody_who_stopped_or_left_says_nothing() -> None:
 def test_an_older_message_has_to_be_recalled_and_is_forgotten_again() -> None:
     state = state_of(recent_messages=2)
     old, *_ = [post(state, BOB, f"{n}", key=f"k{n}") for n in range(3)]
-    state.forget_recalled()
+    state.end_turn()
     command = EditMessage(caller=BOB, message_id=old.id, text="new")
     assert state.unknown_message(command) == old.id
     with pytest.raises(NotFound):
@@ -423,7 +423,7 @@ def test_an_older_message_has_to_be_recalled_and_is_forgotten_again() -> None:
     state.recall(old.id, old)
     assert state.unknown_message(command) is None
     assert kinds(state.handle(command, NOW)) == [MessageEdited]
-    state.forget_recalled()
+    state.end_turn()
     assert state.unknown_message(command) == old.id
 
 
@@ -445,7 +445,7 @@ def test_a_message_that_its_own_turn_pushes_out_of_memory_is_known_until_the_tur
     post(state)
     assert kinds(state.handle(command, NOW)) == [MessageEdited]
     assert post(state, ANN, "old", key="k").id == old.id
-    state.forget_recalled()
+    state.end_turn()
     assert len(state._recent) == 2
     assert state._keys == {}
 
@@ -454,12 +454,12 @@ def test_a_recalled_key_answers_a_retry_and_is_forgotten_again() -> None:
     state = state_of(recent_messages=1)
     old = post(state, ANN, "old", key="k")
     post(state, ANN, "new")
-    state.forget_recalled()
+    state.end_turn()
     state.recall_key(KeyedMessage(message=old, digest=b"old"))
     assert post(state, ANN, "old", key="k") == old
     with pytest.raises(Conflict):
         post(state, ANN, "other", key="k")
-    state.forget_recalled()
+    state.end_turn()
     assert state._keys == {}
 
 

@@ -299,7 +299,7 @@ def test_an_invitation_is_looked_up_once_a_turn_and_counted_within_it() -> None:
     assert state.handle(first, NOW) == Outcome(answer=outcome.answer)  # who comes again uses nothing up
     state.handle(second, NOW)
     assert refused(state, third, NotFound).what == "invitation"
-    state.forget_recalled()
+    state.end_turn()
     assert state.unknown_invitation(third) == b"d" * 32
 
 

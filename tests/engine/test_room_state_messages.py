@@ -86,7 +86,7 @@ def test_a_reply_to_an_older_message_has_it_recalled_first() -> None:
     state = state_of(recent_messages=1)
     old = post(state)
     post(state)
-    state.forget_recalled()
+    state.end_turn()
     command = PostMessage(author=ANN, text="x", reply_to=old.id)
     assert state.unknown_message(command) == old.id
     state.recall(old.id, old)
@@ -104,7 +104,7 @@ def test_a_retry_whose_target_is_gone_still_answers_with_the_first_message() -> 
     assert message_of(state.handle(command, NOW)) == first
     post(state)
     post(state)
-    state.forget_recalled()
+    state.end_turn()
     state.recall(target.id, None)
     assert state.unknown_key(command) == (ANN, "k")
     state.recall_key(KeyedMessage(message=first, digest=b"x"))
@@ -271,7 +271,7 @@ def test_an_older_message_takes_reactions_too() -> None:
     state = state_of(recent_messages=1)
     old = post(state)
     post(state)
-    state.forget_recalled()
+    state.end_turn()
     add = AddReaction(caller=BOB, message_id=old.id, emoji="👍")
     remove = RemoveReaction(caller=BOB, message_id=old.id, emoji="👍")
     assert state.unknown_message(add) == state.unknown_message(remove) == old.id

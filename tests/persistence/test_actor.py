@@ -11,7 +11,7 @@ from chinwag.engine.errors import EngineError, InternalError, StoreUnavailable
 from chinwag.engine.ids import UserId
 from chinwag.engine.model import Presence
 from chinwag.engine.store import SetDeclaredPresence, Write, WriteRejected
-from chinwag.persistence.actor import PersistenceActor, StoredWrite
+from chinwag.persistence.actor import DriverWrite, PersistenceActor
 
 COMMIT_S = 1.0
 
@@ -25,7 +25,7 @@ class RecordingDriver:
         self.down = False
         self.bad: Exception = WriteRejected("bad")
 
-    async def apply(self, units: Sequence[Sequence[StoredWrite]]) -> None:
+    async def apply(self, units: Sequence[Sequence[DriverWrite]]) -> None:
         self.attempts += 1
         await trio.sleep(COMMIT_S)
         numbers = [write.user_id for writes in units for write in writes if isinstance(write, SetDeclaredPresence)]

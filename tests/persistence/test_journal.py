@@ -32,7 +32,7 @@ from chinwag.engine.store import (
 from chinwag.engine.testing import make_member, make_message, make_room, make_user
 from chinwag.persistence import journal, sqlite
 from chinwag.persistence.errors import CannotOpen
-from chinwag.persistence.journal import FROM_UNITS, Journal
+from chinwag.persistence.journal import MIN_UNITS, Journal
 from chinwag.persistence.sqlite import SqliteStore, open_sqlite_store
 
 ANN = UserId(1)
@@ -83,7 +83,7 @@ async def post_everywhere(store: SqliteStore, seq: int) -> None:
     assert set(await commit_at_once(store, [[post(room, seq)] for room in ROOMS])) == {"committed"}
 
 
-def in_tables(path: Path) -> tuple[int, int]:
+def stored_and_journaled(path: Path) -> tuple[int, int]:
     """How many messages another process sees in their table, and how many entries in the journal."""
     connection = apsw.Connection(str(path))
     try:
@@ -101,9 +101,9 @@ async def history(store: SqliteStore, room: RoomId) -> list[int]:
 
 
 @pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+def never_flushes_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is moved into the table for want of other work."""
-    monkeypatch.setattr(sqlite, "SETTLE_DELAY_S", 3600.0)
+    monkeypatch.setattr(sqlite, "FLUSH_DELAY_S", 3600.0)
 
 
 # --- what goes where ----------------------------------------------------------------------------------------------
@@ -112,51 +112,51 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_commit_of_many_rooms_goes_to_the_journal_and_of_few_to_the_table(path: Path) -> None:
     async with open_sqlite_store(path) as store:
         await store.commit(world())
-        await commit_at_once(store, [[post(room, 1)] for room in ROOMS[: FROM_UNITS - 1]])
-        assert in_tables(path) == (FROM_UNITS - 1, 0)
-        await commit_at_once(store, [[post(room, 2)] for room in ROOMS[:FROM_UNITS]])
-        assert in_tables(path) == (FROM_UNITS - 1, 1)
+        await commit_at_once(store, [[post(room, 1)] for room in ROOMS[: MIN_UNITS - 1]])
+        assert stored_and_journaled(path) == (MIN_UNITS - 1, 0)
+        await commit_at_once(store, [[post(room, 2)] for room in ROOMS[:MIN_UNITS]])
+        assert stored_and_journaled(path) == (MIN_UNITS - 1, 1)
 
 
 async def test_any_other_commit_takes_the_journal_to_the_table_with_it(path: Path) -> None:
     async with open_sqlite_store(path) as store:
         await store.commit(world())
         await post_everywhere(store, 1)
-        assert in_tables(path) == (0, 1)
+        assert stored_and_journaled(path) == (0, 1)
         await store.commit([DeleteMessage(room_id=ROOMS[3], message_id=MessageId(1103), deleted_us=5)])
-        assert in_tables(path) == (len(ROOMS), 0)
+        assert stored_and_journaled(path) == (len(ROOMS), 0)
         assert [await history(store, room) for room in ROOMS[2:5]] == [[1], [], [1]]
 
 
 async def test_a_full_journal_is_emptied_by_the_next_commit(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "MOST_MESSAGES", 2 * len(ROOMS))
+    monkeypatch.setattr(journal, "MAX_MESSAGES", 2 * len(ROOMS))
     async with open_sqlite_store(path) as store:
         await store.commit(world())
         seen = []
         for seq in range(1, 5):
             await post_everywhere(store, seq)
-            seen.append(in_tables(path))
+            seen.append(stored_and_journaled(path))
         assert seen == [(0, 1), (0, 2), (3 * len(ROOMS), 0), (3 * len(ROOMS), 1)]
 
 
 async def test_much_text_fills_the_journal_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "MOST_CHARACTERS", 20)
+    monkeypatch.setattr(journal, "MAX_CHARACTERS", 20)
     async with open_sqlite_store(path) as store:
         await store.commit(world())
         await post_everywhere(store, 1)
         await post_everywhere(store, 2)
-        assert in_tables(path) == (2 * len(ROOMS), 0)
+        assert stored_and_journaled(path) == (2 * len(ROOMS), 0)
 
 
 async def test_a_quiet_store_empties_its_journal_and_indexes_what_was_in_it(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "SETTLE_DELAY_S", 0.01)
+    monkeypatch.setattr(sqlite, "FLUSH_DELAY_S", 0.01)
     async with open_sqlite_store(path) as store:
         await store.commit(world())
         await post_everywhere(store, 1)
         with trio.fail_after(10):
-            while in_tables(path) != (len(ROOMS), 0) or store.search_backlog:  # noqa: ASYNC110 - another process's view
+            while stored_and_journaled(path) != (len(ROOMS), 0) or store.search_backlog:  # noqa: ASYNC110 - another process's view
                 await trio.sleep(0.01)
 
 
@@ -173,7 +173,7 @@ async def test_a_reader_of_a_room_finds_what_was_committed(path: Path) -> None:
             nonlocal seq
             seq += 1
             await commit_at_once(store, [[post(each, seq, key=f"key {seq}")] for each in ROOMS])
-            assert in_tables(path)[1] == 1
+            assert stored_and_journaled(path)[1] == 1
 
         await behind()
         snapshot = await store.room_snapshot(room, recent=10)
@@ -213,12 +213,12 @@ async def test_a_reader_of_a_room_finds_what_was_committed(path: Path) -> None:
 async def test_reading_another_room_or_no_messages_leaves_the_journal_alone(path: Path) -> None:
     async with open_sqlite_store(path) as store:
         await store.commit(world())
-        await commit_at_once(store, [[post(room, 1)] for room in ROOMS[:FROM_UNITS]])
+        await commit_at_once(store, [[post(room, 1)] for room in ROOMS[:MIN_UNITS]])
         assert await history(store, ROOMS[-1]) == []
         assert await store.user(ANN) is not None
         assert len(await store.room_ids_of(ANN)) == len(ROOMS)
         await store.check()
-        assert in_tables(path) == (0, 1)
+        assert stored_and_journaled(path) == (0, 1)
 
 
 async def test_many_readers_at_once_share_the_commit_that_empties_the_journal(path: Path) -> None:
@@ -239,7 +239,7 @@ async def test_a_key_that_is_in_the_journal_is_taken(path: Path) -> None:
     async with open_sqlite_store(path) as store:
         await store.commit(world())
         await commit_at_once(store, [[post(room, 1, key="k")] for room in ROOMS])
-        assert in_tables(path) == (0, 1)
+        assert stored_and_journaled(path) == (0, 1)
         ended = await commit_at_once(
             store, [[post(room, 2, key="k" if n == 4 else "l")] for n, room in enumerate(ROOMS)]
         )
@@ -279,7 +279,7 @@ async def test_what_the_table_would_refuse_is_refused_alone(path: Path, bad: Wri
 async def test_a_deleted_room_takes_no_more_messages_and_one_that_was_forgotten_does(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal, "REMEMBERED", 3)
+    monkeypatch.setattr(journal, "CACHE_LIMIT", 3)
     async with open_sqlite_store(path) as store:
         await store.commit(world())
         await post_everywhere(store, 1)
@@ -310,13 +310,13 @@ plans = st.lists(
 @settings(max_examples=30, deadline=None)
 @given(plans)
 def test_whatever_is_committed_ends_as_without_a_journal(commits: list[Plan]) -> None:
-    async def play(from_units: int) -> object:
+    async def play(min_units: int) -> object:
         outcomes: list[list[str]] = []
         next_id = 1_000_000
         seqs = dict.fromkeys(ROOMS, 0)
         with TemporaryDirectory() as folder:
             path = Path(folder) / "chinwag.db"
-            async with open_sqlite_store(path, journal_from_units=from_units) as store:
+            async with open_sqlite_store(path, journal_min_units=min_units) as store:
                 await store.commit(world())
                 for plan in commits:
                     units: list[list[Write]] = []
@@ -352,7 +352,7 @@ from chinwag.persistence import sqlite
 from chinwag.persistence.sqlite import open_sqlite_store
 from tests.persistence.test_journal import post_everywhere, world
 
-sqlite.SETTLE_DELAY_S = 3600.0
+sqlite.FLUSH_DELAY_S = 3600.0
 
 async def main() -> None:
     async with open_sqlite_store(Path(sys.argv[1])) as store:
@@ -379,24 +379,24 @@ async def test_what_was_answered_survives_a_kill(path: Path) -> None:
     await process.wait()
     await process.stdout.aclose()
     answered = int(output.rpartition(b"\n")[0].split()[-1])
-    assert in_tables(path)[1] > 0, "nothing was in the journal: the test tells nothing"
+    assert stored_and_journaled(path)[1] > 0, "nothing was in the journal: the test tells nothing"
     with capture_logs() as logs:
         async with open_sqlite_store(path) as store:
-            assert in_tables(path)[1] == 0
+            assert stored_and_journaled(path)[1] == 0
             for room in ROOMS:
                 kept = await history(store, room)
                 assert kept == list(range(1, len(kept) + 1))
                 assert len(kept) >= answered
             await post_everywhere(store, len(kept) + 2)
-    assert [entry["event"] for entry in logs] == ["the journal is emptied"]
+    assert [entry["event"] for entry in logs] == ["journal flushed"]
 
 
 async def test_the_journal_is_empty_after_an_ordinary_end(path: Path) -> None:
     async with open_sqlite_store(path) as store:
         await store.commit(world())
         await post_everywhere(store, 1)
-        assert in_tables(path) == (0, 1)
-    assert in_tables(path) == (len(ROOMS), 0)
+        assert stored_and_journaled(path) == (0, 1)
+    assert stored_and_journaled(path) == (len(ROOMS), 0)
 
 
 def delete_room(path: Path, room: RoomId) -> None:
@@ -407,10 +407,10 @@ def delete_room(path: Path, room: RoomId) -> None:
     other.close()
 
 
-def set_aside(path: Path) -> list[bytes]:
+def quarantined(path: Path) -> list[bytes]:
     connection = apsw.Connection(str(path))
     try:
-        return [row[0] for row in connection.execute("SELECT messages FROM journal WHERE set_aside = 1")]
+        return [row[0] for row in connection.execute("SELECT messages FROM journal WHERE quarantined = 1")]
     finally:
         connection.close()
 
@@ -422,15 +422,15 @@ async def test_a_message_that_has_lost_its_place_is_set_aside_and_costs_no_other
         delete_room(path, ROOMS[4])
         with capture_logs() as logs:
             assert await history(store, ROOMS[5]) == [1]
-        assert [(entry["event"], entry["id"]) for entry in logs] == [("message has no place", 1104)]
-        assert in_tables(path) == (len(ROOMS) - 1, 1)
-        (entry,) = set_aside(path)
+        assert [(entry["event"], entry["id"]) for entry in logs] == [("journaled message rejected", 1104)]
+        assert stored_and_journaled(path) == (len(ROOMS) - 1, 1)
+        (entry,) = quarantined(path)
         assert b"hello 1 in 104" in entry
         ended = await commit_at_once(store, [[post(room, 2)] for room in ROOMS])
         assert ended == ["committed"] * 4 + ["write_rejected"] + ["committed"] * 7
         assert await history(store, ROOMS[5]) == [1, 2]
     async with open_sqlite_store(path):
-        assert len(set_aside(path)) == 1
+        assert len(quarantined(path)) == 1
 
 
 async def test_the_indexer_knows_of_what_was_moved_before_a_commit_failed(path: Path) -> None:
@@ -475,9 +475,9 @@ async def test_a_damaged_entry_is_set_aside_and_costs_no_other(path: Path, damag
         async with open_sqlite_store(path) as store:
             assert await history(store, ROOMS[0]) == [1]
             await post_everywhere(store, 2)
-    assert [entry["event"] for entry in logs] == ["damaged row", "the journal is emptied"]
-    assert in_tables(path) == (1 + len(ROOMS), 1)
-    assert set_aside(path) == [damaged]
+    assert [entry["event"] for entry in logs] == ["damaged row", "journal flushed"]
+    assert stored_and_journaled(path) == (1 + len(ROOMS), 1)
+    assert quarantined(path) == [damaged]
     with capture_logs() as logs:
         async with open_sqlite_store(path) as store:
             assert await history(store, ROOMS[0]) == [1, 2]
@@ -487,7 +487,7 @@ async def test_a_damaged_entry_is_set_aside_and_costs_no_other(path: Path, damag
 async def test_rooms_that_are_forgotten_in_a_commit_are_not_forgotten_too_early(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal, "REMEMBERED", 2)
+    monkeypatch.setattr(journal, "CACHE_LIMIT", 2)
     async with open_sqlite_store(path) as store:
         await store.commit(world())
         units = [[post(room, 1)] for room in ROOMS]
@@ -523,8 +523,8 @@ async def test_a_bug_while_the_journal_is_emptied_at_the_end_closes_the_database
         async with open_sqlite_store(path) as store:
             await store.commit(world())
             await post_everywhere(store, 1)
-            monkeypatch.setattr(Journal, "empty", broken)
-    assert [entry["event"] for entry in logs] == ["journal not emptied"]
+            monkeypatch.setattr(Journal, "flush", broken)
+    assert [entry["event"] for entry in logs] == ["journal not flushed"]
     assert not [each for each in threading.enumerate() if each.name.startswith("chinwag-writer")]
     monkeypatch.undo()
     async with open_sqlite_store(path) as store:
@@ -551,7 +551,7 @@ async def test_a_reader_is_told_when_the_journal_cannot_be_emptied(path: Path, m
     monkeypatch.setattr(sqlite, "BUSY_MS", 1)
     async with open_sqlite_store(path) as store:
         await store.commit(world())
-        await commit_at_once(store, [[post(room, 1)] for room in ROOMS[:FROM_UNITS]])
+        await commit_at_once(store, [[post(room, 1)] for room in ROOMS[:MIN_UNITS]])
         other = apsw.Connection(str(path))
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreUnavailable):

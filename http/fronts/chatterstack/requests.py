@@ -126,7 +126,7 @@ class SendMessage(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         content = trimmed(self.content, "content", least=0 if self.attachments else 1, most=MAX_TEXT)
-        if content is not self.content:
+        if content is not self.content:  # `strip` gives the same text back when there is nothing to strip
             force_setattr(self, "content", content)
 
 

@@ -5,7 +5,7 @@ stays open.
 """
 
 from collections.abc import Awaitable
-from typing import Annotated, cast
+from typing import Annotated, assert_never, cast
 
 import msgspec
 from msgspec import Meta
@@ -86,11 +86,11 @@ class ChatterstackWire:
         """See `WireFormat`."""
         if type(event) is MessagePosted:  # nearly all are
             return frame_text(wire.receive_message(event.message))
-        text = _text(event)
+        text = _text_of_other(event)
         return frame_text(text) if text else b""
 
 
-def _text(event: Event) -> bytes:
+def _text_of_other(event: Event) -> bytes:
     match event:
         case MessageReplayed(message=message, status=status):
             return wire.receive_message(message, status)
@@ -173,15 +173,17 @@ class ChatterstackSocket:
             return None
         client_id = None
         command: RoomCommand
-        if type(frame) is SendMessageFrame:
+        if isinstance(frame, SendMessageFrame):
             data = frame.data
             client_id = data.client_id
             attachments = tuple(map(_attachment, data.attachments)) if data.attachments else ()
             command = post_command(session.user_id, text=data.content, attachments=attachments, key=client_id)
-        elif type(frame) is TypingStartFrame:
+        elif isinstance(frame, TypingStartFrame):
             command = StartTyping(user_id=session.user_id)
-        else:
+        elif isinstance(frame, TypingStopFrame):
             command = StopTyping(user_id=session.user_id)
+        else:
+            assert_never(frame)
         number = IDS.decode(frame.data.room_id)
         if number is None:
             _refuse(session, NotFound("room"), client_id=client_id)
