@@ -1,12 +1,16 @@
 """`chinwag bench compare`: the same work on Chinwag and its peers, in interleaved rounds, beside the goals.
 
-All servers of a work are up at the same time and share one core, but only one has anything to do at any moment. Rounds
-go A B C, A B C, ..., so that a machine that gets slower or faster in between does so for everybody.
+All servers of a work are up at the same time and share one core, but only one has anything to do at any moment: after
+its round a server is left alone until it has done what it put off (Chinwag its search index), so that the next one has
+the core for itself. Rounds go A B C, A B C, ..., so that a machine that gets slower or faster in between does so for
+everybody.
 """
 
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from chinwag.benchmarks.accounting import Faults
 from chinwag.benchmarks.contestants import Chinwag, Contestant, Site
@@ -14,6 +18,12 @@ from chinwag.benchmarks.errors import BenchError
 from chinwag.benchmarks.results import Result
 from chinwag.benchmarks.stats import median
 from chinwag.benchmarks.works import Goal, Work
+
+REST_S: Final = 20.0
+"""How long a server may go on after its round before the next one is measured all the same."""
+REST_LOOK_S: Final = 0.4
+REST_SHARE: Final = 0.05
+"""It rests when it used no more of the processor between two looks."""
 
 Tell = Callable[[str, float], None]
 """Told what is being done, and which share of everything is done."""
@@ -135,6 +145,7 @@ def _compare_one(work: Work, *, repeat: int, cpu: int | None, tell: Tell) -> Com
                 for number, (row, site) in enumerate(running):
                     tell(f"{row.name}, round {turn + 1} of {repeat}", (turn + number / len(running)) / repeat)
                     _measure(work, row, site)
+                    _let_rest(site)
     for row in rows:
         if row.results:
             row.figure = median([work.figure(result) for result in row.results])
@@ -162,6 +173,18 @@ def _measure(work: Work, row: Row, site: Site) -> None:
         row.results.clear()
 
 
+def _let_rest(site: Site) -> None:
+    """Return when a server uses hardly any processor time, or after `REST_S`."""
+    deadline = time.monotonic() + REST_S
+    before = site.usage
+    while before is not None and time.monotonic() < deadline:
+        time.sleep(REST_LOOK_S)
+        now = site.usage
+        if now is None or now.cpu_s - before.cpu_s <= REST_SHARE * REST_LOOK_S:
+            return
+        before = now
+
+
 def _open(stack: contextlib.ExitStack, contestant: Contestant, work: Work, cpu: int | None, row: Row) -> Site | None:
     try:
         return stack.enter_context(contestant.open(work.plan, cpu))
@@ -182,6 +205,7 @@ def _warm(work: Work, rows: list[Row], running: list[tuple[Row, Site]], tell: Te
         except (BenchError, OSError) as error:
             row.skipped = f"failed: {error}"
             continue
+        _let_rest(site)
         known = best.get(row.name)
         if known is None or rate > known[0]:
             best[row.name] = (rate, row, site)

@@ -29,7 +29,7 @@ def usage(pid: int) -> Usage | None:
     try:
         pids = [pid, *_children(pid)]
         found = [_usage(each) for each in pids]
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError, IndexError, KeyError):  # KeyError: it has just ended
         return None
     return Usage(
         cpu_s=sum(each.cpu_s for each in found),
