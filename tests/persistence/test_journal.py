@@ -439,6 +439,13 @@ async def test_what_the_table_would_refuse_is_refused_alone(path: Path, bad: Wri
         assert await history(store, ROOMS[4]) == [1]
 
 
+async def test_an_id_that_went_to_the_table_directly_is_taken(path: Path) -> None:
+    async with open_sqlite_store(path) as store:
+        await store.commit([*world(), post(ROOMS[4], 1, id=1500)])
+        units = [[post(ROOMS[0], 1, id=1500)], *([post(room, 2)] for room in ROOMS[1:])]
+        assert await commit_at_once(store, units) == ["duplicate_key"] + ["committed"] * 11
+
+
 async def test_a_deleted_room_takes_no_more_messages_though_the_journal_had_some(path: Path) -> None:
     async with open_sqlite_store(path) as store:
         await store.commit(world())
