@@ -29,7 +29,7 @@ async def room(h: EngineHarness) -> RoomHarness:
     return RoomHarness(h)
 
 
-@pytest.fixture(params=["memory", "sqlite", "sqlite, all messages through the journal"])
+@pytest.fixture(params=["memory", "sqlite", "sqlite, commits of messages through the journal"])
 async def empty(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     """A store with nothing in it."""
     if request.param == "memory":
