@@ -46,7 +46,7 @@ class SocketWords(Protocol):
 class SocketReply(msgspec.Struct, frozen=True, gc=False):
     """The outcome of a socket's command. The message itself is the answer, and arrives by fan-out.
 
-    Nothing that it refers to refers back to it, so the garbage collector need not look at it.
+    Nothing refers back to it once its command is settled, so the garbage collector need not look at it.
     """
 
     words: SocketWords

@@ -68,10 +68,13 @@ class Journal:
         self._authors: set[UserId] = set()
         for number, entry in list(connection.execute(queries.ENTRIES)):
             try:
-                self._add(_decode(entry))
+                rows = _decode(entry)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 log.error("damaged row", what="journal", id=number, damage=str(error))
                 connection.execute(sqlite_text(queries.QUARANTINE), (number,))
+            else:
+                self._add(rows)
+                self._last_id = max([self._last_id, *(row.id for row in rows)])
 
     def __len__(self) -> int:
         """How many messages wait for their place in the table. Any thread may ask."""

@@ -439,6 +439,18 @@ async def test_what_the_table_would_refuse_is_refused_alone(path: Path, bad: Wri
         assert await history(store, ROOMS[4]) == [1]
 
 
+async def test_an_id_that_was_left_in_the_journal_at_the_start_is_taken(path: Path) -> None:
+    async with open_sqlite_store(path) as store:
+        await store.commit(world())
+    connection = apsw.Connection(str(path))
+    connection.execute("INSERT INTO journal (messages) VALUES (?)", (msgspec.msgpack.encode([GOOD]),))
+    connection.close()
+    async with open_sqlite_store(path) as store:
+        units: list[list[Write]] = [[post(room, 2)] for room in ROOMS]
+        units[0] = [post(ROOMS[0], 2, id=1100)]  # the first: a higher id before it would hide what this is about
+        assert await commit_at_once(store, units) == ["duplicate_key"] + ["committed"] * 11
+
+
 async def test_an_id_that_went_to_the_table_directly_is_taken(path: Path) -> None:
     async with open_sqlite_store(path) as store:
         await store.commit([*world(), post(ROOMS[4], 1, id=1500)])
