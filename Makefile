@@ -11,7 +11,7 @@ serve: setup
 test: setup
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
-# Chinwag and its peers on the same work, with medians and ratios; installs the peers first. Takes a quarter of an hour.
+# Chinwag and its peers on the same work, with medians and ratios; installs the peers first. Takes some twenty minutes.
 bench: setup
 	$(BIN)/chinwag bench compare $(ARGS)
 
