@@ -376,16 +376,18 @@ def _may_be_sent(code: int) -> bool:
 # --- frames out ---
 
 
+_pack_16: Final = struct.Struct("!BBH").pack
+
+
 def _header(opcode: Opcode, fin: bool, length: int) -> bytes:
     first = (_FIN if fin else 0) | opcode
     if length < _LENGTH_16:
         return bytes((first, length))
     if length <= 0xFFFF:
-        return struct.pack("!BBH", first, _LENGTH_16, length)
+        return _pack_16(first, _LENGTH_16, length)
     return struct.pack("!BBQ", first, _LENGTH_64, length)
 
 
-_pack_16: Final = struct.Struct("!BBH").pack
 _SHORT_TEXT_HEADERS: Final = tuple(_header(Opcode.TEXT, True, length) for length in range(_LENGTH_16))
 
 
@@ -394,7 +396,7 @@ def frame_text(payload: bytes) -> bytes:
     length = len(payload)
     if length < _LENGTH_16:
         return _SHORT_TEXT_HEADERS[length] + payload
-    if length <= 0xFFFF:
+    if length <= 0xFFFF:  # most events: without a call of `_header`
         return _pack_16(_WHOLE_TEXT, _LENGTH_16, length) + payload
     return _header(Opcode.TEXT, True, length) + payload
 
