@@ -1,0 +1,127 @@
+"""Work that is shared out fairly among those who ask for it."""
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from chinwag.engine.errors import Overloaded
+from chinwag.engine.lanes import FairLane
+
+
+class Work:
+    """Pieces of work on a lane that end when the test says so."""
+
+    def __init__(self, lane: FairLane, nursery: trio.Nursery) -> None:
+        self._lane = lane
+        self._nursery = nursery
+        self.begun: list[str] = []
+        self.refused: list[str] = []
+        self._done: dict[str, trio.Event] = {}
+
+    async def ask(self, key: str, name: str) -> trio.CancelScope:
+        scope = trio.CancelScope()
+        self._done[name] = trio.Event()
+
+        async def work() -> None:
+            with scope:
+                try:
+                    async with self._lane.turn(key):
+                        self.begun.append(name)
+                        await self._done[name].wait()
+                except Overloaded:
+                    self.refused.append(name)
+
+        self._nursery.start_soon(work)
+        await wait_all_tasks_blocked()
+        return scope
+
+    async def end(self, name: str) -> None:
+        self._done[name].set()
+        await wait_all_tasks_blocked()
+
+
+async def test_keys_take_turns_so_a_crowd_waits_behind_itself() -> None:
+    async with trio.open_nursery() as nursery:
+        work = Work(FairLane("work", at_once=1, waiting=10, waiting_per_key=10), nursery)
+        for name in ("a1", "a2", "a3", "a4"):
+            await work.ask("a", name)
+        await work.ask("b", "b1")
+        for name in ("a1", "a2", "b1", "a3", "a4"):
+            await work.end(name)
+        assert work.begun == ["a1", "a2", "b1", "a3", "a4"]
+
+
+async def test_a_key_has_so_many_places_and_no_more() -> None:
+    async with trio.open_nursery() as nursery:
+        work = Work(FairLane("work", at_once=1, waiting=10, waiting_per_key=2), nursery)
+        for name in ("a1", "a2", "a3", "a4"):
+            await work.ask("a", name)
+        assert work.refused == ["a4"]
+        for name in ("a1", "a2", "a3"):
+            await work.end(name)
+
+
+async def test_when_all_places_are_taken_the_longest_queue_gives_one_up() -> None:
+    async with trio.open_nursery() as nursery:
+        lane = FairLane("work", at_once=1, waiting=3, waiting_per_key=3)
+        work = Work(lane, nursery)
+        for name in ("a0", "a1", "a2", "a3"):
+            await work.ask("a", name)
+        await work.ask("b", "b1")
+        assert work.refused == ["a3"]
+        await work.ask("c", "c1")
+        assert work.refused == ["a3", "a2"]
+        await work.ask("d", "d1")  # everybody has one place, and so would d: nobody has more than the newcomer
+        assert work.refused == ["a3", "a2", "d1"]
+        assert (lane.running, lane.waiting) == (1, 3)
+        for name in ("a0", "a1", "b1", "c1"):
+            await work.end(name)
+        assert (lane.running, lane.waiting) == (0, 0)
+
+
+async def test_who_gives_up_leaves_no_place_taken() -> None:
+    async with trio.open_nursery() as nursery:
+        lane = FairLane("work", at_once=1, waiting=3, waiting_per_key=3)
+        work = Work(lane, nursery)
+        await work.ask("a", "a1")
+        waiting = await work.ask("a", "a2")
+        await work.ask("b", "b1")
+        waiting.cancel()
+        await wait_all_tasks_blocked()
+        assert (lane.running, lane.waiting) == (1, 1)
+        await work.end("a1")
+        assert work.begun == ["a1", "b1"]
+        await work.end("b1")
+        assert (lane.running, lane.waiting) == (0, 0)
+
+
+async def test_who_gives_up_in_the_moment_of_admission_hands_it_on() -> None:
+    lane = FairLane("work", at_once=1, waiting=3, waiting_per_key=3)
+    begun: list[str] = []
+
+    async def work(name: str, scope: trio.CancelScope) -> None:
+        with scope:
+            async with lane.turn(name):
+                begun.append(name)
+
+    async with trio.open_nursery() as nursery:
+        async with lane.turn("first"):
+            scopes = {name: trio.CancelScope() for name in ("b", "c")}
+            for name, scope in scopes.items():
+                nursery.start_soon(work, name, scope)
+            await wait_all_tasks_blocked()
+        scopes["b"].cancel()  # admitted just now, and not yet awake
+    assert "c" in begun
+    assert (lane.running, lane.waiting) == (0, 0)
+
+
+async def test_the_end_of_work_by_an_error_frees_its_place() -> None:
+    lane = FairLane("work", at_once=1, waiting=0, waiting_per_key=0)
+    with pytest.raises(ValueError, match="broken"):
+        async with lane.turn("a"):
+            raise ValueError("broken")
+    async with lane.turn("a"):
+        assert lane.running == 1
+        with pytest.raises(Overloaded):
+            async with lane.turn("b"):
+                pass
