@@ -3,13 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: serve test check format setup bench autobahn clean
+.PHONY: serve test test-services check format setup bench autobahn clean
 
 serve: setup
 	$(BIN)/chinwag serve $(ARGS)
 
+# Needs nothing but this checkout: pyproject.toml leaves out what test-services runs.
 test: setup
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+
+# What needs a browser or real services, or is long. A test whose service is not there is skipped, and says what it needs.
+test-services: setup
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "browser or services or postgres" $(ARGS)
 
 # Chinwag and its peers on the same work, with medians and ratios; installs the peers first. Takes some twenty minutes.
 bench: setup
