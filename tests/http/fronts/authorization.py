@@ -1,6 +1,7 @@
 """Who may do what over each route of each front, as data: `test_authorization.py` tries all of it.
 
-A front's table has one `Probe` per route. A route that is in no table fails a test, so a new one comes with its line here.
+A front's table has one `Probe` per route. A route that is in no table fails a test, so a new one comes with its line
+here.
 """
 
 from collections.abc import Callable, Mapping
@@ -119,8 +120,8 @@ Body = Callable[[Scene], Any]
 class Probe:
     """A request to one route, and who may make it.
 
-    `path` fills the names in the route's path (fields of `Scene` as a rule), `missing` names those that are tried with an id
-    that nobody has, and what the answer is. `success` overrides the route's own status.
+    `path` fills the names in the route's path (fields of `Scene` as a rule), `missing` names those that are tried with
+    an id that nobody has, and what the answer is. `success` overrides the route's own status.
     """
 
     rule: Rule

@@ -14,7 +14,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from chinwag.engine.accounts import LogIn
 from chinwag.engine.ids import FileId, RoomId, UserId
-from chinwag.engine.model import Role, User
+from chinwag.engine.model import User
 from chinwag.http.front import Front
 from chinwag.http.registry import FRONTS
 from chinwag.http.routing import Route, path_names
