@@ -135,6 +135,11 @@ class Probe:
 
 
 PASSWORD: Final = "correct-horse"
+PIXEL: Final = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
+    "0000000c49444154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
+)
+"""A PNG of one red pixel."""
 REACTION: Final = "\N{TEACUP WITHOUT HANDLE}"
 
 _ROOM = {"room_id": "room"}
@@ -319,9 +324,3 @@ TABLES: Final[Mapping[str, Mapping[str, Probe]]] = {
     "chatrooms": CHATROOMS,
     "messenger": MESSENGER,
 }
-
-PIXEL: Final = bytes.fromhex(
-    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
-    "0000000c49444154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
-)
-"""A PNG of one red pixel."""
