@@ -13,7 +13,7 @@ test: setup
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 # What needs a browser or real services, or is long. A test whose service is not there is skipped, and says what it needs.
-test-services: setup
+test-services: setup $(VENV)/.services
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "browser or services or postgres" $(ARGS)
 
 # Chinwag and its peers on the same work, with medians and ratios; installs the peers first. Takes some twenty minutes.
@@ -43,6 +43,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade -c constraints.txt pip setuptools wheel
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[dev]'
+	touch $@
+
+$(VENV)/.services: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[dev,services]'
 	touch $@
 
 # A type checker does not follow package-dir mappings: these links give it `chinwag.engine` and so on.
