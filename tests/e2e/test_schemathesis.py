@@ -5,6 +5,7 @@ of them ids are of things that exist, so that they get further than "not found".
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
 from typing import Any
 
 import httpx2
@@ -157,6 +158,8 @@ def _try(operation: Any, mode: Any, known: Known, things: Callable[[Known], None
         token = data.draw(st.sampled_from([*known.tokens * 4, None]))
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         response = case.call(headers=headers)
+        if response.status_code == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+            return  # HTTP's own answer to a query that is longer than any head may be: no front has read it
         case.validate_response(response, checks=checks)
         if case.method == "DELETE" and response.status_code < 300:
             things(known)  # the next request is to find something again
