@@ -41,7 +41,8 @@ class Answers:
             raise ValueError(f"a header of the answer holds a line end: {headers!r}")
         status_line = _STATUS_LINES.get(response.status) or f"HTTP/1.1 {response.status} \r\n"
         connection = _CLOSE if close and headers is response.headers else _KEEP_ALIVE if keep_alive else ""
-        return f"{status_line}{self._date}{lines}{connection}\r\n".encode("latin-1") + response.body
+        head = f"{status_line}{self._date}{response.fixed.lines}{lines}{connection}\r\n"
+        return head.encode("latin-1") + response.body
 
 
 def _ending(response: HttpResponse) -> list[tuple[str, str]]:

@@ -157,7 +157,7 @@ class SocketConnection(TrioASGIWebsocketConnection):
         request = to_request(self.scope)
         service, gateway = self.app.service, self.app.gateway
         front = service.socket_front(request)
-        if gateway is None or front is None or front.socket is None:
+        if gateway is None or front is None or service.socket_endpoint(front) is None:
             await self._deny(await service.handle(request), send)
             return
         try:
@@ -177,7 +177,7 @@ class SocketConnection(TrioASGIWebsocketConnection):
             raise
         transport = AsgiTransport(receive, send, connection=self.scope["state"].get("connection"))
         async with transport.open():
-            await gateway.serve(front, connected, transport)
+            await gateway.serve(request, front, connected, transport)
 
     async def _deny(self, response: HttpResponse, send: ASGISendCallable) -> None:
         start: WebsocketResponseStartEvent = {
@@ -218,6 +218,7 @@ def _raw_headers(response: HttpResponse, scope: HTTPScope | WebsocketScope) -> l
         for name, value in response.headers
         if first or name not in _CONNECTION_HEADERS  # which HTTP/2 forbids
     ]
+    headers += response.fixed.raw
     if first and scope["type"] == "websocket":
         headers.append((b"connection", b"close"))
     return headers

@@ -9,6 +9,7 @@ from chinwag.engine.accounts import LogIn
 from chinwag.engine.engine import Engine
 from chinwag.engine.errors import Invalid, NotFound
 from chinwag.engine.ids import FileId, MessageId, RoomId, UserId
+from chinwag.http.links import Links
 from chinwag.http.messages import Header, HttpResponse
 from chinwag.http.tokens import AccessTokens, Claims
 
@@ -21,7 +22,15 @@ _NOUNS: dict[object, str] = {RoomId: "room", UserId: "user", MessageId: "message
 
 
 class IdCodec(Protocol):
-    """Turns an id into a front's wire form and back. Pure and reversible."""
+    """Turns an id into a front's wire form and back. Pure and reversible.
+
+    `json_schema` is what JSON Schema can say of the wire form, beside that it is a string.
+    """
+
+    @property
+    def json_schema(self) -> Mapping[str, object]:
+        """Keywords and their values."""
+        ...
 
     def encode(self, any_id: int) -> str:
         """The wire form."""
@@ -46,7 +55,7 @@ class Reply(msgspec.Struct, frozen=True):
 class Call(Generic[Body, Query]):
     """One request to one endpoint, checked and decoded: `Call[PostMessage, None]` has a body and no query."""
 
-    __slots__ = ("_claims", "_path", "_root", "_stream", "body", "engine", "headers", "ids", "query", "tokens")
+    __slots__ = ("_claims", "_path", "_root", "_stream", "body", "engine", "headers", "ids", "links", "query", "tokens")
 
     def __init__(
         self,
@@ -61,15 +70,17 @@ class Call(Generic[Body, Query]):
         headers: Mapping[str, str],
         stream: AsyncIterator[bytes] | None = None,
         root: str = "",
+        links: Links | None = None,
     ) -> None:
         """`claims` is None on a route that needs no token, `path` the values of the template's names. `root` is where
-        the front was found: "https://example.org/NAME"."""
+        the front is found: "https://example.org/NAME"; `links` lead to what is elsewhere on the server."""
         self.engine = engine
         self.tokens = tokens
         self.ids = ids
         self.body = body
         self.query = query
         self.headers = headers
+        self.links = links or Links()
         self._claims = claims
         self._path = path
         self._stream = stream
@@ -102,7 +113,7 @@ class Call(Generic[Body, Query]):
         return self._stream
 
     def url(self, path: str) -> str:
-        """The absolute URL of a path of this front, by the address that the caller used."""
+        """The absolute URL of a path of this front: by the server's public URL, else the address the caller used."""
         return self._root + path
 
     def path_text(self, name: str) -> str:

@@ -4,24 +4,21 @@ Options become `Settings`. What a user got wrong becomes one line on stderr and 
 """
 
 import errno
-import importlib
-import math
 import os
 import socket
-import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, get_args
-from urllib.parse import urlsplit
+from typing import get_args
 
 import click
 import trio
 
 from chinwag.engine.errors import StoreUnavailable
 from chinwag.engine.room_crypto import WrongMasterKey
-from chinwag.http import garbage
+from chinwag.http import cli_values, garbage
+from chinwag.http.cli_groups import MainGroup
 from chinwag.http.front import Front
 from chinwag.http.logs import configure_logging
 from chinwag.http.rate_limits import RateLimit
@@ -31,87 +28,7 @@ from chinwag.http.settings import DEFAULT_HOST, DEFAULT_PORT, LogFormat, LogLeve
 from chinwag.http.tls import BadCertificate
 from chinwag.persistence.errors import CannotOpen
 
-MOST_OF_A_LIMIT = 1_000_000
-"""Requests, or seconds, that a limit may be of: each request within it is remembered."""
 _LISTEN_ERRORS = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EAFNOSUPPORT}
-
-
-def _bind(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, int]:
-    """HOST:PORT, with brackets around an IPv6 address."""
-    host, colon, port = value.rpartition(":")
-    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not colon or not host or not (port.isascii() and port.isdecimal()) or int(port[:6]) > 65535:
-        raise click.BadParameter(f"{value!r} is not HOST:PORT, such as 127.0.0.1:8000 or [::1]:8000")
-    return host, int(port)
-
-
-def _origins(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    """Web origins as browsers send them, or * for any."""
-    for value in values:
-        parts = urlsplit(value.rstrip("/"))
-        if value != "*" and (not parts.scheme or not parts.netloc or parts.path or parts.query):
-            raise click.BadParameter(f"{value!r} is not an origin, such as https://chat.example.org")
-    return values
-
-
-def _public_url(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    """An http or https URL without a query, in the form that paths are added to."""
-    if value is None:
-        return None
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
-        raise click.BadParameter(f"{value!r} is not a web address, such as https://chat.example.org")
-    return value.rstrip("/")
-
-
-def _rate_limit(
-    _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
-) -> dict[str, RateLimit | None]:
-    """FRONT=REQUESTS/SECONDS or FRONT=off."""
-    limits: dict[str, RateLimit | None] = {}
-    for value in values:
-        front, equals, limit = value.partition("=")
-        requests, slash, seconds = limit.partition("/")
-        if front not in {each.name for each in FRONTS} or not equals:
-            raise click.BadParameter(f"{value!r} does not begin with the name of an API, such as {FRONTS[0].name}=off")
-        if limit == "off":
-            limits[front] = None
-        elif slash and _is_count(requests) and _is_count(seconds):
-            limits[front] = RateLimit(int(requests), float(seconds))
-        else:
-            raise click.BadParameter(f"{value!r} does not end with REQUESTS/SECONDS, such as 600/60, or off")
-    return limits
-
-
-def _is_count(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and 0 < int(text[:10]) <= MOST_OF_A_LIMIT and len(text) < 10
-
-
-def _endpoint(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    """The base URL of an HTTP API. A query, a fragment or credentials in it would be lost or logged."""
-    if not value:
-        return None
-    try:
-        parts = urlsplit(value)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if (
-        not usable
-        or parts.query
-        or parts.fragment
-        or "@" in parts.netloc
-        or not (value.isascii() and value.isprintable())
-    ):
-        raise click.BadParameter(f"{value!r} is not the URL of an API, such as http://127.0.0.1:11434/v1")
-    return value
-
-
-def _finite(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
-    """A range lets `nan` through: it is neither below nor above any bound."""
-    if not math.isfinite(value):
-        raise click.BadParameter(f"{value} is not a number")
-    return value
 
 
 def _version() -> str:
@@ -119,40 +36,6 @@ def _version() -> str:
         return version("chinwag")
     except PackageNotFoundError:
         return "(not installed)"
-
-
-class OneLineErrors(click.Group):
-    """Tells of a user's mistake in one line, without the usage: that line is all a service's log will show."""
-
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        """See `click.Command.main`; always ends the process."""
-        try:
-            outcome = super().main(*args, **{**kwargs, "standalone_mode": False})
-        except click.ClickException as error:
-            hint = ""
-            if isinstance(error, click.UsageError) and error.ctx is not None:
-                hint = f" (see {error.ctx.command_path} --help)"
-            click.echo(f"Error: {error.format_message()}{hint}", err=True)
-            sys.exit(error.exit_code)
-        except click.Abort:
-            click.echo("Aborted!", err=True)
-            sys.exit(1)
-        sys.exit(outcome if isinstance(outcome, int) else 0)
-
-
-class MainGroup(OneLineErrors):
-    """Knows `bench` by its name: it is a package of its own, which a server never loads."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """See `click.Group.list_commands`."""
-        return sorted([*super().list_commands(ctx), "bench"])
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """See `click.Group.get_command`."""
-        if cmd_name != "bench":
-            return super().get_command(ctx, cmd_name)
-        command: click.Command = importlib.import_module("chinwag.benchmarks.cli").bench
-        return command
 
 
 @click.group(cls=MainGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -183,13 +66,13 @@ def main(context: click.Context) -> None:
 )
 @click.option(
     "--bind",
-    callback=_bind,
+    callback=cli_values.host_and_port,
     metavar="HOST:PORT",
     default=f"{DEFAULT_HOST}:{DEFAULT_PORT}",
     envvar="CHINWAG_BIND",
     show_envvar=True,
     show_default=True,
-    help="Where to listen. 0.0.0.0:8000 is every interface; port 0 takes any that is free.",
+    help="Where to listen. 0.0.0.0:8000 is every interface, a port alone this machine; port 0 takes any that is free.",
 )
 @click.option(
     "--data",
@@ -214,7 +97,7 @@ def main(context: click.Context) -> None:
     "--rate-limit",
     "rate_limit",
     multiple=True,
-    callback=_rate_limit,
+    callback=cli_values.rate_limit,
     metavar="FRONT=REQUESTS/SECONDS",
     envvar="CHINWAG_RATE_LIMIT",
     show_envvar=True,
@@ -230,28 +113,38 @@ def main(context: click.Context) -> None:
     "list shows it.",
 )
 @click.option(
+    "--metrics-token",
+    callback=cli_values.bearer_token,
+    metavar="TOKEN",
+    envvar="CHINWAG_METRICS_TOKEN",
+    show_envvar=True,
+    help="Show /metrics only to who sends this as a bearer token. Better given by the environment. Without it anybody "
+    "may see them.",
+)
+@click.option(
     "--cors-origin",
     "cors_origins",
     multiple=True,
-    callback=_origins,
+    callback=cli_values.origins,
     metavar="ORIGIN",
     envvar="CHINWAG_CORS_ORIGIN",
     show_envvar=True,
-    help="Let only pages of this origin read answers; repeat for several. Without this option any may.",
+    help="Let only pages of this origin read answers and open sockets; repeat for several. Without this option any "
+    "may.",
 )
 @click.option(
     "--public-url",
-    callback=_public_url,
+    callback=cli_values.public_url,
     metavar="URL",
     envvar="CHINWAG_PUBLIC_URL",
     show_envvar=True,
-    help="The address that clients know this server by, such as https://chat.example.org: for links to it. Without "
-    "this option a link has the address that its caller used.",
+    help="The address that clients know this server by, such as https://example.org/chat: every link is below it. "
+    "Without this option a link has the address that its caller used.",
 )
 @click.option(
     "--access-token-minutes",
     type=click.FloatRange(min=0, max=525_600, min_open=True),
-    callback=_finite,
+    callback=cli_values.finite,
     metavar="MINUTES",
     default=30.0,
     envvar="CHINWAG_ACCESS_TOKEN_MINUTES",
@@ -261,7 +154,7 @@ def main(context: click.Context) -> None:
 )
 @click.option(
     "--llm-url",
-    callback=_endpoint,
+    callback=cli_values.endpoint,
     metavar="URL",
     envvar="CHINWAG_LLM_URL",
     show_envvar=True,
@@ -316,7 +209,7 @@ def main(context: click.Context) -> None:
     envvar="CHINWAG_LOG_LEVEL",
     show_envvar=True,
     show_default=True,
-    help="The least that is logged.",
+    help="The least that is logged. debug has a line for each request, without its secrets.",
 )
 def serve(
     *,
@@ -326,6 +219,7 @@ def serve(
     rate_limits: RateLimits,
     rate_limit: dict[str, RateLimit | None],
     admin_token: str | None,
+    metrics_token: str | None,
     cors_origins: tuple[str, ...],
     public_url: str | None,
     access_token_minutes: float,
@@ -370,6 +264,7 @@ def serve(
         rate_limits=rate_limits,
         rate_limit=rate_limit,
         admin_token=admin_token,
+        metrics_token=metrics_token,
         cors_origins=cors_origins,
         public_url=public_url,
         access_token_minutes=access_token_minutes,
@@ -396,7 +291,7 @@ def debug(context: click.Context) -> None:
 @debug.command("ws-echo")
 @click.option(
     "--bind",
-    callback=_bind,
+    callback=cli_values.host_and_port,
     metavar="HOST:PORT",
     default="127.0.0.1:9001",
     envvar="CHINWAG_BIND",
@@ -443,12 +338,12 @@ def banner(settings: Settings, fronts: Sequence[Front], port: int) -> Iterator[s
     secure = "" if settings.tls_cert is None else "s"
     yield f"chinwag {_version()} is listening on http{secure}://{address}"
     for front in fronts:
-        places = [address] if len(fronts) == 1 else [f"{front.name}.localhost:{port}", f"{address}/{front.name}"]
+        places = [address] if len(fronts) == 1 else [f"{address}/{front.name}", f"{front.name}.localhost:{port}"]
         yield f"  {front.title}"
         yield f"    API        {'  or  '.join(f'http{secure}://{place}{front.base}' for place in places)}"
         if front.socket_path is not None:
             yield f"    WebSocket  {'  or  '.join(f'ws{secure}://{place}{front.socket_path}' for place in places)}"
-        yield f"    try it     http{secure}://{places[-1]}/docs"
+        yield f"    try it     http{secure}://{places[0]}/docs"
     yield f"  data in {settings.data_dir.resolve()}, stop with Ctrl-C"
 
 

@@ -4,13 +4,18 @@ Each returns the text as it is kept, or raises `FieldError` about `field` (which
 """
 
 import re
+from typing import Final
 from urllib.parse import urlsplit
 
 from email_validator import EmailNotValidError, validate_email
+from email_validator.rfc_constants import EMAIL_MAX_LENGTH
 
 from chinwag.engine.errors import Rule
 from chinwag.http.requests import FieldError
 
+MAX_EMAIL: Final = EMAIL_MAX_LENGTH
+EMAIL_SCHEMA: Final = {"format": "email", "maxLength": MAX_EMAIL}
+"""What JSON Schema can say of `email_address`."""
 _CONTROL = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
 )

@@ -47,7 +47,7 @@ from chinwag.engine.files import Incoming, OpenedFile
 from chinwag.engine.ids import FileId, RoomId, UserId
 from chinwag.engine.model import StoredFile
 from chinwag.http.calls import Call, Reply
-from chinwag.http.messages import Header, HttpResponse
+from chinwag.http.messages import NO_REFERRER, NOSNIFF, FixedHeaders, Header, HttpResponse
 from chinwag.http.multipart import FileBegins, FileData, FileEnds, FormParser
 from chinwag.http.refusals import BodyTooLarge
 from chinwag.http.signed_urls import SignedUrls, Variant
@@ -57,6 +57,8 @@ INLINE: Final = IMAGES
 """What a browser may show in the page instead of saving it."""
 
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_SANDBOX: Final = FixedHeaders(NOSNIFF, NO_REFERRER, ("content-security-policy", "sandbox; default-src 'none'"))
+"""Whatever a file holds, a browser runs none of it."""
 _THUMBNAIL_TYPES: Final = ((b"\x89PNG", "image/png"), (b"\xff\xd8", "image/jpeg"))
 
 
@@ -185,28 +187,26 @@ async def file_reply(call: Call[Any, Any], opened: OpenedFile, *, caching: str) 
         ("last-modified", formatdate(opened.file.created_us / 1_000_000, usegmt=True)),
     ]
     if _matches(call.headers.get("if-none-match"), etag):
-        return Reply(raw=HttpResponse(status=304, headers=headers))
+        return Reply(raw=HttpResponse(status=304, headers=headers, fixed=_SANDBOX))
     mime_type = await _thumbnail_type(opened.blob) if opened.thumbnail else opened.file.mime_type
     headers += [
         ("content-type", f"{mime_type}; charset=utf-8" if mime_type == "text/plain" else mime_type),
         ("content-disposition", _disposition(opened.file.name, inline=mime_type in INLINE)),
-        ("x-content-type-options", "nosniff"),
-        ("content-security-policy", "sandbox; default-src 'none'"),
-        ("referrer-policy", "no-referrer"),
         ("accept-ranges", "bytes"),
     ]
     wanted = call.headers.get("range")
-    if wanted is None or call.headers.get("if-range", etag) != etag:
-        return Reply(raw=HttpResponse(status=200, headers=headers, content=_Part(opened.blob, 0, size_bytes)))
-    part = _range(wanted, size_bytes)
+    part = None
+    if wanted is not None and call.headers.get("if-range", etag) == etag:
+        part = _range(wanted, size_bytes)
     if part is None:
-        return Reply(raw=HttpResponse(status=200, headers=headers, content=_Part(opened.blob, 0, size_bytes)))
+        whole = _Part(opened.blob, 0, size_bytes)
+        return Reply(raw=HttpResponse(status=200, headers=headers, fixed=_SANDBOX, content=whole))
     start, stop = part
     if start >= stop:
         refused: list[Header] = [("content-range", f"bytes */{size_bytes}"), ("cache-control", "no-store")]
         return Reply(raw=HttpResponse(status=416, headers=refused))
     headers.append(("content-range", f"bytes {start}-{stop - 1}/{size_bytes}"))
-    return Reply(raw=HttpResponse(status=206, headers=headers, content=_Part(opened.blob, start, stop)))
+    return Reply(raw=HttpResponse(status=206, headers=headers, fixed=_SANDBOX, content=_Part(opened.blob, start, stop)))
 
 
 class _Part:

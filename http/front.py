@@ -12,6 +12,7 @@ from chinwag.engine.errors import EngineError
 from chinwag.engine.ids import FamilyId, UserId
 from chinwag.engine.session import Session
 from chinwag.http.calls import IdCodec
+from chinwag.http.links import Links
 from chinwag.http.rate_limits import RateLimit
 from chinwag.http.routing import Route
 
@@ -61,7 +62,7 @@ class Front:
     `encode_error` gives the status and body for an error; every error the engine or HTTP can raise has one.
     `error_status` is the same for a class, and `error_type` the type of the bodies: both for the documentation.
     `socket_path` is where WebSockets are upgraded (not below `base`), `socket_token_parameters` the query parameters
-    in which a socket's token may come, `socket` what serves it (None: only documented). `rate_limit` is how many
+    in which a socket's token may come, `socket` makes what serves it (None: only documented). `rate_limit` is how many
     requests a caller may make (None: any number), `rate_groups` further limits by the name that routes know them by.
     """
 
@@ -77,6 +78,6 @@ class Front:
     socket_path: str | None = None
     socket_token_parameters: tuple[str, ...] = ()
     socket_events: tuple[SocketEvent, ...] = ()
-    socket: SocketEndpoint | None = None
+    socket: Callable[[Links], SocketEndpoint] | None = None
     rate_limit: RateLimit | None = None
     rate_groups: Mapping[str, RateLimit] = field(default_factory=dict)

@@ -18,6 +18,7 @@ from chinwag.engine.engine import Engine
 from chinwag.engine.errors import EngineError, InternalError
 from chinwag.engine.session import Session
 from chinwag.engine.transport import LOST, CloseReason, Transport
+from chinwag.http.access_log import AccessLog
 from chinwag.http.front import Front, SocketEndpoint, SocketRequest
 from chinwag.http.head import RequestHead
 from chinwag.http.messages import HttpRequest, HttpResponse
@@ -73,21 +74,24 @@ class Gateway:
         *,
         poller: Poller | None = None,
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+        access_log: AccessLog | None = None,
     ) -> None:
         """`poller` reads the raw sockets; it has to be running. Without one every connection's task reads by itself.
 
-        `max_message_bytes` bounds a client's message on those sockets; an ASGI server has a bound of its own.
+        `max_message_bytes` bounds a client's message on those sockets; an ASGI server has a bound of its own. With
+        `access_log` each connection that is served is written down.
         """
         self._engine = engine
         self._service = service
         self._poller = poller
         self._max_message_bytes = max_message_bytes
+        self._access_log = access_log
 
     async def upgrade(self, head: RequestHead, stream: trio.SocketStream, leftover: bytes) -> Awaitable[None] | None:
         """Answer an upgrade request. When it was granted, what is returned serves the connection until it ends."""
         request = _as_http(head, stream)
         front = self._service.socket_front(request)
-        if front is None or front.socket is None:
+        if front is None or self._service.socket_endpoint(front) is None:
             response = await self._service.handle(request)
             await _answer(stream, response)
             return None
@@ -116,13 +120,14 @@ class Gateway:
         transport = SocketTransport(
             stream, leftover=leftover, poller=self._poller, max_message_bytes=self._max_message_bytes
         )
-        return self.serve(front, connected, transport)
+        return self.serve(request, front, connected, transport)
 
     async def admit(self, request: HttpRequest, front: Front) -> Connected:
         """Decide who asks and whether they may. Raises `EngineError`s, which are answered over HTTP."""
-        assert front.socket is not None
+        endpoint = self._service.socket_endpoint(front)
+        assert endpoint is not None
         claims = await self._service.authenticate_socket(request, front)
-        return await front.socket.admit(
+        return await endpoint.admit(
             self._engine,
             SocketRequest(
                 user_id=claims.user_id,
@@ -132,18 +137,24 @@ class Gateway:
             ),
         )
 
-    def serve(self, front: Front, connected: Connected, transport: MessageTransport) -> Awaitable[None]:
+    def serve(
+        self, request: HttpRequest, front: Front, connected: Connected, transport: MessageTransport
+    ) -> Awaitable[None]:
         """Serve a connection that was admitted, and whose handshake was answered, until it ends. To be awaited.
 
         Every frame between a connection's task and its read is there for each idle connection: there are few.
         """
-        assert front.socket is not None
+        endpoint = self._service.socket_endpoint(front)
+        assert endpoint is not None
         session = connected.session
-        greeting = front.socket.greeting(connected)
-        take = partial(_take, self._engine, front.socket, session)
-        return self._engine.serve_session(
+        greeting = endpoint.greeting(connected)
+        take = partial(_take, self._engine, endpoint, session)
+        serving = self._engine.serve_session(
             connected, transport, partial(_pump, front, session, transport, take, greeting)
         )
+        if self._access_log is None:
+            return serving
+        return self._access_log.socket(request, self._service.locate(request), session, serving)
 
 
 async def _pump(front: Front, session: Session, transport: MessageTransport, take: Take, greeting: bytes) -> None:
@@ -201,7 +212,7 @@ def _peer(stream: trio.SocketStream) -> str:
 async def _answer(stream: trio.SocketStream, response: HttpResponse) -> None:
     """Write a whole HTTP response and close, reading on for a moment so that no reset overtakes it."""
     head = [f"HTTP/1.1 {response.status} ", "connection: close"]
-    head += [f"{name}: {value}" for name, value in response.headers]
+    head += [f"{name}: {value}" for name, value in (*response.fixed.headers, *response.headers)]
     with trio.move_on_after(FINISH_S):
         try:
             await stream.send_all("\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + response.body)

@@ -13,6 +13,8 @@ from urllib.parse import unquote
 import h11
 import msgspec
 
+from chinwag.http.messages import API_HEADERS
+
 HEAD_END = re.compile(rb"\n\r?\n")
 """The empty line after the header fields, as h11 finds it: RFC 9112 section 2.2 lets a lone LF end a line."""
 
@@ -111,7 +113,7 @@ def refusal(status: int, message: str, headers: Iterable[tuple[str, str]] = ()) 
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
         "Connection: close, Upgrade" if upgrades else "Connection: close",
-        *(f"{name}: {value}" for name, value in extra),
+        *(f"{name}: {value}" for name, value in (*API_HEADERS.headers, *extra)),
         "\r\n",
     ]
     return "\r\n".join(lines).encode("latin-1") + body

@@ -1,8 +1,13 @@
-"""Logging: structlog for our own events, and the standard library's records of others in the same form, to stderr."""
+"""Logging: structlog for our own events, and the standard library's records of others in the same form, to stderr.
+
+So are Python's warnings, and exceptions that nobody could catch: nothing else writes to stderr.
+"""
 
 import logging
 import os
 import sys
+import threading
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TextIO, cast
@@ -12,6 +17,8 @@ import structlog
 from structlog.typing import Processor
 
 from chinwag.http.settings import LogFormat, LogLevel
+
+log = structlog.get_logger("chinwag")
 
 
 class _Stderr:
@@ -29,7 +36,8 @@ class _Stderr:
 def configure_logging(log_format: LogFormat, level: LogLevel) -> None:
     """Set up logging for the process. "text" is for people (in colour on a terminal), "json" has an object per line.
 
-    Of other libraries only warnings are shown, unless `level` is "debug".
+    Of other libraries only warnings are shown, with `level` "debug" also what they tell of. Their own debugging never
+    is: hpack's has every header of every request, and the tokens in them.
     """
     stderr = cast("TextIO", _Stderr())
     number = logging.getLevelNamesMapping()[level.upper()]
@@ -52,7 +60,29 @@ def configure_logging(log_format: LogFormat, level: LogLevel) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(number if number <= logging.DEBUG else max(number, logging.WARNING))
+    root.setLevel(logging.INFO if number <= logging.DEBUG else max(number, logging.WARNING))
+    warnings.formatwarning = _one_line
+    logging.captureWarnings(True)
+    sys.unraisablehook = _log_unraisable
+    threading.excepthook = _log_of_thread
+
+
+def _one_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    del line  # the source is no news
+    return f"{category.__name__}: {' '.join(str(message).split())} ({filename}:{lineno})"
+
+
+def _log_unraisable(raised: "sys.UnraisableHookArgs") -> None:
+    """An exception in a destructor, for one."""
+    where = raised.err_msg or "exception ignored"
+    log.error(where, at=repr(raised.object), exc_info=raised.exc_value)
+
+
+def _log_of_thread(raised: threading.ExceptHookArgs) -> None:
+    thread = None if raised.thread is None else raised.thread.name
+    log.error("thread ended by an error", thread=thread, exc_info=raised.exc_value)
 
 
 def _json() -> Sequence[Processor]:

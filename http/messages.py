@@ -5,7 +5,7 @@ still percent-encoded. Whoever needs text out of them decodes it (`routing`, `re
 """
 
 from collections.abc import AsyncGenerator, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -42,6 +42,27 @@ class Content(Protocol):
         ...
 
 
+class FixedHeaders:
+    """Headers that many answers share, made ready once for both servers."""
+
+    __slots__ = ("headers", "lines", "raw")
+
+    def __init__(self, *headers: Header) -> None:
+        """Names are in lower case."""
+        self.headers = headers
+        self.lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+        """As they stand in a head of HTTP/1.1."""
+        self.raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        """As an ASGI server takes them."""
+
+
+NOSNIFF: Final[Header] = ("x-content-type-options", "nosniff")
+NO_REFERRER: Final[Header] = ("referrer-policy", "no-referrer")
+"""Addresses of pages and files may hold a token or a signature: they are told to nobody."""
+API_HEADERS: Final = FixedHeaders(NOSNIFF, NO_REFERRER, ("content-security-policy", "frame-ancestors 'none'"))
+"""What every answer has that has nothing stricter."""
+
+
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One request, complete with its body, unless that is a `stream`: then `body` is empty, and the handler reads it.
 
@@ -63,9 +84,11 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
     """One answer. `headers` is complete up to what belongs to the connection (Date, Connection): the answer to HEAD has
-    the Content-Length of the GET and no body, so a server sends both as they are. With `content` that is the body."""
+    the Content-Length of the GET and no body, so a server sends both as they are. With `content` that is the body.
+    `fixed` are further headers, and none of `headers`."""
 
     status: int
     headers: list[Header]
+    fixed: FixedHeaders = API_HEADERS
     body: bytes = b""
     content: Content | None = None

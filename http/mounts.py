@@ -22,6 +22,10 @@ class Mount:
         self.router = router
 
 
+PAGES = ("/docs", "/openapi.json")
+"""What the server answers below every front."""
+
+
 class Location(NamedTuple):
     """What a path leads to. `mount` is None outside all fronts; `path` is what remains below the mount."""
 
@@ -62,6 +66,26 @@ class Mounts:
             below = path[len(prefixed.prefix) :] or "/"
             return Location(prefixed, below, prefixed.router.find(below))
         return Location(own, path, None)
+
+    def prefix_at(self, front: Front, host: str) -> str:
+        """What comes before a front's own paths at a host name: nothing, or its prefix."""
+        own = self._alone or self._by_host(host)
+        return "" if own is not None and own.front is front else f"/{front.name}"
+
+    def elsewhere(self, where: Location) -> list[str]:
+        """Where else there is what was not found at a place: below a prefix, or below the base of an API's paths."""
+        if where.mount is not None:
+            front = where.mount.front
+            path = front.base + where.path
+            return [where.mount.prefix + path] if front.base and where.mount.router.find(path) else []
+        found: list[str] = []
+        for mount in self._prefixed.values():
+            front = mount.front
+            if where.path in PAGES or where.path == front.socket_path or mount.router.find(where.path):
+                found.append(mount.prefix + where.path)
+            elif front.base and mount.router.find(front.base + where.path):
+                found.append(mount.prefix + front.base + where.path)
+        return found
 
     def _by_host(self, host: str) -> Mount | None:
         name, dot, _ = host.partition(".")

@@ -4,10 +4,12 @@ The socket has no place in OpenAPI: it stands under `x-websocket`, with its even
 """
 
 import inspect
+import re
 from collections.abc import Iterable
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -20,6 +22,7 @@ Json = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
 _TEXT: Json = {"type": "string"}
+_GENERIC: Final = re.compile(r"(\w+?)_(\w+)_")
 _RETRY_AFTER: Json = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
 _RATE_LIMIT_HEADERS: Json = {
     "X-RateLimit-Limit": {"description": "requests in a window", "schema": {"type": "integer"}},
@@ -33,12 +36,12 @@ _FILE_HEADERS: Final = (
 FORM: Final = "multipart/form-data"
 
 
-def openapi_document(front: Front, *, prefix: str = "") -> bytes:
-    """The document as JSON. `prefix` is where the front is mounted."""
-    return msgspec.json.format(msgspec.json.encode(describe(front, prefix=prefix)), indent=2)
+def openapi_document(front: Front, *, root: str = "") -> bytes:
+    """The document as JSON. `root` comes before the front's own paths: its prefix, or a URL that ends with it."""
+    return msgspec.json.format(msgspec.json.encode(describe(front, root=root)), indent=2)
 
 
-def describe(front: Front, *, prefix: str = "") -> Json:
+def describe(front: Front, *, root: str = "") -> Json:
     """The document as plain values, for whoever renders it."""
     kinds = list(dict.fromkeys([front.error_type, *_body_types(front)]))
     schemas, components = msgspec.json.schema_components(kinds, ref_template=_REF)
@@ -49,7 +52,8 @@ def describe(front: Front, *, prefix: str = "") -> Json:
     document: Json = {
         "openapi": "3.1.0",
         "info": {"title": front.title, "description": front.description, "version": _version()},
-        "servers": [{"url": f"{prefix}{front.base}" or "/"}],
+        "servers": [{"url": f"{root}{front.base}" or "/"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(map(_tag, front.routes))],
         "paths": paths,
         "components": {
             "schemas": components,
@@ -61,7 +65,7 @@ def describe(front: Front, *, prefix: str = "") -> Json:
     }
     if front.socket_path is not None:
         document["x-websocket"] = {
-            "path": f"{prefix}{front.socket_path}",
+            "path": f"{urlsplit(root).path}{front.socket_path}",
             "tokenParameters": list(front.socket_token_parameters),
             "events": [
                 {
@@ -73,7 +77,43 @@ def describe(front: Front, *, prefix: str = "") -> Json:
                 for event in front.socket_events
             ],
         }
-    return document
+        if root.startswith("http"):
+            document["x-websocket"]["url"] = f"ws{root.removeprefix('http')}{front.socket_path}"
+    return _with_clean_names(document)
+
+
+def _with_clean_names(document: Json) -> Json:
+    """The document with schemas named as their types are. Raises ValueError when two would have one name.
+
+    Where what is sent and what is answered have the same name, msgspec tells them apart by their modules, and this by
+    an "In" at the end of the former.
+    """
+    schemas = document["components"]["schemas"]
+    names = {name: _clean_name(name) for name in schemas}
+    if len(set(names.values())) != len(names):
+        raise ValueError(f"two schemas have one name: {sorted(names.values())}")
+    references = {_REF.format(name=name): _REF.format(name=clean) for name, clean in names.items()}
+    document["components"]["schemas"] = {names[name]: schema for name, schema in schemas.items()}
+    renamed: Json = _with_references(document, references)
+    return renamed
+
+
+def _clean_name(name: str) -> str:
+    module, _, short = name.rpartition(".")
+    generic = _GENERIC.fullmatch(short)  # `Success[User]` comes as "Success_User_"
+    if generic is not None:
+        short = f"{generic[1]}Of{generic[2]}"
+    return f"{short}In" if module.endswith(".requests") else short
+
+
+def _with_references(value: Any, references: dict[str, str]) -> Any:
+    if isinstance(value, list):
+        return [_with_references(each, references) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: references[each] if key == "$ref" else _with_references(each, references) for key, each in value.items()
+    }
 
 
 def _body_types(front: Front) -> Iterable[Any]:
@@ -89,21 +129,26 @@ def _body_types(front: Front) -> Iterable[Any]:
 def _operation(front: Front, route: Route, schema_of: dict[Any, Json]) -> Json:
     operation: Json = {
         "operationId": getattr(route.handler, "__name__", route.path),
-        "tags": [route.path.split("/")[1] or "root"],
+        "tags": [_tag(route)],
         "summary": route.summary,
     }
     if text := _paragraphs(route):
         operation["description"] = text
-    if parameters := _parameters(route):
+    if parameters := _parameters(front, route):
         operation["parameters"] = parameters
     if route.body is not None:
         operation["requestBody"] = {"required": True, "content": _json(schema_of[route.body])}
     elif route.form:
-        operation["requestBody"] = {"required": True, "content": {FORM: {"schema": _form(route)}}}
+        operation["requestBody"] = {"required": True, "content": {FORM: {"schema": _form(front, route)}}}
     operation["responses"] = _responses(front, route, schema_of)
     if route.auth:
         operation["security"] = [{"bearer": []}, {"header": []}]
     return operation
+
+
+def _tag(route: Route) -> str:
+    """What a route is about: the first segment of its path."""
+    return route.path.split("/")[1] or "root"
 
 
 def _paragraphs(route: Route) -> str:
@@ -111,9 +156,15 @@ def _paragraphs(route: Route) -> str:
     return route.description or (inspect.getdoc(route.handler) or "").partition("\n\n")[0]
 
 
-def _parameters(route: Route) -> list[Json]:
+def _parameters(front: Front, route: Route) -> list[Json]:
     parameters: list[Json] = [
-        {"name": name, "in": "path", "required": True, "schema": _TEXT} for name in path_names(route.path)
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"minLength": 1, **_text(front, name)},
+        }
+        for name in path_names(route.path)
     ]
     if route.query is not None:
         schema = msgspec.json.schema(route.query)
@@ -132,11 +183,16 @@ def _parameters(route: Route) -> list[Json]:
     return parameters
 
 
-def _form(route: Route) -> Json:
+def _text(front: Front, name: str) -> Json:
+    """The schema of a text; of one that is named as ids are, that of an id."""
+    return {**_TEXT, **front.ids.json_schema} if name == "id" or name.endswith("_id") else _TEXT
+
+
+def _form(front: Front, route: Route) -> Json:
     """The schema of a form: RFC 7578's parts as properties."""
     properties: Json = {}
     for part in route.form:
-        properties[part.name] = {**_TEXT, "description": part.description}
+        properties[part.name] = {**_text(front, part.name), "description": part.description}
         if part.is_file:
             properties[part.name]["format"] = "binary"
     return {

@@ -3,7 +3,7 @@
 These are `EngineError`s so that a front puts them into its own error shape like any other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, TypeVar
 
 from chinwag.engine.errors import EngineError, Invalid, NotFound, Refused, Rule
@@ -42,6 +42,15 @@ class NoSuchEndpoint(NotFound):
         super().__init__("endpoint")
 
 
+class EndpointElsewhere(NoSuchEndpoint):
+    """No route has this path, but some have it at other `places`."""
+
+    def __init__(self, places: Sequence[str]) -> None:
+        super().__init__()
+        self.message = f"endpoint not found here; it is at {' and '.join(places)}"
+        self.places = tuple(places)
+
+
 class MethodNotAllowed(HttpRefusal):
     """The path exists, the method does not. `allow` is the Allow header's value."""
 
@@ -50,6 +59,16 @@ class MethodNotAllowed(HttpRefusal):
 
     def __init__(self, allow: str) -> None:
         super().__init__(f"method not allowed; allowed: {allow}", (("allow", allow),))
+
+
+class OriginNotAllowed(HttpRefusal):
+    """A page of this origin may open no socket."""
+
+    code = "origin_not_allowed"
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__("pages of this origin may not connect")
 
 
 class BodyTimeout(HttpRefusal):

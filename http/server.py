@@ -17,6 +17,7 @@ import trio
 from chinwag.engine.engine import Engine, EngineConfig, open_engine
 from chinwag.engine.extractive import ExtractiveSummarizer
 from chinwag.engine.summaries import Summarizer
+from chinwag.http.access_log import LoggedService
 from chinwag.http.app import ChinwagApp
 from chinwag.http.cors import Cors
 from chinwag.http.front import Front
@@ -74,7 +75,8 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
                 master_key=master_key,
             )
         )
-        service = HttpService(
+        kind = LoggedService if settings.log_level == "debug" else HttpService
+        service = kind(
             engine,
             tokens,
             fronts_named(settings.fronts),
@@ -82,6 +84,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
             stats=[EngineStats(engine), commit_times, StoreStats(store)],
             limiters=limiters(fronts_named(settings.fronts), settings),
             public_url=settings.public_url,
+            metrics_token=settings.metrics_token,
         )
         async with listening(engine, service, listeners, server=settings.server, tls=tls) as shutdown:
             log.debug("serving", fronts=settings.fronts or "all", server=settings.server)
@@ -139,7 +142,13 @@ async def listening(
     config = config or ListenerConfig()
     shutdown = trio.Event()
     poller = Poller() if poller_available else None
-    gateway = Gateway(engine, service, poller=poller, max_message_bytes=config.max_message_bytes)
+    gateway = Gateway(
+        engine,
+        service,
+        poller=poller,
+        max_message_bytes=config.max_message_bytes,
+        access_log=service.access_log if isinstance(service, LoggedService) else None,
+    )
     connections: ConnectionServer
     if server == "lane" and tls is None:
         connections = Lane(service, gateway.upgrade, config)

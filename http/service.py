@@ -16,12 +16,21 @@ from chinwag.engine.model import User
 from chinwag.http.bodies import BodyStream, WholeBody
 from chinwag.http.calls import Call
 from chinwag.http.cors import METHODS, Cors
-from chinwag.http.front import Front
+from chinwag.http.front import Front, SocketEndpoint
+from chinwag.http.links import Links
 from chinwag.http.messages import Header, HttpRequest, HttpResponse
 from chinwag.http.metrics import RequestCounts, StatsSource
 from chinwag.http.mounts import Location, Mount, Mounts
 from chinwag.http.rate_limits import RateLimiter, address_key, user_key
-from chinwag.http.refusals import HttpRefusal, MethodNotAllowed, NoSuchEndpoint, RateLimited, UpgradeRequired
+from chinwag.http.refusals import (
+    EndpointElsewhere,
+    HttpRefusal,
+    MethodNotAllowed,
+    NoSuchEndpoint,
+    OriginNotAllowed,
+    RateLimited,
+    UpgradeRequired,
+)
 from chinwag.http.requests import query_pairs
 from chinwag.http.routing import Found
 from chinwag.http.system import SYSTEM_PATHS, SystemRoutes
@@ -29,6 +38,8 @@ from chinwag.http.tokens import AccessTokens, Claims, find_token
 
 JSON = ("content-type", "application/json")
 NO_STORE = ("cache-control", "no-store")
+HSTS = ("strict-transport-security", "max-age=31536000")
+"""A year in which a browser asks this host by https alone. Said over https only, as RFC 6797 section 7.2 wants it."""
 RETRY_AFTER_S = 1
 """What a client that was told "not now" should wait at least: mailboxes drain, and actors restart, within it."""
 
@@ -49,20 +60,36 @@ class HttpService:
         stats: Sequence[StatsSource] = (),
         limiters: Mapping[str, RateLimiter] | None = None,
         public_url: str | None = None,
+        metrics_token: str | None = None,
     ) -> None:
         """One front is at its own paths, several at host names and prefixes. `stats`: what `/metrics` shows as well.
 
         `limiters`: by front, who has made how many requests; fronts that are not in it answer any number.
         `public_url`: where clients find this server ("https://example.org"); None: where each of them did.
+        `metrics_token`: what has to be shown for `/metrics`; None: nothing.
         """
+        self.tokens = tokens
         self._engine = engine
-        self._tokens = tokens
         self._mounts = Mounts(fronts)
         self._cors = cors or Cors()
         self._limiters = dict(limiters or {})
-        self._public_url = public_url
+        self._links = Links(public_url)
+        self._roots = {
+            front.name: self._links.root + self._mounts.prefix_at(front, self._links.host)
+            for front in fronts
+            if public_url is not None
+        }
+        """Where each front is for everybody, if that is known."""
+        self._endpoints = {front.name: front.socket(self._links) for front in fronts if front.socket is not None}
         self._counts = RequestCounts()
-        self._system = SystemRoutes(engine, self._mounts, [self._counts, *stats])
+        self._system = SystemRoutes(
+            engine,
+            self._mounts,
+            [self._counts, *stats],
+            roots=self._roots,
+            links=self._links,
+            metrics_token=metrics_token,
+        )
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
         """The answer to a request, whatever it is."""
@@ -97,6 +124,10 @@ class HttpService:
             response.headers.extend(limiter.look(address_key(request.client)))
         return self._finished(request, where, response)
 
+    def locate(self, request: HttpRequest) -> Location:
+        """The front and the route that a request is for."""
+        return self._mounts.locate(request.host, request.path)
+
     def streams(self, request: HttpRequest) -> bool:
         """Whether the body of this request is read by its handler while it comes. `request` is without its body."""
         found = self._mounts.locate(request.host, request.path).found
@@ -104,11 +135,13 @@ class HttpService:
         return endpoint is not None and endpoint.route.streams is not None
 
     async def authenticate_socket(self, request: HttpRequest, front: Front) -> Claims:
-        """Who asks for a WebSocket. It counts as a request.
+        """Who asks for a WebSocket. It counts as a request, unless it is refused for the page that it comes from.
 
-        Raises Unauthenticated, and TokenExpired for a token that was good; RateLimited; Invalid for a query that cannot
-        be read.
+        Raises OriginNotAllowed; Unauthenticated, and TokenExpired for a token that was good; RateLimited; Invalid for a
+        query that cannot be read.
         """
+        if not self._cors.lets_connect(request.headers.get("origin")):
+            raise OriginNotAllowed
         token = self.socket_token(request, front)
         limiter = self._limiters.get(front.name)
         if limiter is not None:
@@ -122,6 +155,10 @@ class HttpService:
         if where.mount is None or where.found is not None or where.path != where.mount.front.socket_path:
             return None
         return where.mount.front
+
+    def socket_endpoint(self, front: Front) -> SocketEndpoint | None:
+        """What serves a front's WebSockets, None when nothing does."""
+        return self._endpoints.get(front.name)
 
     def socket_token(self, request: HttpRequest, front: Front) -> str | None:
         """The access token of a request for a WebSocket: browsers can set no header, so it may come in the query.
@@ -142,7 +179,8 @@ class HttpService:
             return response
         if where.mount is not None and where.path == where.mount.front.socket_path:
             raise UpgradeRequired
-        raise NoSuchEndpoint
+        places = self._mounts.elsewhere(where)
+        raise EndpointElsewhere([self._links.own(place) for place in places]) if places else NoSuchEndpoint
 
     async def _dispatch(self, request: HttpRequest, mount: Mount, found: Found) -> HttpResponse:
         endpoint = found.resource.methods.get(request.method)
@@ -154,14 +192,15 @@ class HttpService:
             claims, _user = await self._authenticate(find_token(request.headers))
         call = Call(
             engine=self._engine,
-            tokens=self._tokens,
+            tokens=self.tokens,
             ids=mount.front.ids,
             claims=claims,
             path=dict(zip(endpoint.names, found.values, strict=True)),
             body=None if endpoint.read_body is None else endpoint.read_body(request.body),
             query=None if endpoint.read_query is None else endpoint.read_query(request.query),
             headers=request.headers,
-            root=(self._public_url or _address(request)) + mount.prefix,
+            root=self._roots.get(mount.front.name) or _address(request) + mount.prefix,
+            links=self._links,
             stream=None
             if route.streams is None
             else BodyStream(request.stream or WholeBody(request.body), route.streams),
@@ -192,11 +231,11 @@ class HttpService:
     async def _authenticate(self, token: str | None) -> tuple[Claims, User]:
         if token is None:
             raise Unauthenticated("an access token is needed")
-        claims = self._tokens.verify(token)
+        claims = self.tokens.verify(token)
         return claims, await self._engine.accounts.authenticate(claims.family_id, claims.user_id)
 
     def _refusal(self, where: Location, error: EngineError) -> HttpResponse:
-        status, body = (500, {"error": error.message}) if where.mount is None else where.mount.front.encode_error(error)
+        status, body = self._words(error) if where.mount is None else where.mount.front.encode_error(error)
         headers: list[Header] = [JSON, NO_STORE]
         if isinstance(error, HttpRefusal):
             status = error.status
@@ -208,6 +247,15 @@ class HttpService:
         elif isinstance(error, TryLater):
             headers.append(("retry-after", str(RETRY_AFTER_S)))
         return HttpResponse(status=status, headers=headers, body=_encode(body))
+
+    def _words(self, error: EngineError) -> tuple[int, object]:
+        """An error where no front is. Of a path that leads nowhere it says where to look."""
+        body: dict[str, object] = {"error": error.message}
+        if isinstance(error, EndpointElsewhere):
+            body["see"] = error.places
+        elif isinstance(error, NoSuchEndpoint):
+            body["see"] = [self._links.own(f"/{front.name}{front.base}") for front in self._mounts.fronts]
+        return (401 if isinstance(error, Unauthenticated) else 500), body
 
     def _options(self, request: HttpRequest, where: Location) -> HttpResponse:
         """What may be done here. A preflight for a path that does not exist is let through: the answer to the request
@@ -225,8 +273,10 @@ class HttpService:
             response.headers.append(("content-length", str(response.content.size_bytes)))
         elif response.status != 204 and response.status != 304:
             response.headers.append(("content-length", str(len(response.body))))
+        if request.secure:
+            response.headers.append(HSTS)
         if request.method == "HEAD":
-            return HttpResponse(status=response.status, headers=response.headers)
+            return HttpResponse(status=response.status, headers=response.headers, fixed=response.fixed)
         return response
 
 

@@ -22,7 +22,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     `rate_limits` "documented" enforces the limits that the fronts' specs state; `rate_limit` puts another one in the
     place of a front's own (None: no limit at all), by its name. `admin_token` opens the fronts' admin
-    endpoints, None closes them. `cors_origins` are the web origins whose pages may read answers, none for any.
+    endpoints, None closes them. `metrics_token` is needed for the metrics, None shows them to anybody.
+    `cors_origins` are the web origins whose pages may read answers and open sockets, none for any.
     `public_url` is the address that clients know the server by, for links to it; None takes it from each request.
     `llm_url` and `llm_model` (both or neither) name a language model that writes the summaries; its key is never here.
     `server` is what speaks HTTP; with `tls_cert` and `tls_key` (PEM files, both or neither) that is always hypercorn.
@@ -38,6 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rate_limits: RateLimits = "documented"
     rate_limit: Mapping[str, RateLimit | None] = {}
     admin_token: str | None = None
+    metrics_token: str | None = None
     cors_origins: tuple[str, ...] = ()
     public_url: str | None = None
     access_token_minutes: float = 30.0

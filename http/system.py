@@ -1,47 +1,56 @@
 """The routes that belong to the server and to no front's API: health, metrics, the start page, the documentation."""
 
-from collections.abc import Sequence
+import hmac
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import trio
 
 from chinwag.engine.engine import Engine
-from chinwag.engine.errors import EngineError
-from chinwag.http.docs_page import docs_page, start_page
+from chinwag.engine.errors import EngineError, Unauthenticated
+from chinwag.http.links import Links
 from chinwag.http.messages import Header, HttpRequest, HttpResponse
 from chinwag.http.metrics import CONTENT_TYPE, Metrics, StatsSource
 from chinwag.http.mounts import Location, Mount, Mounts
 from chinwag.http.openapi import openapi_document
+from chinwag.http.pages.docs import docs_page
+from chinwag.http.pages.html import PAGE_HEADERS
+from chinwag.http.pages.start import start_page
 from chinwag.http.refusals import MethodNotAllowed
+from chinwag.http.tokens import find_token
 
 SYSTEM_PATHS = ("/", "/healthz", "/metrics")
 """Where the server itself answers, on any host, when no front has the path."""
 HEALTH_TIMEOUT_S = 2
 """A store that has not answered in this time is down as far as a load balancer is concerned."""
 
-_HTML: list[Header] = [
-    ("content-type", "text/html; charset=utf-8"),
-    ("cache-control", "no-cache"),
-    # The pages carry their own style and script and talk to this server alone.
-    (
-        "content-security-policy",
-        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
-        "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    ),
-]
+_HTML: tuple[Header, ...] = (("content-type", "text/html; charset=utf-8"), ("cache-control", "no-cache"))
 
 
 class SystemRoutes:
-    """Answers what no front's table has. All are GET, none needs a token, none is on a hot path."""
+    """Answers what no front's table has. All are GET, none needs a user's token, none is on a hot path."""
 
-    def __init__(self, engine: Engine, mounts: Mounts, stats: Sequence[StatsSource]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        mounts: Mounts,
+        stats: Sequence[StatsSource],
+        *,
+        links: Links,
+        roots: Mapping[str, str],
+        metrics_token: str | None = None,
+    ) -> None:
+        """`roots`: by name, where a front is for everybody; one that is not in it is where it was asked for."""
         self._engine = engine
         self._mounts = mounts
         self._metrics = Metrics(stats)
+        self._links = links
+        self._roots = roots
+        self._metrics_token = metrics_token
         self._built: dict[tuple[str, str, str], bytes] = {}
 
     async def answer(self, request: HttpRequest, where: Location) -> HttpResponse | None:
-        """The answer, or None when the path is none of these. Raises MethodNotAllowed."""
+        """The answer, or None when the path is none of these. Raises MethodNotAllowed and Unauthenticated."""
         page = self._page(where)
         if page is None and request.path not in SYSTEM_PATHS:
             return None
@@ -52,9 +61,8 @@ class SystemRoutes:
         if request.path == "/healthz":
             return await self._health()
         if request.path == "/metrics":
-            headers = [("content-type", CONTENT_TYPE), ("cache-control", "no-store")]
-            return HttpResponse(status=200, headers=headers, body=self._metrics.text())
-        return self._html(start_page(self._mounts.fronts, alone=self._mounts.alone is not None))
+            return self._show_metrics(request)
+        return _html(start_page(self._mounts, self._links))
 
     async def _health(self) -> HttpResponse:
         healthy = False
@@ -68,6 +76,15 @@ class SystemRoutes:
         headers = [("content-type", "application/json"), ("cache-control", "no-store")]
         return HttpResponse(status=200 if healthy else 503, headers=headers, body=body)
 
+    def _show_metrics(self, request: HttpRequest) -> HttpResponse:
+        if self._metrics_token is not None:
+            given = find_token(request.headers) or ""
+            # In a time that does not tell how much of it was right.
+            if not hmac.compare_digest(given.encode(), self._metrics_token.encode()):
+                raise Unauthenticated("the token for the metrics is needed")
+        headers = [("content-type", CONTENT_TYPE), ("cache-control", "no-store")]
+        return HttpResponse(status=200, headers=headers, body=self._metrics.text())
+
     def _page(self, where: Location) -> HttpResponse | None:
         """A front's OpenAPI document or page of documentation; `/NAME` itself is the page, too."""
         if where.mount is None:
@@ -76,7 +93,7 @@ class SystemRoutes:
             headers = [("content-type", "application/json"), ("cache-control", "no-cache")]
             return HttpResponse(status=200, headers=headers, body=self._once(where.mount, "openapi"))
         if where.path == "/docs" or (where.path == "/" and where.mount.prefix):
-            return self._html(self._once(where.mount, "docs"))
+            return _html(self._once(where.mount, "docs"))
         return None
 
     def _once(self, mount: Mount, what: str) -> bytes:
@@ -84,8 +101,9 @@ class SystemRoutes:
         key = (mount.front.name, mount.prefix, what)
         if key not in self._built:
             build = openapi_document if what == "openapi" else docs_page
-            self._built[key] = build(mount.front, prefix=mount.prefix)
+            self._built[key] = build(mount.front, root=self._roots.get(mount.front.name, mount.prefix))
         return self._built[key]
 
-    def _html(self, page: bytes) -> HttpResponse:
-        return HttpResponse(status=200, headers=[*_HTML], body=page)
+
+def _html(page: bytes) -> HttpResponse:
+    return HttpResponse(status=200, headers=[*_HTML], fixed=PAGE_HEADERS, body=page)

@@ -5,6 +5,9 @@ as ids do; all others are the same in every one, so that each id has one UUID an
 """
 
 import re
+from typing import Annotated, Final
+
+from msgspec import Meta
 
 from chinwag.engine.ids import MAX_ID
 
@@ -13,8 +16,15 @@ _TAIL = "-8063-68696e776167"
 _UUID = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-8([0-9a-f]{3})" + _TAIL, re.ASCII | re.IGNORECASE)
 
 
+SCHEMA: Final = {"format": "uuid", "pattern": "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"}
+UuidText = Annotated[str, Meta(extra_json_schema=SCHEMA)]
+"""A UUID in a body. What is not one of ours names nothing."""
+
+
 class UuidIds:
     """The canonical form of RFC 9562; upper case is read as well, as the RFC asks for."""
+
+    json_schema = SCHEMA
 
     def encode(self, any_id: int) -> str:
         """The UUID of an id, in lower case."""

@@ -13,7 +13,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pytest
 import trio
@@ -110,11 +110,12 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    async def press(self, key: str) -> None:
-        """Press and release a key, such as "Tab"."""
-        for kind in ("rawKeyDown", "keyUp"):
-            code = {"Tab": 9, "Enter": 13}[key]
-            await self._command("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code)
+    async def press(self, key: Literal["Tab", "Enter"]) -> None:
+        """Press and release a key."""
+        code, text = {"Tab": (9, ""), "Enter": (13, "\r")}[key]
+        for kind in ("keyDown", "keyUp"):
+            typed = {"text": text} if text and kind == "keyDown" else {}
+            await self._command("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **typed)
 
     async def screenshot(self) -> bytes:
         """The whole page as a PNG, for people to look at."""

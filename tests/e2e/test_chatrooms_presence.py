@@ -12,7 +12,9 @@ from chinwag.engine.memory import MemoryClient
 from chinwag.engine.room_state import TYPING_TTL_S
 from chinwag.http.asgi_transport import server_frames
 from chinwag.http.fronts.chatrooms import FRONT
-from chinwag.http.fronts.chatrooms.socket_wire import WIRE
+from chinwag.http.fronts.chatrooms.socket import ChatroomsSocket as Endpoint
+from chinwag.http.fronts.chatrooms.socket_wire import ChatroomsWire
+from chinwag.http.links import Links
 from tests.e2e.chatrooms import Chatrooms, ChatroomsSocket, Guest, plain
 from tests.e2e.client import Json
 
@@ -66,17 +68,16 @@ def frames(client: MemoryClient) -> list[Any]:
 
 
 async def test_six_seconds_of_silence_end_the_typing(autojump_clock: MockClock) -> None:
-    assert FRONT.socket is not None
+    endpoint, wire = Endpoint(Links()), ChatroomsWire(Links())
     async with open_harness() as h:
         ann, bob = await h.join("ann"), await h.join("bob")
         room = await h.room("tea", ann, bob)
-        typist, other = await h.connect(ann, room, wire=WIRE), await h.connect(bob, room, wire=WIRE)
+        typist, other = await h.connect(ann, room, wire=wire), await h.connect(bob, room, wire=wire)
         chatroom_id = FRONT.ids.encode(room.id)
 
         async def type_on() -> None:
             frame = json.dumps({"event": "typing_start", "data": {"chatroom_id": chatroom_id}})
-            assert FRONT.socket is not None
-            waiting = FRONT.socket.receive(h.engine, typist.session, frame)
+            waiting = endpoint.receive(h.engine, typist.session, frame)
             if waiting is not None:
                 await waiting
             await wait_all_tasks_blocked()

@@ -41,7 +41,8 @@ class Answer:
 
     def __init__(self, response: HttpResponse, body: bytes) -> None:
         self.status = response.status
-        self.headers = dict(response.headers)
+        self.headers = dict([*response.fixed.headers, *response.headers])
+        assert len(self.headers) == len(response.fixed.headers) + len(response.headers), "a header came twice"
         self.body = body
 
     @property
@@ -176,6 +177,8 @@ async def open_api(
     master_key: MasterKey | None = None,
     limiters: Mapping[str, RateLimiter] | None = None,
     public_url: str | None = None,
+    metrics_token: str | None = None,
+    kind: type[HttpService] = HttpService,
     checked: bool = False,
 ) -> AsyncIterator[Api]:
     """Run a server within the block. `checked`: each answer has to be one that the front's OpenAPI document has."""
@@ -183,5 +186,13 @@ async def open_api(
     tokens = AccessTokens(SECRET, lifetime_s=lifetime_s, clock=clock)
     contracts = {front.name: Contract(front) for front in fronts} if checked else {}
     async with open_engine(store, passwords=InstantPasswords(), blobs=blobs, master_key=master_key) as engine:
-        service = HttpService(engine, tokens, fronts, cors=cors, limiters=limiters, public_url=public_url)
+        service = kind(
+            engine,
+            tokens,
+            fronts,
+            cors=cors,
+            limiters=limiters,
+            public_url=public_url,
+            metrics_token=metrics_token,
+        )
         yield Api(service, engine, store, tokens, contracts, Mounts(fronts))

@@ -1,6 +1,7 @@
 """The command line: help that teaches, and mistakes told in one line."""
 
 import errno
+import re
 import socket
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,8 +10,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from chinwag.benchmarks.cli import bench
 from chinwag.engine.errors import StoreUnavailable
-from chinwag.http import cli
+from chinwag.http import cli, cli_groups
 from chinwag.http.rate_limits import RateLimit
 from chinwag.http.registry import FRONTS
 from chinwag.http.secret_files import BadSecret
@@ -27,6 +29,10 @@ def run(*arguments: str, env: dict[str, str] | None = None) -> Result:
 
 def options(command: click.Command) -> Iterable[click.Option]:
     return [each for each in command.params if isinstance(each, click.Option)]
+
+
+def options_by_name(command: click.Command) -> list[str]:
+    return [name for option in options(command) for name in option.opts]
 
 
 def test_without_a_command_it_tells_where_to_start() -> None:
@@ -56,6 +62,7 @@ def test_the_documented_options_are_there() -> None:
         "--data",
         "--rate-limits",
         "--admin-token",
+        "--metrics-token",
         "--cors-origin",
         "--public-url",
         "--access-token-minutes",
@@ -136,7 +143,7 @@ def test_a_language_model_has_a_url_and_a_name_and_a_key_that_can_be_sent(starte
 @pytest.mark.parametrize(
     "arguments",
     [
-        "serve --bind 8000",
+        "serve --bind 80000",
         "serve --bind :8000",
         "serve --bind host:",
         "serve --bind host:port",
@@ -185,6 +192,56 @@ def test_a_mistake_is_told_in_one_line(started: list[Settings], arguments: str) 
     assert line.startswith("Error: ")
     assert "--help)" in line
     assert not started
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        ("serve --port 9000", "use --bind HOST:PORT"),
+        ("serve -p 9000", "use --bind HOST:PORT"),
+        ("serve --host 0.0.0.0", "use --bind HOST:PORT"),
+        ("serve --bind :9000", "0.0.0.0:9000"),
+        ("serve --data-dir d", "use --data DIR"),
+        ("serve --db chat.db", "use --data DIR"),
+        ("serve --ssl-cert c", "use --tls-cert FILE"),
+        ("serve --reload", "Ctrl-C"),
+        ("serve --workers 4", "one process"),
+        ("--port 9000", "chinwag serve"),
+        ("--bind 9000", "chinwag serve"),
+        ("start", "use chinwag serve"),
+        ("run", "use chinwag serve"),
+        ("serv", "'serve'"),
+        ("debug ws-echo --port 9000", "use --bind HOST:PORT"),
+        ("bench http --url http://127.0.0.1:8000", "use --target URL"),
+    ],
+)
+def test_what_others_call_by_another_name_is_told_by_ours(started: list[Settings], arguments: str, hint: str) -> None:
+    told = run(*arguments.split())
+    assert told.exit_code == 2
+    [line] = told.stderr.splitlines()
+    assert hint in line
+    assert "--front" not in line
+    assert not started
+
+
+def test_every_name_that_is_told_instead_of_another_exists() -> None:
+    known = {name for command in (cli.serve, bench.commands["http"]) for name in options_by_name(command)}
+    for words in cli_groups.INSTEAD.values():
+        assert set(re.findall(r"--[a-z-]+", words)) <= known
+    assert not set(cli_groups.INSTEAD) & set(options_by_name(cli.serve))
+
+
+def test_a_port_alone_is_one_of_this_machine(started: list[Settings]) -> None:
+    assert run("serve", "--bind", "9000").exit_code == 0
+    [settings] = started
+    assert (settings.host, settings.port) == ("127.0.0.1", 9000)
+
+
+def test_a_secret_is_not_repeated_when_something_is_wrong_with_it() -> None:
+    told = run("serve", "--metrics-token", "pass word")
+    assert told.exit_code == 2
+    assert "--metrics-token" in told.stderr
+    assert "word" not in told.stderr
 
 
 @pytest.mark.parametrize(
@@ -238,7 +295,7 @@ def test_the_first_lines_tell_the_addresses_to_try() -> None:
     assert "ws://127.0.0.1:8000/ws" in lines
     assert "http://127.0.0.1:8000/docs" in lines
     several = "\n".join(cli.banner(Settings(host="::"), [front, front], 81))
-    assert "http://chatterstack.localhost:81/v1" in several
+    assert "http://[::1]:81/chatterstack/v1  or  http://chatterstack.localhost:81/v1" in several
     assert "ws://[::1]:81/chatterstack/ws" in several
     assert "http://[::1]:81/chatterstack/docs" in several
     secure = "\n".join(cli.banner(Settings(tls_cert=Path("c"), tls_key=Path("k")), [front], 8000))

@@ -13,6 +13,7 @@ log.info("opened", room=5)
 log.debug("detail")
 logging.getLogger("library").warning("from a %s", "library")
 logging.getLogger("library").info("chatter")
+logging.getLogger("library").debug("authorization: Bearer secret")
 try:
     raise RuntimeError("a bug")
 except RuntimeError:
@@ -34,6 +35,30 @@ def test_json_has_an_object_per_line() -> None:
     assert all(record["timestamp"].endswith("Z") for record in records)
     assert records[0]["room"] == 5
     assert "RuntimeError: a bug" in records[2]["exception"]
+
+
+WARNINGS = """
+import threading, warnings
+from chinwag.http.logs import configure_logging
+configure_logging("json", "info")
+warnings.warn("a picture\\nof many pixels", RuntimeWarning)
+class Breaks:
+    def __del__(self): raise ValueError("in a destructor")
+Breaks()
+def fail(): raise ValueError("in a thread")
+thread = threading.Thread(target=fail)
+thread.start()
+thread.join()
+"""
+
+
+def test_warnings_and_errors_that_nobody_catches_go_through_the_log() -> None:
+    done = subprocess.run([sys.executable, "-c", WARNINGS], capture_output=True, text=True, check=True)
+    warning, destructor, thread = map(json.loads, done.stderr.splitlines())
+    assert warning["event"].startswith("RuntimeWarning: a picture of many pixels (")
+    assert warning["level"] == "warning"
+    assert "ValueError: in a destructor" in destructor["exception"]
+    assert "ValueError: in a thread" in thread["exception"]
 
 
 def test_text_is_for_people() -> None:

@@ -1,10 +1,13 @@
 """The OpenAPI document says what the route table does."""
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
 from chinwag.http.front import Front
 from chinwag.http.openapi import describe, openapi_document
@@ -12,6 +15,10 @@ from chinwag.http.registry import FRONTS
 from chinwag.http.routing import path_names
 
 ALL = pytest.mark.parametrize("front", FRONTS, ids=lambda front: front.name)
+
+
+class User(msgspec.Struct):
+    """Not the front's own."""
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -42,6 +49,58 @@ def test_it_is_an_openapi_31_document(front: Front) -> None:
     assert document["openapi"] == "3.1.0"
     assert set(document["info"]) >= {"title", "version"}
     assert document == msgspec.json.decode(msgspec.json.encode(describe(front)))
+
+
+@ALL
+def test_it_is_valid_by_the_specification(front: Front) -> None:
+    for root in ("", f"/{front.name}", "https://example.org/chat"):
+        validate(msgspec.json.decode(openapi_document(front, root=root)), cls=OpenAPIV31SpecValidator)
+
+
+@ALL
+def test_schemas_have_names_of_their_own_and_not_of_modules(front: Front) -> None:
+    for name in describe(front)["components"]["schemas"]:
+        assert re.fullmatch(r"[A-Z][A-Za-z]+", name), name
+    assert "chinwag" not in openapi_document(front).decode()
+
+
+def test_two_schemas_of_one_name_are_a_mistake() -> None:
+    [front] = [front for front in FRONTS if front.name == "messenger"]
+    first = next(route for route in front.routes if route.path == "/groups" and route.method == "GET")
+    with pytest.raises(ValueError, match="User"):
+        describe(replace(front, routes=(*front.routes, replace(first, path="/more", response=User))))
+
+
+@ALL
+def test_ids_have_patterns_that_their_own_form_fits_and_others_do_not(front: Front) -> None:
+    document = describe(front)
+    own = front.ids.encode(4096)
+    found = [
+        (name, schema)
+        for name, schema in id_fields(document)
+        if name not in ("client_id", "operationId")  # the client's own words
+    ]
+    assert len(found) > 10
+    for name, schema in found:
+        pattern = next((each["pattern"] for each in [schema, *schema.get("anyOf", [])] if "pattern" in each), None)
+        assert pattern is not None, (name, schema)
+        assert re.search(pattern, own)
+        assert not any(re.search(pattern, other) for other in ("", "x", f" {own}", f"{own} ", "-1", f"{own}/"))
+
+
+def id_fields(value: object) -> Iterator[tuple[str, Any]]:
+    """Name and schema of each property and path parameter that is named as ids are."""
+    if isinstance(value, dict):
+        if value.get("in") == "path" and str(value["name"]).endswith("id"):
+            yield value["name"], value["schema"]
+        for name, schema in value.get("properties", {}).items():
+            if name == "id" or name.endswith("_id"):
+                yield name, schema
+        for each in value.values():
+            yield from id_fields(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from id_fields(each)
 
 
 @ALL
@@ -112,7 +171,7 @@ def test_limits_and_defaults_are_in_the_document() -> None:
 
 def test_the_socket_is_described_beside_the_paths() -> None:
     [front] = [front for front in FRONTS if front.name == "chatterstack"]
-    socket = describe(front, prefix="/chatterstack")["x-websocket"]
+    socket = describe(front, root="/chatterstack")["x-websocket"]
     assert socket["path"] == "/chatterstack/ws"
     assert ("receive_message", "out") in {(event["name"], event["direction"]) for event in socket["events"]}
     assert ("send_message", "in") in {(event["name"], event["direction"]) for event in socket["events"]}
@@ -120,7 +179,7 @@ def test_the_socket_is_described_beside_the_paths() -> None:
 
 def test_the_server_is_where_the_front_is_mounted() -> None:
     assert describe(FRONTS[0])["servers"] == [{"url": FRONTS[0].base or "/"}]
-    assert describe(FRONTS[0], prefix="/x")["servers"] == [{"url": f"/x{FRONTS[0].base}"}]
+    assert describe(FRONTS[0], root="/x")["servers"] == [{"url": f"/x{FRONTS[0].base}"}]
 
 
 def chatrooms_operation(method: str, path: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from chinwag.http import refusals
 from chinwag.http.calls import Call, Reply
 from chinwag.http.cors import Cors
 from chinwag.http.fronts.chatterstack import FRONT
-from chinwag.http.messages import HttpRequest
+from chinwag.http.messages import API_HEADERS, HttpRequest
 from chinwag.http.mounts import Mounts
 from chinwag.http.routing import Route
 from tests.http.api import Api, open_api
@@ -124,7 +124,7 @@ async def test_options_without_a_preflight_names_the_methods() -> None:
     async with open_api() as api:
         answer = await api.ask("OPTIONS", "/v1/rooms")
         assert (answer.status, answer.body) == (204, b"")
-        assert answer.headers == {"allow": "GET, HEAD, POST, OPTIONS"}
+        assert answer.headers == {"allow": "GET, HEAD, POST, OPTIONS", **dict(API_HEADERS.headers)}
 
 
 async def test_answers_are_json_and_are_not_to_be_stored() -> None:

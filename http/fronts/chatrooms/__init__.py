@@ -21,7 +21,7 @@ FRONT = Front(
     socket_path="/ws",
     socket_token_parameters=("token",),
     socket_events=SOCKET_EVENTS,
-    socket=ChatroomsSocket(),
+    socket=ChatroomsSocket,
     rate_limit=RateLimit(60, 60.0),
     rate_groups={UPLOADS: RateLimit(10, 3600.0)},
 )

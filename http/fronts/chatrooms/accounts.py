@@ -23,7 +23,7 @@ async def register(call: Call[requests.Register, None]) -> Reply:
     opened = await accounts.open_log_in(user.id)
     return success(
         wire.Registered(
-            user=wire.new_user(opened.user),
+            user=wire.new_user(opened.user, call.links),
             access_token=call.access_token(opened),
             refresh_token=opened.refresh_token,
             expires_in=_lifetime(call),
@@ -41,7 +41,7 @@ async def log_in(call: Call[requests.LogIn, None]) -> Reply:
         raise Coded(401, "AUTH_INVALID_CREDENTIALS", error.message) from error
     return success(
         wire.LoggedIn(
-            user=wire.logged_in_user(opened.user),
+            user=wire.logged_in_user(opened.user, call.links),
             access_token=call.access_token(opened),
             refresh_token=opened.refresh_token,
             expires_in=_lifetime(call),
@@ -68,16 +68,17 @@ async def log_out(call: Call[None, None]) -> Reply:
 
 async def get_profile(call: Call[None, None]) -> Reply:
     """The caller's own profile."""
-    return success(wire.profile(await call.engine.accounts.user(call.user)))
+    return success(wire.profile(await call.engine.accounts.user(call.user), call.links))
 
 
 async def update_profile(call: Call[requests.UpdateProfile, None]) -> Reply:
     """Change one's profile; what is left out stays."""
     body = call.body
+    avatar = call.links.stored(body.avatar_url) if isinstance(body.avatar_url, str) else body.avatar_url
     user = await call.engine.accounts.update_profile(
-        call.user, display_name=body.display_name, avatar_url=body.avatar_url, public_key=body.public_key
+        call.user, display_name=body.display_name, avatar_url=avatar, public_key=body.public_key
     )
-    return success(wire.profile(user), "Profile updated")
+    return success(wire.profile(user, call.links), "Profile updated")
 
 
 def success(data: object, message: str = "OK") -> Reply:

@@ -51,7 +51,7 @@ async def get_chatroom(call: Plain) -> Reply:
     room = await call.engine.room(room_id, call.user)
     members = await call.engine.members(room_id, call.user)
     users = await call.engine.accounts.users([member.user_id for member in members])
-    shown = [wire.member(member, online=_is_online(call, users.get(member.user_id))) for member in members]
+    shown = [wire.member(member, call.links, online=_is_online(call, users.get(member.user_id))) for member in members]
     role = next((member.role for member in members if member.user_id == call.user), model.Role.MEMBER)
     chatroom = wire.chatroom(room, _owner(room, members), len(members))
     return success(wire.ChatroomDetails(chatroom=chatroom, members=shown, user_role=wire.role(role)))
@@ -109,7 +109,7 @@ async def set_role(call: Call[requests.SetRole, None]) -> Reply:
     room_id, user_id = call.path_id("chatroom_id", RoomId), call.path_id("user_id", UserId)
     member = await call.engine.set_member_role(room_id, call.user, user_id, wire.ROLE_OF[call.body.role])
     users = await call.engine.accounts.users([user_id])
-    return success(wire.OneMember(member=wire.member(member, online=_is_online(call, users.get(user_id)))))
+    return success(wire.OneMember(member=wire.member(member, call.links, online=_is_online(call, users.get(user_id)))))
 
 
 # --- invitations --------------------------------------------------------------------------------------------------

@@ -24,7 +24,15 @@ from chinwag.engine.errors import (
     Unauthenticated,
     UnknownUser,
 )
-from chinwag.http.refusals import BodyTooLarge, HttpRefusal, MalformedBody, MethodNotAllowed, RateLimited, nearest
+from chinwag.http.refusals import (
+    BodyTooLarge,
+    HttpRefusal,
+    MalformedBody,
+    MethodNotAllowed,
+    OriginNotAllowed,
+    RateLimited,
+    nearest,
+)
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +89,7 @@ _CODES: dict[type[EngineError], tuple[int, str]] = {
     TypeNotAllowed: (422, "FILE_TYPE_NOT_ALLOWED"),
     RateLimited: (429, "RATE_LIMIT_EXCEEDED"),
     MethodNotAllowed: (405, "METHOD_NOT_ALLOWED"),
+    OriginNotAllowed: (403, "RESOURCE_ACCESS_DENIED"),
     BodyTooLarge: (413, "VALIDATION_LENGTH_EXCEEDED"),
     HttpRefusal: (400, "REQUEST_REFUSED"),
     Refused: (400, "REQUEST_REFUSED"),

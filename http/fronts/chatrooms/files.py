@@ -21,7 +21,7 @@ from chinwag.http.file_transfer import (
 from chinwag.http.fronts.chatrooms import wire
 from chinwag.http.fronts.chatrooms.accounts import success
 from chinwag.http.fronts.chatrooms.errors import Coded
-from chinwag.http.fronts.chatrooms.links import avatar_link, signed_link
+from chinwag.http.fronts.chatrooms.links import avatar_path, signed_link
 from chinwag.http.refusals import MalformedBody
 from chinwag.http.times import rfc3339
 
@@ -48,9 +48,9 @@ async def upload(call: Call[None, None]) -> Reply:
 async def upload_avatar(call: Call[None, None]) -> Reply:
     """Take a picture of the caller, and show it from now on."""
     received = await _received(call, limit_bytes=MAX_AVATAR_BYTES, room_field=None, avatar=True)
-    url = avatar_link(call, received.file.id)
-    await call.engine.accounts.update_profile(call.user, avatar_url=url)
-    return success(wire.Avatar(avatar_url=url), "Avatar updated")
+    path = avatar_path(call, received.file.id)
+    await call.engine.accounts.update_profile(call.user, avatar_url=path)
+    return success(wire.Avatar(avatar_url=call.links.own(path)), "Avatar updated")
 
 
 async def download(call: Call[None, DownloadQuery]) -> Reply:

@@ -5,29 +5,34 @@ from typing import Any
 from chinwag.engine.ids import FileId
 from chinwag.engine.model import Attachment
 from chinwag.http.calls import Call
-from chinwag.http.file_links import PREFIX, file_path
-from chinwag.http.fronts.chatrooms.wire import FileUrl
+from chinwag.http.links import FILES_PREFIX
 from chinwag.http.signed_urls import SignedUrls, Variant
 from chinwag.http.uuid_ids import IDS
 
 
-def links_for(call: Call[Any, Any]) -> FileUrl:
-    """URLs made out to the caller, which work by themselves until they expire."""
+class CallerLinks:
+    """`FileLinks` made out to a caller: they work by themselves until they expire."""
 
-    def link(attachment: Attachment, thumbnail: bool) -> str:
+    def __init__(self, call: Call[Any, Any]) -> None:
+        self._call = call
+
+    def own(self, address: str) -> str:
+        """See `FileLinks.own`."""
+        return self._call.links.own(address)
+
+    def attachment(self, attachment: Attachment, *, thumbnail: bool = False) -> str:
+        """See `FileLinks.attachment`."""
         if attachment.file_id is None:
             return attachment.url
-        return signed_link(call, attachment.file_id, "thumbnail" if thumbnail else "original")
-
-    return link
+        return signed_link(self._call, attachment.file_id, "thumbnail" if thumbnail else "original")
 
 
 def signed_link(call: Call[Any, Any], file_id: FileId, variant: Variant) -> str:
     """The URL of one file, for the caller."""
     query = SignedUrls(call.tokens).query(file_id, variant, call.user, user=IDS.encode(call.user))
-    return f"{file_path(file_id, variant)}?{query}"
+    return f"{call.links.file(file_id, variant)}?{query}"
 
 
-def avatar_link(call: Call[Any, Any], file_id: FileId) -> str:
-    """The URL of an avatar: for everybody, and for good."""
-    return f"{PREFIX}/avatars/{IDS.encode(file_id)}?signature={SignedUrls(call.tokens).avatar_signature(file_id)}"
+def avatar_path(call: Call[Any, Any], file_id: FileId) -> str:
+    """Where an avatar is on this server: for everybody, and for good."""
+    return f"{FILES_PREFIX}/avatars/{IDS.encode(file_id)}?signature={SignedUrls(call.tokens).avatar_signature(file_id)}"

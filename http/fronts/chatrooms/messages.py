@@ -11,7 +11,7 @@ from chinwag.http.calls import Call, Reply
 from chinwag.http.fronts.chatrooms import requests, wire
 from chinwag.http.fronts.chatrooms.accounts import success
 from chinwag.http.fronts.chatrooms.errors import Coded
-from chinwag.http.fronts.chatrooms.links import links_for
+from chinwag.http.fronts.chatrooms.links import CallerLinks
 from chinwag.http.fronts.chatrooms.posting import as_sealed, content_command
 
 Plain = Call[None, None]
@@ -36,11 +36,11 @@ async def list_messages(call: Call[None, requests.MessagesQuery]) -> Reply:
         skip=skip,
         limit=query.limit,
     )
-    link = links_for(call)
+    links = CallerLinks(call)
     pagination = wire.MessagesPagination(
         page=query.page, limit=query.limit, total=total, has_more=total > skip + len(found)
     )
-    return success(wire.Messages(messages=[wire.message(each.message, link) for each in found], pagination=pagination))
+    return success(wire.Messages(messages=[wire.message(each.message, links) for each in found], pagination=pagination))
 
 
 async def get_message(call: Plain) -> Reply:
@@ -100,10 +100,10 @@ async def search_messages(call: Call[requests.Search, None]) -> Reply:
         before_us=requests.microseconds(body.date_to),
         limit=body.limit,
     )
-    link = links_for(call)
+    links = CallerLinks(call)
     results = [
         wire.SearchResult(
-            message=wire.message(each.viewed.message, link),
+            message=wire.message(each.viewed.message, links),
             relevance_score=each.relevance,
             matched_terms=list(each.matched_terms),
             context=wire.Context(before=each.context.before, match=each.context.match, after=each.context.after),
@@ -159,7 +159,7 @@ def _place(call: Call[Any, Any]) -> tuple[RoomId, MessageId]:
 
 
 def _one(call: Call[Any, Any], viewed: model.ViewedMessage, message: str = "OK") -> Reply:
-    return success(wire.OneMessage(message=wire.message(viewed.message, links_for(call))), message)
+    return success(wire.OneMessage(message=wire.message(viewed.message, CallerLinks(call))), message)
 
 
 @contextmanager

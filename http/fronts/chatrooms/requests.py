@@ -10,9 +10,10 @@ from msgspec import UNSET, Meta, UnsetType
 
 from chinwag.engine.errors import Invalid, Rule
 from chinwag.engine.room_crypto import check_public_key, encrypted_characters
-from chinwag.http.fields import email_address, is_web_address, one_line
+from chinwag.http.fields import EMAIL_SCHEMA, MAX_EMAIL, email_address, is_web_address, one_line
 from chinwag.http.requests import Checked, FieldError
 from chinwag.http.times import unix_us
+from chinwag.http.uuid_ids import UuidText
 
 MAX_TEXT: Final = 4000
 """Characters of a message's text."""
@@ -32,7 +33,8 @@ MAX_QUERY: Final = 500
 
 _UNSAFE_IN_URL = re.compile(r"[\x00-\x20\x7f<>\"\\^`{|}]")
 
-Id = Annotated[str, Meta(description="a UUID")]
+Id = UuidText
+Password = Annotated[str, Meta(examples=["battery-staple"])]
 Moment = Annotated[str, Meta(max_length=40, extra_json_schema={"format": "date-time"})]
 
 
@@ -100,16 +102,16 @@ class Register(Checked, frozen=True, kw_only=True):
         "display_name": _name,
         "public_key": _public_key,
     }
-    username: Annotated[str, Meta(max_length=50, extra_json_schema={"minLength": 3})]
-    email: Annotated[str, Meta(max_length=320, extra_json_schema={"format": "email"})]
-    password: Annotated[str, Meta(min_length=8, max_length=128)]
-    display_name: Annotated[str, Meta(max_length=100, extra_json_schema={"minLength": 1})]
+    username: Annotated[str, Meta(max_length=50, examples=["bob"], extra_json_schema={"minLength": 3})]
+    email: Annotated[str, Meta(max_length=MAX_EMAIL, examples=["bob@example.org"], extra_json_schema=EMAIL_SCHEMA)]
+    password: Annotated[Password, Meta(min_length=8, max_length=128)]
+    display_name: Annotated[str, Meta(max_length=100, examples=["Bob"], extra_json_schema={"minLength": 1})]
     public_key: Annotated[str, Meta(max_length=4096, description="RSA, as PEM")] | None = None
 
 
 class LogIn(Checked, frozen=True, kw_only=True):
-    username: Annotated[str, Meta(description="username or e-mail address")]
-    password: str
+    username: Annotated[str, Meta(examples=["bob"], description="username or e-mail address")]
+    password: Password
 
 
 class Refresh(Checked, frozen=True, kw_only=True):

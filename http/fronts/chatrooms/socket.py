@@ -20,10 +20,10 @@ from chinwag.http.fronts.chatrooms import wire
 from chinwag.http.fronts.chatrooms.posting import as_sealed, content_command, message_id
 from chinwag.http.fronts.chatrooms.requests import SendMessage
 from chinwag.http.fronts.chatrooms.socket_wire import (
-    WIRE,
-    WORDS,
     AddReaction,
     ChatroomData,
+    ChatroomsWire,
+    ChatroomsWords,
     Frame,
     JoinChatroom,
     LeaveChatroom,
@@ -36,6 +36,7 @@ from chinwag.http.fronts.chatrooms.socket_wire import (
     error_frame,
     event_frame,
 )
+from chinwag.http.links import Links
 from chinwag.http.requests import BodyReader, QueryReader
 from chinwag.http.socket_commands import ResumeQuery, SocketReply, tell_room
 from chinwag.http.uuid_ids import IDS
@@ -64,6 +65,10 @@ _decode_named = msgspec.json.Decoder(_Whatever).decode
 class ChatroomsSocket:
     """The front's side of a WebSocket."""
 
+    def __init__(self, links: Links) -> None:
+        self._wire = ChatroomsWire(links)
+        self._words = ChatroomsWords(links)
+
     async def admit(self, engine: Engine, request: SocketRequest) -> Connected:
         """Raises `LimitReached("connections")` for a sixth socket of one user."""
         query = _read_query(request.query)
@@ -71,7 +76,7 @@ class ChatroomsSocket:
             user_id=request.user_id,
             family_id=request.family_id,
             expires_at=request.expires_at,
-            wire=WIRE,
+            wire=self._wire,
             room_ids=None if query.resumes else (),
             resume=query.resumes,
             since=query.position(IDS),
@@ -106,7 +111,7 @@ class ChatroomsSocket:
                 session.send(event_frame("chatroom_left", ChatroomData(chatroom_id=wire.encode(room_id))))
                 return None
             case SendMessageFrame(data=data):
-                reply = SocketReply(WORDS, engine, session, room_id, client_id)
+                reply = SocketReply(self._words, engine, session, room_id, client_id)
                 if data.attachments or data.content.key_version:
                     return _post_later(engine, session, room_id, data, reply)
                 try:
@@ -116,7 +121,7 @@ class ChatroomsSocket:
                     return None
                 return tell_room(engine, session, room_id, command, reply)
             case _:
-                reply = SocketReply(WORDS, engine, session, room_id)
+                reply = SocketReply(self._words, engine, session, room_id)
                 try:
                     other = _command(session, frame)
                 except EngineError as error:

@@ -32,10 +32,10 @@ from chinwag.engine.events import (
 )
 from chinwag.engine.ids import RoomId
 from chinwag.engine.model import Message, Presence, Status
-from chinwag.http.file_links import shared_link
 from chinwag.http.fronts.chatrooms import wire
 from chinwag.http.fronts.chatrooms.errors import details, status_and_code
 from chinwag.http.fronts.chatrooms.requests import MAX_CLIENT_ID, Id, SendMessage
+from chinwag.http.links import Links
 from chinwag.http.websocket import frame_text
 
 _to_json = msgspec.json.Encoder().encode
@@ -227,30 +227,30 @@ class ChatroomsWire:
 
     wants_presence = True
 
+    def __init__(self, links: Links) -> None:
+        self._links = links
+
     def encode(self, event: Event) -> bytes:
         """See `WireFormat`."""
-        named = _named(event)
+        named = _named(event, self._links)
         return b"" if named is None else event_frame(*named)
-
-
-WIRE = ChatroomsWire()
 
 
 class ChatroomsWords:
     """See `SocketWords`."""
 
+    def __init__(self, links: Links) -> None:
+        self._links = links
+
     def posted(self, message: Message, status: Status) -> bytes:  # noqa: ARG002  this API has no status
-        return event_frame("message_received", _message(message))
+        return event_frame("message_received", _message(message, self._links))
 
     def refused(self, error: EngineError, *, room_id: RoomId | None, client_id: str | None) -> bytes:
         return error_frame(error, room_id=room_id, client_id=client_id)
 
 
-WORDS = ChatroomsWords()
-
-
-def _message(message: Message) -> MessageData:
-    return MessageData(message=wire.message(message, shared_link))
+def _message(message: Message, links: Links) -> MessageData:
+    return MessageData(message=wire.message(message, links))
 
 
 def _typing(event: TypingStarted | TypingStopped, *, is_typing: bool) -> TypingData:
@@ -262,11 +262,11 @@ def _typing(event: TypingStarted | TypingStopped, *, is_typing: bool) -> TypingD
     )
 
 
-def _named(event: Event) -> tuple[str, msgspec.Struct] | None:
+def _named(event: Event, links: Links) -> tuple[str, msgspec.Struct] | None:
     """The name and data of an event."""
     match event:
         case MessagePosted(message=message) | MessageReplayed(message=message):
-            return "message_received", _message(message)
+            return "message_received", _message(message, links)
         case TypingStarted():
             return "typing_indicator", _typing(event, is_typing=True)
         case TypingStopped():
@@ -275,7 +275,7 @@ def _named(event: Event) -> tuple[str, msgspec.Struct] | None:
             name = "user_online" if presence is Presence.ONLINE else "user_offline"
             return name, PresenceData(user_id=wire.encode(user_id), username=username)
         case MessageEdited(message=message):
-            return "message_edited", _message(message)
+            return "message_edited", _message(message, links)
         case ReactionAdded(message_id=message_id, reaction=reaction):
             return "reaction_added", ReactionAddedData(
                 chatroom_id=wire.encode(event.room_id),
@@ -294,10 +294,10 @@ def _named(event: Event) -> tuple[str, msgspec.Struct] | None:
                 chatroom_id=wire.encode(event.room_id), message_id=wire.encode(message_id)
             )
         case _:
-            return _of_room(event)
+            return _of_room(event, links)
 
 
-def _of_room(event: Event) -> tuple[str, msgspec.Struct] | None:
+def _of_room(event: Event, links: Links) -> tuple[str, msgspec.Struct] | None:
     chatroom_id = wire.encode(event.room_id)
     match event:
         case MemberAdded(member=member):
@@ -305,7 +305,7 @@ def _of_room(event: Event) -> tuple[str, msgspec.Struct] | None:
                 id=wire.encode(member.user_id),
                 username=member.username,
                 display_name=wire.display_name(member),
-                avatar_url=member.avatar_url,
+                avatar_url=wire.avatar(member.avatar_url, links),
             )
             return "user_joined", UserJoinedData(chatroom_id=chatroom_id, user=user)
         case MemberRemoved(user_id=user_id):

@@ -3,7 +3,7 @@
 Ids are UUIDs, times RFC 3339 in UTC. Every success is `{"success": true, "data": ..., "message": "..."}`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Generic, Literal, TypeVar
 
 import msgspec
@@ -12,16 +12,15 @@ from msgspec import Meta
 from chinwag.engine import model
 from chinwag.engine.ids import UserId
 from chinwag.engine.room_keys import KeyRing
+from chinwag.http.links import FileLinks
 from chinwag.http.times import rfc3339
-from chinwag.http.uuid_ids import IDS
+from chinwag.http.uuid_ids import IDS, UuidText
 
 T = TypeVar("T")
 RoleName = Literal["owner", "moderator", "member"]
 KindName = Literal["text", "image", "file", "system"]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
-Id = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
-FileUrl = Callable[[model.Attachment, bool], str]
-"""Makes the URL of an attachment's file, or with True of its thumbnail."""
+Id = UuidText
 
 _KINDS: dict[model.MessageKind, KindName] = {
     model.MessageKind.TEXT: "text",
@@ -111,35 +110,40 @@ def display_name(user: model.User | model.Member) -> str:
     return user.display_name or user.username
 
 
-def new_user(u: model.User) -> NewUser:
+def avatar(address: str | None, links: FileLinks) -> str | None:
+    """Where a user's picture is, None when there is none."""
+    return None if address is None else links.own(address)
+
+
+def new_user(u: model.User, links: FileLinks) -> NewUser:
     return NewUser(
         id=encode(u.id),
         username=u.username,
         email=u.email,
         display_name=display_name(u),
-        avatar_url=u.avatar_url,
+        avatar_url=avatar(u.avatar_url, links),
         is_verified=False,
         created_at=rfc3339(u.created_us),
     )
 
 
-def logged_in_user(u: model.User) -> LoggedInUser:
+def logged_in_user(u: model.User, links: FileLinks) -> LoggedInUser:
     return LoggedInUser(
         id=encode(u.id),
         username=u.username,
         display_name=display_name(u),
-        avatar_url=u.avatar_url,
+        avatar_url=avatar(u.avatar_url, links),
         last_login=optional_time(u.last_login_us),
     )
 
 
-def profile(u: model.User) -> Profile:
+def profile(u: model.User, links: FileLinks) -> Profile:
     return Profile(
         id=encode(u.id),
         username=u.username,
         email=u.email,
         display_name=display_name(u),
-        avatar_url=u.avatar_url,
+        avatar_url=avatar(u.avatar_url, links),
         public_key=u.public_key,
         is_verified=False,
         created_at=rfc3339(u.created_us),
@@ -329,12 +333,12 @@ def chatroom(r: model.Room, owner: UserId, member_count: int) -> Chatroom:
     )
 
 
-def member(m: model.Member, *, online: bool) -> Member:
+def member(m: model.Member, links: FileLinks, *, online: bool) -> Member:
     return Member(
         user_id=encode(m.user_id),
         username=m.username,
         display_name=display_name(m),
-        avatar_url=m.avatar_url,
+        avatar_url=avatar(m.avatar_url, links),
         role=role(m.role),
         joined_at=rfc3339(m.joined_us),
         last_read_at=optional_time(m.read_us),
@@ -442,7 +446,7 @@ class Messages(msgspec.Struct, frozen=True, kw_only=True):
     pagination: MessagesPagination
 
 
-def message(m: model.Message, file_url: FileUrl) -> Message:
+def message(m: model.Message, links: FileLinks) -> Message:
     sealed = m.sealed
     return Message(
         id=encode(m.id),
@@ -450,13 +454,13 @@ def message(m: model.Message, file_url: FileUrl) -> Message:
         user_id=encode(m.author_id),
         username=m.author_name,
         display_name=m.author_display_name or m.author_name,
-        avatar_url=m.author_avatar_url,
+        avatar_url=avatar(m.author_avatar_url, links),
         content=Content(encrypted_data=m.text, iv="", key_version=0)
         if sealed is None
         else Content(encrypted_data=sealed.data, iv=sealed.iv, key_version=sealed.key_version),
         message_type=_KINDS[m.kind],
         reply_to=None if m.reply_to is None else encode(m.reply_to),
-        attachments=[attachment(each, file_url) for each in m.attachments],
+        attachments=[attachment(each, links) for each in m.attachments],
         reactions=[reaction(each) for each in m.reactions],
         edited_at=optional_time(m.edited_us),
         created_at=rfc3339(m.created_us),
@@ -464,13 +468,13 @@ def message(m: model.Message, file_url: FileUrl) -> Message:
     )
 
 
-def attachment(a: model.Attachment, file_url: FileUrl) -> Attachment:
+def attachment(a: model.Attachment, links: FileLinks) -> Attachment:
     return Attachment(
         filename=a.name or a.url.rpartition("/")[2],
         file_type=a.mime_type,
         file_size=a.size_bytes,
-        encrypted_url=file_url(a, False),
-        thumbnail_url=file_url(a, True) if a.has_thumbnail else None,
+        encrypted_url=links.attachment(a),
+        thumbnail_url=links.attachment(a, thumbnail=True) if a.has_thumbnail else None,
     )
 
 

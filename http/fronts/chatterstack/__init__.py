@@ -20,5 +20,5 @@ FRONT = Front(
     socket_path="/ws",
     socket_token_parameters=("access_token",),
     socket_events=SOCKET_EVENTS,
-    socket=ChatterstackSocket(),
+    socket=ChatterstackSocket,
 )

@@ -8,7 +8,8 @@ from msgspec import Meta
 from msgspec.structs import force_setattr
 
 from chinwag.engine.ids import MAX_ID
-from chinwag.http.fields import email_address, is_web_address, one_line, trimmed
+from chinwag.http.fields import EMAIL_SCHEMA, email_address, is_web_address, one_line, trimmed
+from chinwag.http.fronts.chatterstack.ids import Id
 from chinwag.http.requests import FieldError
 
 MAX_TEXT = 4000
@@ -26,8 +27,7 @@ _MIME_TYPE = re.compile(rf"{_MIME_TOKEN}/{_MIME_TOKEN}(\s*;[\x20-\x7e]*)?")
 Name = Annotated[str, Meta(examples=["tea"], extra_json_schema={"minLength": 1, "maxLength": 100})]
 Username = Annotated[str, Meta(examples=["ann"], extra_json_schema={"minLength": 3, "maxLength": 50})]
 Text = Annotated[str, Meta(examples=["hello"], extra_json_schema={"maxLength": MAX_TEXT})]
-Id = Annotated[str, Meta(description="an id: decimal digits")]
-Password = Annotated[str, Meta(examples=["secret"])]
+Password = Annotated[str, Meta(examples=["correct-horse"])]
 RoleName = Literal["ADMIN", "MEMBER"]
 PresenceName = Literal["ONLINE", "OFFLINE"]
 
@@ -37,7 +37,7 @@ PresenceName = Literal["ONLINE", "OFFLINE"]
 
 class Register(msgspec.Struct, frozen=True, kw_only=True):
     username: Username
-    email: Annotated[str, Meta(extra_json_schema={"format": "email"})]
+    email: Annotated[str, Meta(examples=["ann@example.org"], extra_json_schema=EMAIL_SCHEMA)]
     password: Annotated[Password, Meta(min_length=6, max_length=128)]
 
     def __post_init__(self) -> None:
@@ -72,7 +72,7 @@ class SetStatus(msgspec.Struct, frozen=True, kw_only=True):
 class CreateRoom(msgspec.Struct, frozen=True, kw_only=True):
     """A group has a name; of a direct room (`is_group` false) name and description are not used."""
 
-    name: Name = ""
+    name: Annotated[str, Meta(examples=["tea"], description="of a group", extra_json_schema={"maxLength": 100})] = ""
     is_group: bool = True
     member_ids: Annotated[tuple[Id, ...], Meta(max_length=MAX_MEMBERS_AT_ONCE)] = ()
     creator_id: Id | None = None

@@ -152,7 +152,7 @@ async def send_message(call: Call[requests.SendMessage, None]) -> Reply:
         attachments=attachments(call.body.attachments),
         key=_idempotency_key(call),
     )
-    return _message(posted)
+    return _message(call, posted)
 
 
 async def messages(call: Call[None, requests.MessagesQuery]) -> Reply:
@@ -161,18 +161,20 @@ async def messages(call: Call[None, requests.MessagesQuery]) -> Reply:
     query = call.query
     if query.around_message_id is None:
         skip = (query.page - 1) * query.limit
-        return Reply(wire.messages(await call.engine.history(room_id, call.user, skip=skip, limit=query.limit)))
+        page = await call.engine.history(room_id, call.user, skip=skip, limit=query.limit)
+        return Reply(wire.messages(page, call.links))
     around = call.body_id("around_message_id", query.around_message_id, MessageId)
     try:
-        return Reply(wire.messages(await call.engine.window(room_id, call.user, around=around, limit=query.limit)))
+        window = await call.engine.window(room_id, call.user, around=around, limit=query.limit)
     except NotFound as missing:
         raise _invalid_unless_room(missing, "around_message_id") from missing
+    return Reply(wire.messages(window, call.links))
 
 
 async def edit_message(call: Call[requests.EditMessage, None]) -> Reply:
     """Replace the text of one of the caller's own messages."""
     room_id, message_id = call.path_id("room_id", RoomId), call.path_id("message_id", MessageId)
-    return _message(await call.engine.edit_message(room_id, call.user, message_id, text=call.body.content))
+    return _message(call, await call.engine.edit_message(room_id, call.user, message_id, text=call.body.content))
 
 
 async def delete_message(call: Plain) -> Reply:
@@ -207,7 +209,7 @@ async def search_messages(call: Call[None, requests.SearchQuery]) -> Reply:
     query = call.query
     room_id = None if query.room_id is None else call.body_id("room_id", query.room_id, RoomId)
     found = await call.engine.search(call.user, text=query.q, room_id=room_id, limit=query.limit)
-    return Reply(wire.messages(found))
+    return Reply(wire.messages(found, call.links))
 
 
 # --- helpers ------------------------------------------------------------------------------------------------------
@@ -222,8 +224,8 @@ def _user(call: Call[Any, Any], user: model.User) -> Reply:
     return Reply(wire.user(user, call.engine.presence.of(user)))
 
 
-def _message(viewed: model.ViewedMessage) -> Reply:
-    return Reply(wire.message(viewed.message, viewed.status))
+def _message(call: Call[Any, Any], viewed: model.ViewedMessage) -> Reply:
+    return Reply(wire.message(viewed.message, viewed.status, call.links))
 
 
 def _token_pair(call: Call[Any, Any], opened: LogIn) -> Reply:

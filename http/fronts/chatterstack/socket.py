@@ -32,8 +32,9 @@ from chinwag.engine.model import Attachment, Message, Status
 from chinwag.engine.session import Session
 from chinwag.http.front import SocketRequest
 from chinwag.http.fronts.chatterstack import wire
-from chinwag.http.fronts.chatterstack.ids import IDS
-from chinwag.http.fronts.chatterstack.requests import MAX_IDEMPOTENCY_KEY, AttachmentIn, Id, SendMessage
+from chinwag.http.fronts.chatterstack.ids import IDS, Id
+from chinwag.http.fronts.chatterstack.requests import MAX_IDEMPOTENCY_KEY, AttachmentIn, SendMessage
+from chinwag.http.links import Links
 from chinwag.http.requests import BodyReader, QueryReader
 from chinwag.http.socket_commands import ResumeQuery, SocketReply, tell_room
 from chinwag.http.websocket import frame_text
@@ -82,18 +83,21 @@ class ChatterstackWire:
 
     wants_presence = False
 
+    def __init__(self, links: Links) -> None:
+        self._links = links
+
     def encode(self, event: Event) -> bytes:
         """See `WireFormat`."""
         if type(event) is MessagePosted:  # nearly all are
-            return frame_text(wire.receive_message(event.message))
-        text = _text_of_other(event)
+            return frame_text(wire.receive_message(event.message, self._links))
+        text = _text_of_other(event, self._links)
         return frame_text(text) if text else b""
 
 
-def _text_of_other(event: Event) -> bytes:
+def _text_of_other(event: Event, links: Links) -> bytes:
     match event:
         case MessageReplayed(message=message, status=status):
-            return wire.receive_message(message, status)
+            return wire.receive_message(message, links, status)
         case StatusAdvanced(room_id=room_id, message_id=message_id, status=status):
             return wire.message_status(room_id, message_id, status)
         case TypingStarted(room_id=room_id, user_id=user_id, username=username):
@@ -101,7 +105,7 @@ def _text_of_other(event: Event) -> bytes:
         case TypingStopped(room_id=room_id, user_id=user_id, username=username):
             return wire.typing_stop(room_id, user_id, username)
         case MessageEdited(message=message, status=status):
-            return wire.message_updated(message, status)
+            return wire.message_updated(message, status, links)
         case MessageDeleted(room_id=room_id, message_id=message_id):
             return wire.message_deleted(room_id, message_id)
         case RoomJoined(room=room):
@@ -114,24 +118,25 @@ def _text_of_other(event: Event) -> bytes:
             return b""
 
 
-WIRE = ChatterstackWire()
-
-
 class ChatterstackWords:
     """See `SocketWords`."""
 
+    def __init__(self, links: Links) -> None:
+        self._links = links
+
     def posted(self, message: Message, status: Status) -> bytes:
-        return frame_text(wire.receive_message(message, status))
+        return frame_text(wire.receive_message(message, self._links, status))
 
     def refused(self, error: EngineError, *, room_id: RoomId | None, client_id: str | None) -> bytes:
-        return frame_text(wire.error(error.message, error.code, room_id=room_id, client_id=client_id))
-
-
-WORDS = ChatterstackWords()
+        return _refused(error, room_id=room_id, client_id=client_id)
 
 
 class ChatterstackSocket:
     """The front's side of a WebSocket."""
+
+    def __init__(self, links: Links) -> None:
+        self._wire = ChatterstackWire(links)
+        self._words = ChatterstackWords(links)
 
     async def admit(self, engine: Engine, request: SocketRequest) -> Connected:
         """At least one `room_id` has to be a room of the caller's; the others are refused one by one, in `greeting`.
@@ -148,7 +153,7 @@ class ChatterstackSocket:
             user_id=request.user_id,
             family_id=request.family_id,
             expires_at=request.expires_at,
-            wire=WIRE,
+            wire=self._wire,
             room_ids=room_ids,
             resume=query.resumes,
             since=query.position(IDS),
@@ -189,7 +194,8 @@ class ChatterstackSocket:
             _refuse(session, NotFound("room"), client_id=client_id)
             return None
         room_id = RoomId(number)
-        return tell_room(engine, session, room_id, command, SocketReply(WORDS, engine, session, room_id, client_id))
+        reply = SocketReply(self._words, engine, session, room_id, client_id)
+        return tell_room(engine, session, room_id, command, reply)
 
 
 def _attachment(given: AttachmentIn) -> Attachment:
@@ -197,4 +203,8 @@ def _attachment(given: AttachmentIn) -> Attachment:
 
 
 def _refuse(session: Session, error: EngineError, *, client_id: str | None = None) -> None:
-    session.send(WORDS.refused(error, room_id=None, client_id=client_id))
+    session.send(_refused(error, client_id=client_id))
+
+
+def _refused(error: EngineError, *, room_id: RoomId | None = None, client_id: str | None = None) -> bytes:
+    return frame_text(wire.error(error.message, error.code, room_id=room_id, client_id=client_id))

@@ -14,7 +14,8 @@ from msgspec import UNSET, Meta, UnsetType
 from chinwag.engine import model
 from chinwag.engine.errors import Refused
 from chinwag.engine.ids import MessageId, RoomId, UserId
-from chinwag.http.file_links import shared_link
+from chinwag.http.fronts.chatterstack.ids import Id
+from chinwag.http.links import Links
 from chinwag.http.times import rfc3339
 
 StatusName = Literal["SENT", "DELIVERED", "READ"]
@@ -41,7 +42,7 @@ REMEMBERED_TEXT = 1_000
 class User(msgspec.Struct, frozen=True, kw_only=True):
     """A user's profile. `email` is null for a user who registered without one, by another front."""
 
-    id: str
+    id: Id
     username: str
     email: str | None
     status: PresenceName
@@ -56,11 +57,11 @@ class TokenPair(msgspec.Struct, frozen=True, kw_only=True):
 class Room(msgspec.Struct, frozen=True, kw_only=True):
     """A room. A direct room (`is_group` false) is named `dm:ID1:ID2`, the lower id first."""
 
-    id: str
+    id: Id
     name: str
     is_group: bool
     description: str
-    created_by: str
+    created_by: Id
     created_at: Time
 
 
@@ -69,7 +70,7 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
-    user_id: str
+    user_id: Id
     username: str
     role: RoleName
     joined_at: Time
@@ -84,9 +85,9 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """A message. `updated_at` is `created_at` until it is edited; `client_id` is there when its sender gave one."""
 
-    id: str
-    room_id: str
-    sender_id: str
+    id: Id
+    room_id: Id
+    sender_id: Id
     content: str
     attachments: list[Attachment]
     status: StatusName
@@ -132,18 +133,18 @@ def member(m: model.Member) -> Member:
     )
 
 
-def attachment(a: model.Attachment) -> Attachment:
-    return Attachment(url=shared_link(a), mime_type=a.mime_type, size_bytes=a.size_bytes)
+def attachment(a: model.Attachment, links: Links) -> Attachment:
+    return Attachment(url=links.attachment(a), mime_type=a.mime_type, size_bytes=a.size_bytes)
 
 
-def message(m: model.Message, status: model.Status) -> Message:
+def message(m: model.Message, status: model.Status, links: Links) -> Message:
     created_at = rfc3339(m.created_us)
     return Message(
         id=str(m.id),
         room_id=str(m.room_id),
         sender_id=str(m.author_id),
         content=m.text or m.shown_text,
-        attachments=[attachment(each) for each in m.attachments] if m.attachments else [],
+        attachments=[attachment(each, links) for each in m.attachments] if m.attachments else [],
         status=_STATUSES[status],
         created_at=created_at,
         updated_at=created_at if m.edited_us is None else rfc3339(m.edited_us),
@@ -152,18 +153,20 @@ def message(m: model.Message, status: model.Status) -> Message:
     )
 
 
-def messages(viewed: Iterable[model.ViewedMessage]) -> msgspec.Raw:
+def messages(viewed: Iterable[model.ViewedMessage], links: Links) -> msgspec.Raw:
     """A `Messages`, encoded. Readers of a room mostly ask for the same messages, so each one's JSON is remembered."""
-    return msgspec.Raw(b'{"messages":[%b]}' % b",".join([_json(one.message, one.status) for one in viewed]))
+    return msgspec.Raw(b'{"messages":[%b]}' % b",".join([_json(one.message, one.status, links) for one in viewed]))
 
 
-def _json(m: model.Message, status: model.Status) -> bytes:
-    return _encode(message(m, status)) if len(m.text) > REMEMBERED_TEXT else _remembered_json(m, status)
+def _json(m: model.Message, status: model.Status, links: Links) -> bytes:
+    if len(m.text) > REMEMBERED_TEXT:
+        return _encode(message(m, status, links))
+    return _remembered_json(m, status, links)
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _remembered_json(m: model.Message, status: model.Status) -> bytes:
-    return _encode(message(m, status))
+def _remembered_json(m: model.Message, status: model.Status, links: Links) -> bytes:
+    return _encode(message(m, status, links))
 
 
 # --- socket events ------------------------------------------------------------------------------------------------
@@ -178,8 +181,8 @@ class MessageUpdated(msgspec.Struct, frozen=True, kw_only=True, tag_field="event
 
 
 class MessageStatusData(msgspec.Struct, frozen=True, kw_only=True):
-    room_id: str
-    message_id: str
+    room_id: Id
+    message_id: Id
     status: StatusName
 
 
@@ -190,9 +193,9 @@ class MessageStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"
 class MessageDeletedData(msgspec.Struct, frozen=True, kw_only=True):
     """`id` is `message_id` once more: that is where ChatterStack's own web client looks."""
 
-    room_id: str
-    message_id: str
-    id: str
+    room_id: Id
+    message_id: Id
+    id: Id
 
 
 class MessageDeleted(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="message.deleted"):
@@ -200,8 +203,8 @@ class MessageDeleted(msgspec.Struct, frozen=True, kw_only=True, tag_field="event
 
 
 class TypingData(msgspec.Struct, frozen=True, kw_only=True):
-    room_id: str
-    user_id: str
+    room_id: Id
+    user_id: Id
     username: str
 
 
@@ -218,7 +221,7 @@ class RoomAdded(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", ta
 
 
 class RoomRemovedData(msgspec.Struct, frozen=True, kw_only=True):
-    room_id: str
+    room_id: Id
 
 
 class RoomRemoved(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="room_removed"):
@@ -228,7 +231,7 @@ class RoomRemoved(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", 
 class ResumedData(msgspec.Struct, frozen=True, kw_only=True):
     """`recovered` false: nothing was replayed, reload the room. `replayed` is how many messages were sent again."""
 
-    room_id: str
+    room_id: Id
     recovered: bool
     replayed: int
 
@@ -242,7 +245,7 @@ class ErrorData(msgspec.Struct, frozen=True, kw_only=True):
 
     message: str
     code: str
-    room_id: str | UnsetType = UNSET
+    room_id: Id | UnsetType = UNSET
     client_id: str | UnsetType = UNSET
 
 
@@ -250,14 +253,14 @@ class Error(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="e
     data: ErrorData
 
 
-def receive_message(m: model.Message, status: model.Status = model.Status.SENT) -> bytes:
+def receive_message(m: model.Message, links: Links, status: model.Status = model.Status.SENT) -> bytes:
     """A message that was posted (or is replayed)."""
-    return _encode(ReceiveMessage(data=message(m, status)))
+    return _encode(ReceiveMessage(data=message(m, status, links)))
 
 
-def message_updated(m: model.Message, status: model.Status) -> bytes:
+def message_updated(m: model.Message, status: model.Status, links: Links) -> bytes:
     """A message whose text was edited: the whole message as it is now."""
-    return _encode(MessageUpdated(data=message(m, status)))
+    return _encode(MessageUpdated(data=message(m, status, links)))
 
 
 def message_status(room_id: RoomId, message_id: MessageId, status: model.Status) -> bytes:
@@ -300,7 +303,7 @@ def resumed(room_id: RoomId, *, recovered: bool, replayed: int) -> bytes:
 class _Named(msgspec.Struct, frozen=True):
     """What an unacceptable frame says it is about, as far as that can be read."""
 
-    room_id: str | UnsetType = UNSET
+    room_id: Id | UnsetType = UNSET
     client_id: str | UnsetType = UNSET
 
 

@@ -21,6 +21,6 @@ FRONT = Front(
     socket_path="/ws",
     socket_token_parameters=("token",),
     socket_events=SOCKET_EVENTS,
-    socket=MessengerSocket(),
+    socket=MessengerSocket,
     rate_limit=RateLimit(600, 60.0),
 )

@@ -11,7 +11,7 @@ from chinwag.engine.errors import (
     TryLater,
     Unauthenticated,
 )
-from chinwag.http.refusals import HttpRefusal, RateLimited, nearest
+from chinwag.http.refusals import EndpointElsewhere, HttpRefusal, RateLimited, nearest
 
 _STATUSES: dict[type[EngineError], int] = {
     Unauthenticated: 401,
@@ -35,6 +35,7 @@ _WORDS: dict[type[EngineError], str | None] = {
     AccountInactive: None,
     Unauthenticated: "Invalid or expired token",
     Forbidden: "You don't have permission to access this resource",
+    EndpointElsewhere: None,
     NotFound: "Resource not found",
     RateLimited: "Rate limit exceeded",
     Refused: None,

@@ -7,18 +7,20 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import force_setattr
 
-from chinwag.http.fields import email_address, one_line, trimmed
+from chinwag.http.fields import EMAIL_SCHEMA, email_address, one_line, trimmed
 from chinwag.http.requests import FieldError
 from chinwag.http.times import unix_us
+from chinwag.http.uuid_ids import UuidText
 
 MAX_TEXT = 4000
 MAX_CLIENT_ID = 200
 _Moment = Annotated[datetime, Meta(tz=True)]
 
 # Lengths count after trimming, so msgspec is only told of them for the documentation.
-Id = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
+Id = UuidText
 Username = Annotated[str, Meta(examples=["johndoe"], extra_json_schema={"minLength": 3, "maxLength": 50})]
 Text = Annotated[str, Meta(examples=["Hello!"], extra_json_schema={"minLength": 1, "maxLength": MAX_TEXT})]
+Password = Annotated[str, Meta(examples=["correct-horse"])]
 ClientId = Annotated[
     str,
     Meta(
@@ -34,8 +36,8 @@ ClientId = Annotated[
 
 class Register(msgspec.Struct, frozen=True, kw_only=True):
     username: Username
-    email: Annotated[str, Meta(extra_json_schema={"format": "email"})]
-    password: Annotated[str, Meta(min_length=6, max_length=128)]
+    email: Annotated[str, Meta(examples=["johndoe@example.org"], extra_json_schema=EMAIL_SCHEMA)]
+    password: Annotated[Password, Meta(min_length=6, max_length=128)]
 
     def __post_init__(self) -> None:
         force_setattr(self, "username", one_line(trimmed(self.username, "username", least=3, most=50), "username"))
@@ -45,8 +47,8 @@ class Register(msgspec.Struct, frozen=True, kw_only=True):
 class LogIn(msgspec.Struct, frozen=True, kw_only=True):
     """`username` may be the user's address as well."""
 
-    username: str
-    password: str
+    username: Annotated[str, Meta(examples=["johndoe"])]
+    password: Password
 
 
 class Refresh(msgspec.Struct, frozen=True, kw_only=True):

@@ -171,13 +171,13 @@ async def _messages(call: Call[None, requests.MessagesQuery], kind: RoomKind) ->
         found, _total = await call.engine.history_between(room_id, call.user, before_us=before_us, limit=limit + 1)
     page = [viewed.message for viewed in found[:limit]]
     next_us = page[-1].created_us if len(found) > limit else None
-    return Reply(wire.messages(page, kind, next_us))
+    return Reply(wire.messages(page, kind, next_us, call.links))
 
 
 async def _send(call: Call[requests.SendMessage, None], kind: RoomKind) -> Reply:
     room_id = await _room(call, kind)
     posted = await call.engine.post_message(room_id, call.user, text=call.body.content, key=call.body.client_id)
-    return Reply(wire.one_message(posted.message, kind))
+    return Reply(wire.one_message(posted.message, kind, call.links))
 
 
 def _user_id(call: Call[requests.OneUser, Any]) -> UserId:

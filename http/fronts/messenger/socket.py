@@ -19,6 +19,7 @@ from chinwag.http.front import SocketRequest
 from chinwag.http.fronts.messenger import wire
 from chinwag.http.fronts.messenger.errors import words
 from chinwag.http.fronts.messenger.requests import MessageFrame
+from chinwag.http.links import Links
 from chinwag.http.requests import BodyReader, QueryReader
 from chinwag.http.socket_commands import ResumeQuery, SocketReply, tell_room
 from chinwag.http.uuid_ids import IDS
@@ -33,38 +34,40 @@ class MessengerWire:
 
     wants_presence = False
 
+    def __init__(self, links: Links) -> None:
+        self._links = links
+
     def encode(self, event: Event) -> bytes:
         """See `WireFormat`."""
         match event:
             case MessagePosted(message=message, room_kind=kind) | MessageReplayed(message=message, room_kind=kind):
-                return frame_text(wire.message_frame(message, kind))
+                return frame_text(wire.message_frame(message, kind, self._links))
             case Resumed(room_id=room_id, room_kind=kind, recovered=recovered, replayed=replayed):
                 return frame_text(wire.resumed_frame(room_id, kind, recovered=recovered, replayed=replayed))
             case _:
                 return b""
 
 
-WIRE = MessengerWire()
-
-
 class MessengerWords:
     """See `SocketWords`. One for each kind of room, since a message alone does not tell."""
 
-    def __init__(self, kind: RoomKind) -> None:
+    def __init__(self, kind: RoomKind, links: Links) -> None:
         self._kind = kind
+        self._links = links
 
     def posted(self, message: Message, status: Status) -> bytes:  # noqa: ARG002  the spec has no status
-        return frame_text(wire.message_frame(message, self._kind))
+        return frame_text(wire.message_frame(message, self._kind, self._links))
 
     def refused(self, error: EngineError, *, room_id: RoomId | None, client_id: str | None) -> bytes:  # noqa: ARG002
         return frame_text(wire.error_frame(words(error), client_id=client_id))
 
 
-_WORDS = {kind: MessengerWords(kind) for kind in RoomKind}
-
-
 class MessengerSocket:
     """The front's side of a WebSocket."""
+
+    def __init__(self, links: Links) -> None:
+        self._wire = MessengerWire(links)
+        self._words = {kind: MessengerWords(kind, links) for kind in RoomKind}
 
     async def admit(self, engine: Engine, request: SocketRequest) -> Connected:
         """Everybody with a token is admitted, to all of their conversations and groups."""
@@ -73,7 +76,7 @@ class MessengerSocket:
             user_id=request.user_id,
             family_id=request.family_id,
             expires_at=request.expires_at,
-            wire=WIRE,
+            wire=self._wire,
             room_ids=None,
             follow=True,
             resume=query.resumes,
@@ -102,30 +105,28 @@ class MessengerSocket:
         room_id = RoomId(number)
         kind = engine.known_kind(room_id)
         if kind is None:
-            return _post_later(engine, session, room_id, frame)
-        return _post(engine, session, room_id, kind, frame)
+            return self._post_later(engine, session, room_id, frame)
+        return self._post(engine, session, room_id, kind, frame)
 
+    def _post(
+        self, engine: Engine, session: Session, room_id: RoomId, kind: RoomKind, frame: MessageFrame
+    ) -> Awaitable[None] | None:
+        if kind is not (RoomKind.GROUP if frame.conversation_id is None else RoomKind.DIRECT):
+            _refuse(session, NotFound("room"), client_id=frame.client_id)
+            return None
+        command = post_command(session.user_id, text=frame.content, key=frame.client_id)
+        reply = SocketReply(self._words[kind], engine, session, room_id, frame.client_id)
+        return tell_room(engine, session, room_id, command, reply)
 
-def _post(
-    engine: Engine, session: Session, room_id: RoomId, kind: RoomKind, frame: MessageFrame
-) -> Awaitable[None] | None:
-    if kind is not (RoomKind.GROUP if frame.conversation_id is None else RoomKind.DIRECT):
-        _refuse(session, NotFound("room"), client_id=frame.client_id)
-        return None
-    command = post_command(session.user_id, text=frame.content, key=frame.client_id)
-    reply = SocketReply(_WORDS[kind], engine, session, room_id, frame.client_id)
-    return tell_room(engine, session, room_id, command, reply)
-
-
-async def _post_later(engine: Engine, session: Session, room_id: RoomId, frame: MessageFrame) -> None:
-    try:
-        kind = await engine.room_kind(room_id, session.user_id)
-    except EngineError as error:
-        _refuse(session, error, client_id=frame.client_id)
-        return
-    waiting = _post(engine, session, room_id, kind, frame) if session.open else None
-    if waiting is not None:
-        await waiting
+    async def _post_later(self, engine: Engine, session: Session, room_id: RoomId, frame: MessageFrame) -> None:
+        try:
+            kind = await engine.room_kind(room_id, session.user_id)
+        except EngineError as error:
+            _refuse(session, error, client_id=frame.client_id)
+            return
+        waiting = self._post(engine, session, room_id, kind, frame) if session.open else None
+        if waiting is not None:
+            await waiting
 
 
 class _Named(msgspec.Struct, frozen=True):

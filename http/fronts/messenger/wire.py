@@ -11,10 +11,11 @@ from msgspec import UNSET, Meta, UnsetType
 
 from chinwag.engine import model
 from chinwag.engine.ids import RoomId, UserId
+from chinwag.http.links import Links
 from chinwag.http.times import rfc3339
-from chinwag.http.uuid_ids import IDS
+from chinwag.http.uuid_ids import IDS, UuidText
 
-Id = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
+Id = UuidText
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 _encode = msgspec.json.Encoder().encode
@@ -193,14 +194,14 @@ class OneGroupMessage(msgspec.Struct, frozen=True, kw_only=True):
     message: GroupMessage
 
 
-def message(m: model.Message, kind: model.RoomKind) -> ConversationMessage | GroupMessage:
+def message(m: model.Message, kind: model.RoomKind, links: Links) -> ConversationMessage | GroupMessage:
     client_id = UNSET if m.key is None else m.key
     if kind is model.RoomKind.DIRECT:
         return ConversationMessage(
             id=_id(m.id),
             sender_id=_id(m.author_id),
             conversation_id=_id(m.room_id),
-            content=content(m),
+            content=content(m, links),
             created_at=rfc3339(m.created_us),
             client_id=client_id,
         )
@@ -208,28 +209,33 @@ def message(m: model.Message, kind: model.RoomKind) -> ConversationMessage | Gro
         id=_id(m.id),
         sender_id=_id(m.author_id),
         group_id=_id(m.room_id),
-        content=content(m),
+        content=content(m, links),
         created_at=rfc3339(m.created_us),
         client_id=client_id,
     )
 
 
-def one_message(m: model.Message, kind: model.RoomKind) -> OneConversationMessage | OneGroupMessage:
-    shown = message(m, kind)
+def one_message(m: model.Message, kind: model.RoomKind, links: Links) -> OneConversationMessage | OneGroupMessage:
+    shown = message(m, kind, links)
     return OneGroupMessage(message=shown) if isinstance(shown, GroupMessage) else OneConversationMessage(message=shown)
 
 
-def messages(page: Iterable[model.Message], kind: model.RoomKind, next_us: int | None) -> dict[str, object]:
+def messages(
+    page: Iterable[model.Message], kind: model.RoomKind, next_us: int | None, links: Links
+) -> dict[str, object]:
     """A `ConversationMessages` or `GroupMessages`; `next_us` is where the next page begins."""
     return {
-        "messages": [message(each, kind) for each in page],
+        "messages": [message(each, kind, links) for each in page],
         "next_cursor": None if next_us is None else rfc3339(next_us),
     }
 
 
-def content(m: model.Message) -> str:
-    """The text, or what stands for it; of a message that has only attachments, where they are, or their names."""
-    return m.shown_text or "\n".join(attached.url or attached.name for attached in m.attachments)
+def content(m: model.Message, links: Links) -> str:
+    """The text, or what stands for it, and a line for each attachment: its name, if it has one, and where it is."""
+    if not m.attachments:
+        return m.shown_text
+    lines = [m.shown_text, *(f"{each.name} {links.attachment(each)}".lstrip() for each in m.attachments)]
+    return "\n".join(filter(None, lines))
 
 
 # --- the socket ---------------------------------------------------------------------------------------------------
@@ -271,7 +277,7 @@ class ErrorFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     client_id: str | UnsetType = UNSET
 
 
-def message_frame(m: model.Message, kind: model.RoomKind) -> bytes:
+def message_frame(m: model.Message, kind: model.RoomKind, links: Links) -> bytes:
     """A message that was posted (or is replayed)."""
     direct = kind is model.RoomKind.DIRECT
     room_id = _id(m.room_id)
@@ -280,7 +286,7 @@ def message_frame(m: model.Message, kind: model.RoomKind) -> bytes:
         sender_id=_id(m.author_id),
         conversation_id=room_id if direct else None,
         group_id=None if direct else room_id,
-        content=content(m),
+        content=content(m, links),
         created_at=rfc3339(m.created_us),
         client_id=UNSET if m.key is None else m.key,
     )

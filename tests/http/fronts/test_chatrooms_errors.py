@@ -17,6 +17,7 @@ from chinwag.engine.room_messages import MOST_EMOJI
 from chinwag.http.front import SocketRequest
 from chinwag.http.fronts.chatrooms import FRONT
 from chinwag.http.fronts.chatrooms.files import MAX_FILE_BYTES
+from chinwag.http.links import Links
 from chinwag.http.messages import HttpRequest
 from chinwag.http.rate_limits import RateLimit, RateLimiter
 from chinwag.http.refusals import BodyTimeout, BodyTooLarge
@@ -225,10 +226,11 @@ async def sixth_socket(s: Scene) -> Answer:
         user_id=claims.user_id, family_id=claims.family_id, expires_at=trio.current_time() + 1800, query=""
     )
     assert FRONT.socket is not None
-    connected = [await FRONT.socket.admit(engine, request) for _ in range(5)]
+    endpoint = FRONT.socket(Links())
+    connected = [await endpoint.admit(engine, request) for _ in range(5)]
     assert len(connected) == 5  # and all are alive
     with pytest.raises(LimitReached) as refusal:
-        await FRONT.socket.admit(engine, request)
+        await endpoint.admit(engine, request)
     response = s.chatrooms.api.service.refuse(HttpRequest(method="GET", path="/ws"), refusal.value)
     return Answer(response, response.body)
 

@@ -7,6 +7,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chinwag.engine.harness import open_harness
 from chinwag.http.fronts.chatrooms.socket import ChatroomsSocket
+from chinwag.http.links import Links
 from chinwag.http.uuid_ids import IDS
 
 
@@ -21,7 +22,7 @@ async def test_what_a_user_had_encrypted_is_posted_unless_they_were_logged_out_m
         content = {"encrypted_data": "c2VjcmV0", "iv": "aXY=", "key_version": 1}
         data = {"chatroom_id": IDS.encode(room.id), "content": content}
         frame = json.dumps({"event": "send_message", "data": data})
-        posting = ChatroomsSocket().receive(h.engine, client.session, frame)
+        posting = ChatroomsSocket(Links()).receive(h.engine, client.session, frame)
         assert posting is not None
         if logged_out:
             await h.engine.accounts.log_out_everywhere(ann.id)

@@ -15,6 +15,7 @@ from chinwag.engine.ids import MAX_ID, FileId, MessageId, RoomId, UserId
 from chinwag.http.fronts.chatterstack import wire
 from chinwag.http.fronts.chatterstack.errors import ErrorBody, encode_error
 from chinwag.http.fronts.chatterstack.ids import IDS
+from chinwag.http.links import Links
 from chinwag.http.times import rfc3339
 from chinwag.http.uuid_ids import IDS as UUIDS
 
@@ -31,6 +32,7 @@ MESSAGE = model.Message(
     created_us=JANUARY,
     attachments=(model.Attachment(url="https://example.org/a.png", mime_type="image/png", size_bytes=123),),
 )
+HERE = Links()
 ROOM = model.Room(
     id=RoomId(7),
     kind=model.RoomKind.GROUP,
@@ -56,17 +58,17 @@ def golden(encoded: bytes, expected: str | dict[str, Any]) -> None:
 
 
 def test_receive_message_is_the_specs_event() -> None:
-    golden(wire.receive_message(MESSAGE), RECEIVE_MESSAGE)
+    golden(wire.receive_message(MESSAGE, HERE), RECEIVE_MESSAGE)
 
 
 @pytest.mark.parametrize("status", list(model.Status))
 def test_a_replayed_message_has_its_status(status: model.Status) -> None:
-    assert json.loads(wire.receive_message(MESSAGE, status))["data"]["status"] == status.name
+    assert json.loads(wire.receive_message(MESSAGE, HERE, status))["data"]["status"] == status.name
 
 
 def test_an_edited_message_has_another_updated_at() -> None:
     edited = msgspec.structs.replace(MESSAGE, text="hi", edited_us=JANUARY + 2_500_000)
-    event = json.loads(wire.message_updated(edited, model.Status.READ))
+    event = json.loads(wire.message_updated(edited, model.Status.READ, HERE))
     assert event["event"] == "message.updated"
     assert (event["data"]["content"], event["data"]["status"]) == ("hi", "READ")
     assert event["data"]["created_at"] == "2025-01-31T12:00:00.000001Z"
@@ -75,8 +77,8 @@ def test_an_edited_message_has_another_updated_at() -> None:
 
 def test_the_senders_client_id_comes_back() -> None:
     keyed = msgspec.structs.replace(MESSAGE, key="c-1")
-    assert json.loads(wire.receive_message(keyed))["data"]["client_id"] == "c-1"
-    assert "client_id" not in json.loads(wire.receive_message(MESSAGE))["data"]
+    assert json.loads(wire.receive_message(keyed, HERE))["data"]["client_id"] == "c-1"
+    assert "client_id" not in json.loads(wire.receive_message(MESSAGE, HERE))["data"]
 
 
 def test_the_other_events() -> None:
@@ -167,7 +169,8 @@ def test_times_are_rfc_3339_in_utc_with_microseconds(us: int, text: str) -> None
     assert rfc3339(us) == text
 
 
-def test_a_file_that_was_uploaded_has_a_path_on_this_server() -> None:
+@pytest.mark.parametrize("root", ["", "https://example.org/chat"])
+def test_a_file_that_was_uploaded_has_a_link_to_this_server(root: str) -> None:
     uploaded = model.Attachment(url="", mime_type="image/png", size_bytes=5, name="a.png", file_id=FileId(4096))
-    [shown] = wire.message(replace(MESSAGE, attachments=(uploaded,)), model.Status.SENT).attachments
-    assert shown.url == f"/chatrooms/files/{UUIDS.encode(4096)}"
+    [shown] = wire.message(replace(MESSAGE, attachments=(uploaded,)), model.Status.SENT, Links(root)).attachments
+    assert shown.url == f"{root}/chatrooms/files/{UUIDS.encode(4096)}"

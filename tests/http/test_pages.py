@@ -1,13 +1,21 @@
 """The pages: complete, self-contained, and safe against what the texts hold."""
 
+import hashlib
+from base64 import b64encode
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
-from chinwag.http.docs_page import docs_page, start_page
 from chinwag.http.front import Front
+from chinwag.http.links import Links
+from chinwag.http.mounts import Mounts
+from chinwag.http.pages.docs import docs_page
+from chinwag.http.pages.html import DOCS_SCRIPT, PAGE_HEADERS, page, text
+from chinwag.http.pages.start import start_page
 from chinwag.http.registry import FRONTS
+from chinwag.http.requests import BodyReader
+from tests.http.api import open_api
 
 ALL = pytest.mark.parametrize("front", FRONTS, ids=lambda front: front.name)
 VOID = {"meta", "link", "input", "br"}
@@ -24,6 +32,8 @@ class Page(HTMLParser):
         self.forms: list[dict[str, str | None]] = []
         self.inputs: list[dict[str, str | None]] = []
         self.tags: set[str] = set()
+        self.prefilled: dict[tuple[str, str], str] = {}
+        """What is in the text areas, by method and path of their forms."""
         self.text = ""
         self.feed(page.decode())
         self.close()
@@ -49,6 +59,9 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "textarea":
+            form = self.forms[-1]
+            self.prefilled[str(form["data-method"]), str(form["data-path"])] = data
         if self.open and self.open[-1] not in ("script", "style"):
             self.text += data + "\n"
 
@@ -72,15 +85,15 @@ def test_every_endpoint_is_there_with_a_form_to_try_it(front: Front) -> None:
 
 @ALL
 def test_every_socket_event_is_there(front: Front) -> None:
-    page = Page(docs_page(front))
+    html = docs_page(front).decode()
     for event in front.socket_events:
-        assert event.name in page.text
-        assert event.description in page.text
+        assert text(event.name) in html
+        assert text(event.description) in html
 
 
 @ALL
 def test_the_page_needs_nothing_from_elsewhere(front: Front) -> None:
-    page = Page(docs_page(front, prefix="/here"))
+    page = Page(docs_page(front, root="/here"))
     for link in page.links:
         assert link.startswith(("#", "/here/", "data:"))
         assert not link.startswith("#") or link[1:] in page.ids
@@ -108,26 +121,62 @@ def test_texts_are_escaped() -> None:
         socket_token_parameters=(evil,),
     )
     plain = Page(docs_page(front))
-    page = Page(docs_page(changed, prefix=evil))
+    page = Page(docs_page(changed, root=evil))
     assert page.tags == plain.tags
     assert evil in page.text
     assert name in page.text
-    assert "script" not in Page(start_page([changed], alone=False)).tags
+    assert "script" not in Page(start_page(Mounts([changed]), Links())).tags
 
 
 def test_the_start_page_lists_the_fronts() -> None:
-    page = Page(start_page(FRONTS, alone=False))
+    page = Page(start_page(Mounts(FRONTS), Links()))
     for front in FRONTS:
         assert front.title in page.text
         assert {f"/{front.name}/docs", f"/{front.name}/openapi.json"} <= set(page.links)
-    alone = Page(start_page(FRONTS[:1], alone=True))
+    alone = Page(start_page(Mounts(FRONTS[:1]), Links()))
     assert {"/docs", "/openapi.json", "/healthz", "/metrics"} <= set(alone.links)
 
 
+@ALL
+def test_what_a_form_is_prefilled_with_is_what_its_endpoint_takes(front: Front) -> None:
+    page = Page(docs_page(front))
+    for route in front.routes:
+        if route.body is not None:
+            BodyReader(route.body)(page.prefilled[route.method, route.path])
+
+
+async def test_the_prefilled_registrations_and_log_ins_of_all_fronts_work_on_one_server() -> None:
+    async with open_api(FRONTS) as api:
+        for front in FRONTS:
+            page = Page(docs_page(front, root=f"/{front.name}"))
+            for path in ("/auth/register", "/auth/login"):
+                body = page.prefilled["POST", path].encode()
+                answer = await api.ask("POST", f"/{front.name}{front.base}{path}", body=body)
+                assert answer.status < 300, answer.body
+
+
+@ALL
+def test_code_is_shown_as_code(front: Front) -> None:
+    page = Page(docs_page(front))
+    assert "`" not in page.text
+    assert text("<b> `a<b` and ` alone") == "&lt;b&gt; <code>a&lt;b</code> and ` alone"
+
+
+def test_the_policy_lets_in_the_style_and_the_script_of_the_pages_and_nothing_else() -> None:
+    [policy] = [value for name, value in PAGE_HEADERS.headers if name == "content-security-policy"]
+    assert "unsafe" not in policy
+    html = page("title", "", script=DOCS_SCRIPT).decode()
+    for tag in ("style", "script"):
+        [_, source] = html.split(f"<{tag}>")
+        digest = b64encode(hashlib.sha256(source.partition(f"</{tag}>")[0].encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}';" in policy
+    assert " style=" not in docs_page(FRONTS[0]).decode()
+
+
 def test_pages_suit_phones_and_both_colour_schemes() -> None:
-    for page in (docs_page(FRONTS[0]), start_page(FRONTS, alone=True)):
-        assert b'name="viewport"' in page
-        assert b"prefers-color-scheme: dark" in page
+    for html in (docs_page(FRONTS[0]), start_page(Mounts(FRONTS), Links())):
+        assert b'name="viewport"' in html
+        assert b"prefers-color-scheme: dark" in html
 
 
 def test_the_bounds_of_what_may_be_null_are_told_too() -> None:
