@@ -1,23 +1,21 @@
 """A chat over plain TCP lines, on Chinwag's engine, with a transport of its own.
 
 `python examples/line_chat.py [DATA_FOLDER] [PORT]`, then `nc 127.0.0.1 7000`, twice. Say `NAME PASSWORD ROOM` first: a
-new name registers, a new room is made. Then type; `/add NAME` lets somebody else in. It opens the data folder of
-`chinwag serve` (stop that first): users, rooms and messages are the same.
-"""
+new name registers, a new room is made. Then type; `/add NAME` lets somebody else in. The data are those of
+`chinwag serve` (stop that first): users, rooms and messages are the same."""
 
 import contextlib
 import math
 import os
 import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import trio
 
 from chinwag.engine import CloseReason, Engine, EngineError, WireFormat, open_engine
 from chinwag.engine.events import Event, MessagePosted
 from chinwag.engine.model import Role
-from chinwag.persistence import open_sqlite_store
+from chinwag.persistence import CannotOpen, open_sqlite_store
 
 
 class Lines(WireFormat):  # the wire format: what this chat shows of each event
@@ -33,10 +31,9 @@ class LineTransport:  # a TCP connection as a session sees it; only `wait_writab
         self.socket, self.last_received = stream.socket, math.inf  # nc answers no pings
 
     def try_send(self, data: bytes | memoryview) -> int:
-        try:
+        with contextlib.suppress(BlockingIOError):
             return os.write(self.socket.fileno(), data)
-        except BlockingIOError:
-            return 0
+        return 0
 
     async def wait_writable(self) -> None:
         await trio.lowlevel.wait_writable(self.socket)
@@ -86,14 +83,17 @@ async def chat(engine: Engine, wire: Lines, stream: trio.SocketStream) -> None:
     return await engine.serve_session(connected, LineTransport(stream), pump)
 
 
-async def main(folder: Path, port: int, wire: Lines) -> None:
+async def main(folder: str, port: int, wire: Lines) -> None:
     async def handle(stream: trio.SocketStream) -> None:
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the client just left
             await chat(engine, wire, stream)
 
-    async with open_sqlite_store(folder / "chinwag.db") as store, open_engine(store) as engine:
+    async with open_sqlite_store(f"{folder}/chinwag.db") as store, open_engine(store) as engine:
         await trio.serve_tcp(handle, port, host="127.0.0.1")
 
 
 if __name__ == "__main__":
-    trio.run(main, Path((sys.argv[1:] or ["chinwag-data"])[0]), int((sys.argv[2:] or ["7000"])[0]), Lines())
+    try:
+        trio.run(main, (sys.argv[1:] or ["chinwag-data"])[0], int((sys.argv[2:] or ["7000"])[0]), Lines())
+    except CannotOpen as error:
+        sys.exit(error.message)

@@ -18,6 +18,8 @@ from typing import BinaryIO, Final, TypeVar
 import trio
 
 from chinwag.engine.errors import StoreUnavailable
+from chinwag.persistence.errors import CannotOpen
+from chinwag.persistence.places import check_folder
 
 T = TypeVar("T")
 
@@ -158,22 +160,27 @@ class FolderBlob:
         return self._path.open("rb")
 
 
-async def open_folder_blobs(folder: Path) -> FolderBlobs:
+async def open_folder_blobs(folder: str | os.PathLike[str]) -> FolderBlobs:
     """The store in a folder, which is made if it is not there. Removes what earlier uploads left unfinished.
 
-    Raises OSError when the folder cannot be used.
+    Raises `CannotOpen` when the folder cannot be used.
     """
+    folder = Path(folder)
     await trio.to_thread.run_sync(_prepare, folder)
     return FolderBlobs(folder)
 
 
 def _prepare(folder: Path) -> None:
     drafts = folder / _DRAFTS
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if drafts.exists():
-        shutil.rmtree(drafts)
-    drafts.mkdir(mode=0o700)
-    _sync_folder(folder)
+    check_folder(folder)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if drafts.exists():
+            shutil.rmtree(drafts)
+        drafts.mkdir(mode=0o700)
+        _sync_folder(folder)
+    except OSError as error:
+        raise CannotOpen(f"{folder} cannot be used for files: {error.strerror}") from error
 
 
 def _create(path: Path) -> BinaryIO:

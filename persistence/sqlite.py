@@ -8,11 +8,9 @@ file beside the database keeps a second server out; the database's own locks wou
 room.
 """
 
-import errno
-import fcntl
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -53,6 +51,7 @@ from chinwag.persistence import migrations
 from chinwag.persistence.actor import FLUSH, DriverWrite, PersistenceActor, PersistenceStatistics
 from chinwag.persistence.errors import CannotOpen
 from chinwag.persistence.journal import MIN_UNITS, Journal
+from chinwag.persistence.places import check_place, locked
 from chinwag.persistence.rows import RowReader
 from chinwag.persistence.search import Indexer
 from chinwag.persistence.sqlite_errors import engine_error, write_transaction
@@ -349,7 +348,7 @@ class SqliteStore:
 
 @asynccontextmanager
 async def open_sqlite_store(
-    path: Path,
+    path: str | os.PathLike[str],
     *,
     observe: Callable[[int, float], None] | None = None,
     prepare_writer: Callable[[apsw.Connection], None] | None = None,
@@ -357,11 +356,14 @@ async def open_sqlite_store(
 ) -> AsyncIterator[SqliteStore]:
     """Open the database at `path`, with its folder if need be, and serve it until the block ends.
 
-    Raises `CannotOpen`. At the end, also when the block is cancelled, what is queued is committed first. `observe` is
-    called with the writes and the seconds of every commit. `prepare_writer` is handed the writing connection before its
-    first commit: tests limit its size there. Commits of `journal_min_units` units or more may go through the journal.
+    `path` names the file, such as "chinwag-data/chinwag.db", which is the one of `chinwag serve`. Raises `CannotOpen`.
+    At the end, also when the block is cancelled, what is queued is committed first. `observe` is called with the writes
+    and the seconds of every commit. `prepare_writer` is handed the writing connection before its first commit: tests
+    limit its size there. Commits of `journal_min_units` units or more may go through the journal.
     """
-    with _locked(path):
+    path = Path(path)
+    check_place(path)
+    with locked(path):
         connections, journal = await trio.to_thread.run_sync(_open, path, journal_min_units)
         writer = ConnectionThreads(connections[:1], name="chinwag-writer")
         readers = ConnectionThreads(connections[1:], name="chinwag-reader")
@@ -461,30 +463,3 @@ def migrate(connection: apsw.Connection, path: Path) -> None:
                 connection.execute(
                     "INSERT INTO schema_versions (version, name) VALUES (?1, ?2)", (step.number, step.name)
                 )
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock that belongs to a database, and make its folder. It ends with the process, however that ends."""
-    lock = path.with_name(path.name + ".lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise CannotOpen(f"{lock} cannot be written: {error.strerror}") from error
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise CannotOpen(f"{lock} cannot be locked: {error.strerror}") from error
-            holder = ""
-            with suppress(OSError):
-                holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
-            raise CannotOpen(f"{path} is served by another process ({holder or 'unknown'})") from error
-        with suppress(OSError):  # its number is a help for whoever meets the lock, no more
-            os.truncate(handle, 0)
-            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(handle)

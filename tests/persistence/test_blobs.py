@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from chinwag.engine.errors import StoreUnavailable
-from chinwag.persistence import FolderBlobs, open_folder_blobs
+from chinwag.persistence import CannotOpen, FolderBlobs, open_folder_blobs
 
 
 @pytest.fixture
@@ -144,3 +144,11 @@ async def test_only_its_owner_may_look_into_the_folder(blobs: FolderBlobs, tmp_p
     name = await committed(blobs, b"secret")
     assert (tmp_path / "blobs").stat().st_mode & 0o077 == 0
     assert blobs.path(name).stat().st_mode & 0o077 == 0
+
+
+async def test_a_folders_path_may_be_text_and_a_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    await open_folder_blobs(str(tmp_path / "blobs"))
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(CannotOpen, match="/file is a file, and has to be a folder"):
+            await open_folder_blobs(folder)

@@ -71,19 +71,34 @@ async def cannot_open(path: Path) -> str:
 # --- opening ------------------------------------------------------------------------------------------------------
 
 
+async def test_a_path_may_be_text(tmp_path: Path) -> None:
+    async with open_sqlite_store(str(tmp_path / "data" / "chinwag.db")) as store:
+        await store.check()
+    assert (tmp_path / "data" / "chinwag.db").is_file()
+
+
+@pytest.mark.parametrize("name", ["", ".", "new/.."])
+async def test_a_folder_in_place_of_a_file_is_refused_with_the_name_to_give(tmp_path: Path, name: str) -> None:
+    (tmp_path / "new").mkdir()
+    said = await cannot_open(tmp_path / name)
+    assert "cannot be opened: it is a folder" in said and f"{tmp_path / name / 'chinwag.db'}" in said
+    assert [path.name for path in await trio.Path(tmp_path).iterdir()] == ["new"]  # nothing was made for it
+
+
+async def test_a_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for below in ("chinwag.db", "more/chinwag.db"):
+        said = await cannot_open(tmp_path / "file" / below)
+        assert "cannot be written" in said and f"{tmp_path / 'file'} is a file" in said
+
+
+async def test_a_database_in_memory_is_refused_with_what_there_is_instead() -> None:
+    assert "MemoryStore" in await cannot_open(Path(":memory:"))
+
+
 async def test_the_folder_is_made_if_need_be(tmp_path: Path) -> None:
     async with open_sqlite_store(tmp_path / "a" / "b" / "chinwag.db") as store:
         await store.check()
-
-
-async def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("not a folder")
-    assert "cannot be written" in await cannot_open(tmp_path / "file" / "chinwag.db")
-
-
-async def test_a_folder_in_the_place_of_the_database_is_refused(path: Path) -> None:
-    await trio.Path(path).mkdir()
-    assert "cannot be opened" in await cannot_open(path)
 
 
 async def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path) -> None:
