@@ -37,6 +37,7 @@ from chinwag.engine.room_crypto import MasterKey
 from chinwag.engine.room_keys import RoomKeys, check_master_key
 from chinwag.engine.room_registry import RoomRegistry
 from chinwag.engine.rooms import Rooms
+from chinwag.engine.searches import SearchLane
 from chinwag.engine.session import Session, SessionLimits, SessionStats
 from chinwag.engine.store import Store
 from chinwag.engine.summaries import Summaries, Summarizer
@@ -93,7 +94,8 @@ class Engine(Rooms, Messages):
         )
         self.keys = RoomKeys(store=store, master=master_key, publish=self.fanout.publish)
         self.summaries = Summaries(store, summarizer, new_id=ids, spawn=self.spawn)
-        self.ranked_search = RankedSearcher(store)
+        self._searches = SearchLane()
+        self.ranked_search = RankedSearcher(store, self._searches)
         self.files = Files(store=store, new_id=ids, blobs=blobs)
         self.presence = PresenceRegistry(on_change=self._came_or_went, grace_s=config.presence_grace_s)
         self._store = store

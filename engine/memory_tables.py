@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from chinwag.engine.ids import FamilyId, FileId, InvitationId, MessageId, RoomId, SummaryId, UserId
 from chinwag.engine.model import (
     Family,
+    FoundMessage,
     Invitation,
     KeyCustody,
     Member,
@@ -18,12 +19,14 @@ from chinwag.engine.model import (
     RefreshToken,
     Room,
     RoomKey,
+    RoomOverview,
     StoredFile,
     Summary,
     User,
     receipt_floor,
 )
 from chinwag.engine.store import (
+    UNREAD_BOUND,
     Access,
     Credentials,
     DeleteMember,
@@ -57,6 +60,7 @@ from chinwag.engine.store import (
     Write,
     WriteRejected,
 )
+from chinwag.engine.text import folded
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -379,6 +383,32 @@ class Tables:
     def living(self, room_id: RoomId) -> list[Message]:
         """A room's messages without tombstones, rising by seq."""
         return [keyed.message for keyed in self.messages_of(room_id) if keyed.message.deleted_us is None]
+
+    def containing(self, text: str, viewer: UserId, room_id: RoomId | None) -> list[FoundMessage]:
+        """The living messages of a user's rooms, or of one of them, that contain a text; newest first."""
+        needle = folded(text)
+        rooms = [room.id for room in self.rooms_of(viewer) if room_id in (None, room.id)]
+        found = [
+            FoundMessage(message=message, receipts=self.receipts(room), folded=searched)
+            for room in rooms
+            for message in self.living(room)
+            if needle in (searched := "" if message.kind is MessageKind.SYSTEM else folded(message.text))
+        ]
+        return sorted(found, key=lambda each: each.message.id, reverse=True)
+
+    def overview(self, room: Room, viewer: UserId) -> RoomOverview:
+        """A room as it stands in a member's list."""
+        living = self.living(room.id)
+        member = self._named_member(self._members[room.id][viewer])
+        unread = [message for message in living if message.seq > member.read_seq and message.author_id != viewer]
+        return RoomOverview(
+            room=room,
+            member=member,
+            member_ids=tuple(each.user_id for each in self.members_of(room.id)),
+            last_message=living[-1] if living else None,
+            unread=min(len(unread), UNREAD_BOUND),
+            active_us=self.active_us(room.id),
+        )
 
     def receipts(self, room_id: RoomId) -> Receipts:
         members = self._members[room_id].values()

@@ -15,11 +15,12 @@ from chinwag.engine.commands import (
     RemoveReaction,
     RoomCommand,
 )
-from chinwag.engine.errors import NotFound
+from chinwag.engine.errors import Invalid, NotFound, Rule
 from chinwag.engine.ids import MessageId, RoomId, UserId
-from chinwag.engine.model import Attachment, MessageKind, Sealed, ViewedMessage
+from chinwag.engine.model import Attachment, MessageKind, Sealed, SearchResults, ViewedMessage
 from chinwag.engine.room_calls import RoomCalls, refuse_unstorable
 from chinwag.engine.room_keys import MOST_TEXT_CHARACTERS
+from chinwag.engine.searches import search_text
 from chinwag.engine.store import MessagePage
 
 _TEXT = MessageKind.TEXT  # in Python 3.11 to look a member up in its class takes 0.2 µs
@@ -191,17 +192,25 @@ class Messages(RoomCalls):
             raise NotFound("message")
         return viewed
 
-    async def search(
-        self, viewer: UserId, *, text: str, room_id: RoomId | None = None, limit: int
-    ) -> list[ViewedMessage]:
-        """Messages that contain `text`, ignoring case, newest first, in one room or all of the viewer's rooms.
+    async def search(self, viewer: UserId, *, text: str, room_id: RoomId | None = None, limit: int) -> SearchResults:
+        """Messages that contain `text`, newest first, in one room or all of the viewer's rooms.
 
-        Raises `NotFound` or `NotAMember` for a room that is not the viewer's.
+        The text is trimmed; what contains what is said by `engine.text.folded`. When it takes longer than
+        `searches.SEARCH_S`, what was found by then is the answer, and is not complete. Raises `Invalid("text")` for a
+        blank text or one of more than `searches.MOST_QUERY_CHARACTERS`, `Overloaded` when too many searches wait,
+        `NotFound` or `NotAMember` for a room that is not the viewer's.
         """
-        access, found = await self._store.search(viewer, text=text, room_id=room_id, limit=limit)
-        if access is not None:
-            admit(access)
-        return [ViewedMessage(message=each.message, status=each.receipts.status_of(each.message)) for each in found]
+        text = search_text(text, "text")
+        if not text:
+            raise Invalid("text", "is empty", rule=Rule.REQUIRED)
+        async with self._searches.turn(viewer) as deadline:
+            found = await self._store.search(viewer, text=text, room_id=room_id, limit=limit, within_s=deadline.left_s)
+        if found.access is not None:
+            admit(found.access)
+        messages = tuple(
+            ViewedMessage(message=each.message, status=each.receipts.status_of(each.message)) for each in found.messages
+        )
+        return SearchResults(messages=messages, complete=found.complete)
 
     async def _ask_for_message(self, room_id: RoomId, command: RoomCommand) -> ViewedMessage:
         answer = await self._ask(room_id, command)

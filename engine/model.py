@@ -270,6 +270,31 @@ class ViewedMessage(Record):
     status: Status
 
 
+class FoundMessage(Record):
+    """A message that a search found, as the store has it."""
+
+    message: Message
+    receipts: Receipts
+    folded: str
+    """The text that was searched: the message's, as `engine.text.folded` makes it."""
+
+
+class SearchResults(Record):
+    """Messages that contain what was looked for, newest first."""
+
+    messages: tuple[ViewedMessage, ...]
+    complete: bool
+    """Whether everything was looked at before the time was over. Else there may be more, newer ones too."""
+
+
+class FoundRooms(Record):
+    """A member's rooms, latest activity first."""
+
+    rooms: tuple[Room, ...]
+    complete: bool = True
+    """Whether all names were looked at before the time was over."""
+
+
 class RoomOverview(Record):
     """A room in its member's list. `unread` counts living messages of others after the member's read watermark, up to a
     bound of 1,000; `active_us` is when its last message was made, or else the room."""

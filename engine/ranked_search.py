@@ -3,6 +3,9 @@
 The store finds the candidates, per term and newest first, up to a bound; nothing here reads a whole room. A term's
 weight is its rarity in the room, so that of two messages the one with the rarer words comes first. A word that stands
 by itself counts more than the same letters inside another, and of equals the newer one comes first.
+
+All of one search is one turn of `searches`, under one time limit. What is computed here is computed on the event loop,
+in short slices: a thread of its own would keep Python's lock for longer than they take.
 """
 
 import math
@@ -16,9 +19,11 @@ import trio
 from chinwag.engine.access import admit
 from chinwag.engine.errors import Invalid
 from chinwag.engine.ids import RoomId, UserId
-from chinwag.engine.model import MessageKind, Record, ViewedMessage
+from chinwag.engine.model import FoundMessage, Message, MessageKind, Record, ViewedMessage
 from chinwag.engine.scripts import UNSPACED
-from chinwag.engine.store import FoundMessage, Store
+from chinwag.engine.searches import Deadline, SearchLane, search_text
+from chinwag.engine.store import Store
+from chinwag.engine.text import folded, original_span
 
 MOST_TERMS = 10
 CANDIDATES = 1_000
@@ -31,8 +36,8 @@ CONTEXT_CHARACTERS = 60
 """Of the text before and after a match."""
 MOST_PLACES = 50
 """Of a term in one message are looked at for one where it stands by itself."""
-PAUSE_MESSAGES = 200
-"""After ranking so many, others may go on."""
+SLICE_S = 0.001
+"""After ranking for so long, others may go on."""
 
 _TERM = re.compile(r'"([^"]*)"|“([^”]*)”|([^\s"“”]+)|["“”]')
 _AROUND_WORDS = ".,;:!?…'()[]{}«»、。！？「」（）"
@@ -60,6 +65,7 @@ class RankedSearch(Record):
     """The best results, and how many there are in all: at least `total` where that is not exact.
 
     `opaque` tells that there are messages within the same bounds that the server cannot read, and so cannot find.
+    Without `complete` the time was over before everything was looked at: there may be more, and better ones.
     """
 
     results: tuple[RankedMessage, ...]
@@ -67,6 +73,7 @@ class RankedSearch(Record):
     total_is_exact: bool
     took_us: int
     opaque: bool
+    complete: bool
 
 
 class _Match(NamedTuple):
@@ -79,8 +86,9 @@ class _Match(NamedTuple):
 class RankedSearcher:
     """Searches rooms of one store: call it."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, searches: SearchLane) -> None:
         self._store = store
+        self._searches = searches
 
     async def __call__(
         self,
@@ -98,54 +106,99 @@ class RankedSearcher:
 
         Terms are divided by spaces; what stands in double quotes is one. The filters leave out other kinds, other
         authors, and what was made before `after_us` or after `before_us` (each included). SYSTEM messages are never
-        found. Raises `Invalid("query")`, `NotFound("room")` or `Forbidden`.
+        found. Raises `Invalid("query")`, `NotFound("room")`, `Forbidden`, or `Overloaded` when too many searches wait.
         """
         started = time.perf_counter()
         terms = terms_of(query)
         after = None if after_us is None else after_us - 1
         before = None if before_us is None else before_us + 1
-        room = await self._store.history_between(room_id, viewer, after_us=after, before_us=before, skip=0, limit=1)
-        admit(room.page.access)
-        candidates: dict[int, FoundMessage] = {}
-        spread: dict[str, int] = {}
-        for term in terms:
-            access, found = await self._store.search(viewer, text=term, room_id=room_id, limit=CANDIDATES)
-            if access is not None:
-                admit(access)  # again: each read is a snapshot of its own
-            spread[term] = len(found)
-            for each in found:
-                message = each.message
-                if (
-                    message.kind is not MessageKind.SYSTEM
-                    and (kind is None or message.kind is kind)
-                    and (author is None or message.author_id == author)
-                    and (after is None or message.created_us > after)
-                    and (before is None or message.created_us < before)
-                ):
-                    candidates[message.id] = each
-        # The rarest term of all still has a weight, and one that every message has is not worth nothing.
-        messages = max(room.total, *spread.values())
-        weights = {term: math.log1p(messages / max(count, 1)) for term, count in spread.items()}
-        matches = await _matches(candidates.values(), weights)
-        ranked = _ranked(matches)[:limit]
-        opaque = await self._store.has_opaque(room_id, after_us=after, before_us=before)
+
+        def admits(message: Message) -> bool:
+            return (
+                message.kind is not MessageKind.SYSTEM
+                and (kind is None or message.kind is kind)
+                and (author is None or message.author_id == author)
+                and (after is None or message.created_us > after)
+                and (before is None or message.created_us < before)
+            )
+
+        async with self._searches.turn(viewer) as deadline:
+            room = await self._store.history_between(room_id, viewer, after_us=after, before_us=before, skip=0, limit=1)
+            admit(room.page.access)
+            opaque = await self._store.has_opaque(room_id, after_us=after, before_us=before)
+            candidates = await self._candidates(viewer, room_id, terms, deadline)
+            found = [each for each in candidates.found.values() if admits(each.message)]
+            # The rarest term of all still has a weight, and one that every message has is not worth nothing.
+            messages = max(room.total, *candidates.spread.values())
+            weights = {term: math.log1p(messages / max(count, 1)) for term, count in candidates.spread.items()}
+            slices = _Slices(deadline)
+            matches, all_matched = await _matches(found, weights, slices)
+            results = []
+            for match, relevance in _ranked(matches)[:limit]:
+                results.append(_result(match, relevance, weights))
+                await slices.pause()
+        complete = candidates.complete and all_matched
         return RankedSearch(
-            results=tuple(_result(match, relevance, weights) for match, relevance in ranked),
+            results=tuple(results),
             total=len(matches),
-            total_is_exact=all(count < CANDIDATES for count in spread.values()),
+            total_is_exact=complete and all(count < CANDIDATES for count in candidates.spread.values()),
             took_us=int((time.perf_counter() - started) * 1_000_000),
             opaque=opaque,
+            complete=complete,
         )
+
+    async def _candidates(
+        self, viewer: UserId, room_id: RoomId, terms: Sequence[str], deadline: Deadline
+    ) -> "_Candidates":
+        """What has any of the terms."""
+        found: dict[int, FoundMessage] = {}
+        spread = dict.fromkeys(terms, 0)
+        complete = True
+        for term in terms:
+            of_term = await self._store.search(
+                viewer, text=term, room_id=room_id, limit=CANDIDATES, within_s=deadline.left_s
+            )
+            if of_term.access is not None:
+                admit(of_term.access)  # again: each read is a snapshot of its own
+            spread[term] = len(of_term.messages)
+            found.update((each.message.id, each) for each in of_term.messages)
+            complete = complete and of_term.complete
+        return _Candidates(found, spread, complete)
+
+
+class _Candidates(NamedTuple):
+    found: dict[int, FoundMessage]
+    """By the message's id."""
+    spread: dict[str, int]
+    """How many there are of each term."""
+    complete: bool
+
+
+class _Slices:
+    """Work on the event loop that lets others go on every now and then."""
+
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+        self._began = time.perf_counter()
+
+    async def pause(self) -> bool:
+        """Let others go on if it is time; returns whether there is time left."""
+        if time.perf_counter() - self._began < SLICE_S:
+            return True
+        await trio.lowlevel.checkpoint()
+        self._began = time.perf_counter()
+        return self._deadline.left_s > 0
 
 
 def terms_of(query: str) -> tuple[str, ...]:
-    """The terms of a query, in folded case, each once. Raises `Invalid("query")` for none or too many."""
+    """The terms of a query, folded, each once. Raises `Invalid("query")` for none or too many, or a query too long."""
+    query = search_text(query, "query")
     terms: dict[str, None] = {}
     for quoted, curled, word in _TERM.findall(query):
         phrase = " ".join((quoted or curled).split())
         term = phrase or word.strip(_AROUND_WORDS) or word
         if term:
-            terms[term.casefold()] = None
+            terms[folded(term)] = None
     if not terms:
         raise Invalid("query", "names nothing to search for")
     if len(terms) > MOST_TERMS:
@@ -156,19 +209,22 @@ def terms_of(query: str) -> tuple[str, ...]:
 # --- ranking ---
 
 
-async def _matches(candidates: Iterable[FoundMessage], weights: dict[str, float]) -> list[_Match]:
-    """Which terms are in which candidate. The store has found each by one of them, and maybe not by all it has."""
+async def _matches(
+    candidates: Iterable[FoundMessage], weights: dict[str, float], slices: _Slices
+) -> tuple[list[_Match], bool]:
+    """Which terms are in which candidate, and whether all were looked at in time. The store has found each by one of
+    them, and maybe not by all it has."""
     whole = sum(weights.values())
     matches = []
-    for number, found in enumerate(candidates):
-        if number % PAUSE_MESSAGES == PAUSE_MESSAGES - 1:
-            await trio.lowlevel.checkpoint()
-        folded = found.message.text.casefold()
-        matched = tuple(term for term in weights if term in folded)
+    for found in candidates:
+        text = found.folded
+        matched = tuple(term for term in weights if term in text)
+        got = sum(weights[each] * (1.0 if _alone_at(text, each) is not None else SUBSTRING) for each in matched)
         if matched:
-            got = sum(weights[each] * (1.0 if _alone_at(folded, each) is not None else SUBSTRING) for each in matched)
             matches.append(_Match(found, matched, got / whole))
-    return matches
+        if not await slices.pause():
+            return matches, False
+    return matches, True
 
 
 def _ranked(matches: Sequence[_Match]) -> list[tuple[_Match, float]]:
@@ -194,25 +250,23 @@ def _result(match: _Match, relevance: float, weights: dict[str, float]) -> Ranke
         viewed=ViewedMessage(message=message, status=match.found.receipts.status_of(message)),
         relevance=relevance,
         matched_terms=match.matched,
-        context=_context(message.text, max(match.matched, key=weights.__getitem__)),
+        context=_context(message.text, match.found.folded, max(match.matched, key=weights.__getitem__)),
     )
 
 
 # --- places in a text ---
 
 
-def _alone_at(folded: str, term: str) -> int | None:
+def _alone_at(text: str, term: str) -> int | None:
     """Where a term stands by itself, as far as one can tell; None when it is only inside other words."""
-    at = folded.find(term)
+    at = text.find(term)
     for _ in range(MOST_PLACES):
         if at < 0:
             return None
         end = at + len(term)
-        if not (at and _joined(folded[at - 1], folded[at])) and not (
-            end < len(folded) and _joined(folded[end - 1], folded[end])
-        ):
+        if not (at and _joined(text[at - 1], text[at])) and not (end < len(text) and _joined(text[end - 1], text[end])):
             return at
-        at = folded.find(term, at + 1)
+        at = text.find(term, at + 1)
     return None
 
 
@@ -223,12 +277,11 @@ def _joined(one: str, other: str) -> bool:
     return (one.isalnum() or one == "_") and (other.isalnum() or other == "_")
 
 
-def _context(text: str, term: str) -> MatchContext:
-    """The best place of a term that is in a text, with what is around it."""
-    folded = text.casefold()
-    alone = _alone_at(folded, term)
-    at = folded.index(term) if alone is None else alone
-    start, end = _in_original(text, at, at + len(term))
+def _context(text: str, searched: str, term: str) -> MatchContext:
+    """The best place of a term that is in a text, whose folded form is `searched`, with what is around it."""
+    alone = _alone_at(searched, term)
+    at = searched.index(term) if alone is None else alone
+    start, end = original_span(text, at, at + len(term))
     first, last = max(0, start - CONTEXT_CHARACTERS), min(len(text), end + CONTEXT_CHARACTERS)
     before, after = text[first:start], text[end:last]
     if first and not text[first - 1].isspace():
@@ -244,18 +297,3 @@ def _from_a_word(text: str) -> str:
         if character.isspace():
             return text[at + 1 :] or text
     return text
-
-
-def _in_original(text: str, start: int, end: int) -> tuple[int, int]:
-    """The part of a text that folded case turned into `start` to `end`. Folding may lengthen it: "ß" becomes "ss"."""
-    if text.isascii():
-        return start, end
-    first = last = length = 0
-    for at, character in enumerate(text):
-        if length <= start:
-            first = at
-        if length >= end:
-            break
-        length += len(character.casefold())
-        last = at + 1
-    return first, last

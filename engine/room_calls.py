@@ -9,6 +9,7 @@ from chinwag.engine.files import Files
 from chinwag.engine.ids import RoomId
 from chinwag.engine.room_keys import RoomKeys
 from chinwag.engine.room_registry import RoomRegistry
+from chinwag.engine.searches import SearchLane
 from chinwag.engine.session import Session
 from chinwag.engine.store import Store
 
@@ -20,6 +21,7 @@ class RoomCalls:
     keys: RoomKeys
     files: Files
     _store: Store
+    _searches: SearchLane
     _registry: RoomRegistry
     _new_id: Callable[[], int]
 

@@ -4,6 +4,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Sequence
+from functools import partial
 
 from chinwag.engine.access import admit
 from chinwag.engine.commands import (
@@ -21,6 +22,7 @@ from chinwag.engine.errors import Invalid, LimitReached, NotFound
 from chinwag.engine.events import Event, MessagePosted, RoomJoined
 from chinwag.engine.ids import InvitationId, MessageId, RoomId, UserId, now_us
 from chinwag.engine.model import (
+    FoundRooms,
     Invitation,
     KeyCustody,
     Member,
@@ -29,11 +31,13 @@ from chinwag.engine.model import (
     Role,
     Room,
     RoomKind,
+    RoomOverview,
     User,
     direct_key,
 )
 from chinwag.engine.room_calls import RoomCalls, refuse_unstorable
 from chinwag.engine.room_members import joined_text, new_member
+from chinwag.engine.searches import search_text
 from chinwag.engine.store import DuplicateKey, InsertMember, InsertMessage, InsertRoom, Overviews, Write
 
 NOBODY = UserId(0)
@@ -187,15 +191,39 @@ class Rooms(RoomCalls):
         state = None if actor is None else actor.seen
         return None if state is None else state.room.kind
 
-    async def rooms_of(self, viewer: UserId, *, name_contains: str = "", limit: int) -> list[Room]:
-        """The viewer's rooms, latest activity first."""
-        return await self._store.rooms_of(viewer, name_contains=name_contains, limit=limit)
+    async def rooms_of(self, viewer: UserId, *, name_contains: str = "", limit: int) -> FoundRooms:
+        """The viewer's rooms, latest activity first; with a text, those with it in their name.
+
+        The text is trimmed, and a blank one is none. With one this is a search: see `Engine.search`, also for what it
+        raises, about "name_contains".
+        """
+        text = search_text(name_contains, "name_contains")
+        if not text:
+            return await self._store.rooms_of(viewer, name_contains="", limit=limit)
+        async with self._searches.turn(viewer) as deadline:
+            return await self._store.rooms_of(viewer, name_contains=text, limit=limit, within_s=deadline.left_s)
 
     async def overviews(
         self, viewer: UserId, *, kind: RoomKind | None = None, name_contains: str = "", skip: int = 0, limit: int
     ) -> Overviews:
-        """The viewer's rooms with last message and unread count, latest activity first, and how many there are."""
-        return await self._store.overviews(viewer, kind=kind, name_contains=name_contains, skip=skip, limit=limit)
+        """The viewer's rooms with last message and unread count, latest activity first, and how many there are.
+
+        `name_contains` as for `rooms_of`.
+        """
+        text = search_text(name_contains, "name_contains")
+        read = partial(self._store.overviews, viewer, kind=kind, name_contains=text, skip=skip, limit=limit)
+        if not text:
+            return await read()
+        async with self._searches.turn(viewer) as deadline:
+            return await read(within_s=deadline.left_s)
+
+    async def overview(self, room_id: RoomId, viewer: UserId) -> RoomOverview:
+        """One of the viewer's rooms as it stands in that list. Raises `NotFound` or `NotAMember`."""
+        found = await self._store.overview(room_id, viewer)
+        if found is None:
+            admit(await self._store.access(room_id, viewer))
+            raise NotFound("room")  # the viewer became a member between the two
+        return found
 
     async def members(self, room_id: RoomId, viewer: UserId) -> tuple[Member, ...]:
         """All members, in the order of joining. Raises `NotFound` or `NotAMember`."""

@@ -16,6 +16,8 @@ from chinwag.engine.errors import EngineError
 from chinwag.engine.ids import FamilyId, FileId, MessageId, RoomId, UserId
 from chinwag.engine.model import (
     Family,
+    FoundMessage,
+    FoundRooms,
     Invitation,
     Member,
     MemberKey,
@@ -33,6 +35,7 @@ from chinwag.engine.model import (
     Summary,
     User,
 )
+from chinwag.engine.searches import NO_DEADLINE
 
 UNREAD_BOUND = 1_000
 """Unread messages are counted no further than this."""
@@ -314,6 +317,8 @@ class Overviews(Record):
 
     rooms: tuple[RoomOverview, ...]
     total: int
+    complete: bool = True
+    """Whether all names were looked at before the time was over; else `total` is the least there are."""
 
 
 class Missed(Record):
@@ -325,9 +330,13 @@ class Missed(Record):
     messages: tuple[Message, ...] | None = ()
 
 
-class FoundMessage(Record):
-    message: Message
-    receipts: Receipts
+class FoundMessages(Record):
+    """What a search of messages found. `access` is how the viewer stands to the room, where one was named."""
+
+    access: Access | None
+    messages: tuple[FoundMessage, ...] = ()
+    complete: bool = True
+    """Whether everything was looked at. Else the time was over, and there may be more, newer ones too."""
 
 
 class Store(Protocol):
@@ -410,8 +419,11 @@ class Store(Protocol):
 
     async def direct_room(self, direct_key: str) -> Room | None: ...
 
-    async def rooms_of(self, viewer: UserId, *, name_contains: str, limit: int) -> list[Room]:
-        """The viewer's rooms whose name contains the text (ignoring case; "" matches all), latest activity first."""
+    async def rooms_of(
+        self, viewer: UserId, *, name_contains: str, limit: int, within_s: float = NO_DEADLINE
+    ) -> FoundRooms:
+        """The viewer's rooms whose name contains the text ("" matches all), latest activity first. See `search` for
+        what contains what, and for `within_s`, which counts when there is a text."""
         ...
 
     async def room_ids_of(self, viewer: UserId) -> list[RoomId]:
@@ -456,9 +468,20 @@ class Store(Protocol):
         ...
 
     async def overviews(
-        self, viewer: UserId, *, kind: RoomKind | None, name_contains: str, skip: int, limit: int
+        self,
+        viewer: UserId,
+        *,
+        kind: RoomKind | None,
+        name_contains: str,
+        skip: int,
+        limit: int,
+        within_s: float = NO_DEADLINE,
     ) -> Overviews:
-        """The viewer's rooms, latest activity first; of one kind or all."""
+        """The viewer's rooms, latest activity first; of one kind or all. `name_contains` as for `rooms_of`."""
+        ...
+
+    async def overview(self, room_id: RoomId, viewer: UserId) -> RoomOverview | None:
+        """One of the viewer's rooms as it stands in that list, None when it is not the viewer's."""
         ...
 
     async def window(self, room_id: RoomId, viewer: UserId, *, around: MessageId, limit: int) -> MessagePage:
@@ -477,9 +500,13 @@ class Store(Protocol):
         ...
 
     async def search(
-        self, viewer: UserId, *, text: str, room_id: RoomId | None, limit: int
-    ) -> tuple[Access | None, list[FoundMessage]]:
-        """Messages whose text contains `text`, ignoring case (`str.casefold` of both), newest (highest id) first, in
-        the rooms the viewer is a member of, or in `room_id` alone (then with the viewer's `Access` to it). A SYSTEM
-        message counts as having no text."""
+        self, viewer: UserId, *, text: str, room_id: RoomId | None, limit: int, within_s: float = NO_DEADLINE
+    ) -> FoundMessages:
+        """Messages whose text contains `text`, newest (highest id) first, in the rooms the viewer is a member of, or in
+        `room_id` alone (then with the viewer's `Access` to it). A SYSTEM message counts as having no text.
+
+        One text contains another when its folded form does (`engine.text.folded`). When that takes longer than
+        `within_s` seconds, what was found by then is returned, and is not complete. At most
+        `engine.searches.SEARCHES_AT_ONCE` should be under way. Nobody else waits for them.
+        """
         ...

@@ -15,6 +15,7 @@ from chinwag.engine.memory_tables import Tables
 from chinwag.engine.model import (
     Attachment,
     Family,
+    FoundRooms,
     Invitation,
     KeyCustody,
     Member,
@@ -33,12 +34,12 @@ from chinwag.engine.model import (
     Summary,
     User,
 )
+from chinwag.engine.searches import NO_DEADLINE
 from chinwag.engine.store import (
-    UNREAD_BOUND,
     Access,
     CountedPage,
     Credentials,
-    FoundMessage,
+    FoundMessages,
     KeyedMessage,
     KeyVersion,
     MessagePage,
@@ -48,6 +49,7 @@ from chinwag.engine.store import (
     RoomSnapshot,
     Write,
 )
+from chinwag.engine.text import folded
 
 __all__ = [
     "MemoryStore",
@@ -204,9 +206,9 @@ def make_summary(summary_id: int, room_id: int, *, first_us: int, last_us: int, 
 class MemoryStore:
     """A `Store` in dictionaries, lost when it goes out of scope. See the promises of `chinwag.engine.store`.
 
-    Knobs for tests, to be set at any time: `delay_s` (what every commit takes, in trio's seconds, virtual ones under a
-    mock clock), `fail_next_commits`, and `unavailable`. As in the real store, commits that wait together are applied
-    together, and one whose caller was cancelled is applied all the same.
+    Knobs for tests, to be set at any time: `delay_s` and `search_s` (what every commit and search takes, in trio's
+    seconds, virtual ones under a mock clock), `fail_next_commits`, and `unavailable`. As in the real store, commits
+    that wait together are applied together, and one whose caller was cancelled is applied all the same.
     """
 
     def __init__(self) -> None:
@@ -214,6 +216,9 @@ class MemoryStore:
         """How long each round of commits takes before it is applied."""
         self.unavailable = False
         """While True every commit, read and check raises `StoreUnavailable`."""
+        self.search_s = 0.0
+        """How long each search takes, in trio's seconds. One that has less time finds what it would, and is not
+        complete."""
         self.commits = 0
         """How many calls of `commit` were applied."""
         self._tables = Tables()
@@ -366,10 +371,11 @@ class MemoryStore:
         room_id = tables.direct_keys.get(direct_key)
         return tables.rooms[room_id] if room_id is not None else None
 
-    async def rooms_of(self, viewer: UserId, *, name_contains: str, limit: int) -> list[Room]:
-        tables = await self._read()
-        needle = name_contains.casefold()
-        return [room for room in tables.rooms_of(viewer) if needle in room.name.casefold()][:limit]
+    async def rooms_of(
+        self, viewer: UserId, *, name_contains: str, limit: int, within_s: float = NO_DEADLINE
+    ) -> FoundRooms:
+        rooms, complete = await self._rooms(viewer, None, name_contains, within_s)
+        return FoundRooms(rooms=tuple(rooms[:limit]), complete=complete)
 
     async def room_ids_of(self, viewer: UserId) -> list[RoomId]:
         return [room.id for room in (await self._read()).rooms_of(viewer)]
@@ -447,15 +453,33 @@ class MemoryStore:
         )
 
     async def overviews(
-        self, viewer: UserId, *, kind: RoomKind | None, name_contains: str, skip: int, limit: int
+        self,
+        viewer: UserId,
+        *,
+        kind: RoomKind | None,
+        name_contains: str,
+        skip: int,
+        limit: int,
+        within_s: float = NO_DEADLINE,
     ) -> Overviews:
+        rooms, complete = await self._rooms(viewer, kind, name_contains, within_s)
+        chosen = tuple(self._tables.overview(room, viewer) for room in rooms[skip : skip + limit])
+        return Overviews(rooms=chosen, total=len(rooms), complete=complete)
+
+    async def overview(self, room_id: RoomId, viewer: UserId) -> RoomOverview | None:
         tables = await self._read()
-        needle = name_contains.casefold()
-        rooms = [
-            room for room in tables.rooms_of(viewer) if kind in (None, room.kind) and needle in room.name.casefold()
-        ]
-        chosen = tuple(_overview(tables, room, viewer) for room in rooms[skip : skip + limit])
-        return Overviews(rooms=chosen, total=len(rooms))
+        access = tables.access(room_id, viewer)
+        return tables.overview(access.room, viewer) if access.room is not None and access.member is not None else None
+
+    async def _rooms(
+        self, viewer: UserId, kind: RoomKind | None, name_contains: str, within_s: float
+    ) -> tuple[list[Room], bool]:
+        """The viewer's rooms of a kind, with a text in their name, and whether all were looked at in time."""
+        tables = await self._read()
+        complete = await self._search_for(within_s) if name_contains else True
+        needle = folded(name_contains)
+        rooms = [room for room in tables.rooms_of(viewer) if kind in (None, room.kind) and needle in folded(room.name)]
+        return rooms, complete
 
     async def window(self, room_id: RoomId, viewer: UserId, *, around: MessageId, limit: int) -> MessagePage:
         tables = await self._read()
@@ -494,22 +518,19 @@ class MemoryStore:
         return answer
 
     async def search(
-        self, viewer: UserId, *, text: str, room_id: RoomId | None, limit: int
-    ) -> tuple[Access | None, list[FoundMessage]]:
+        self, viewer: UserId, *, text: str, room_id: RoomId | None, limit: int, within_s: float = NO_DEADLINE
+    ) -> FoundMessages:
         tables = await self._read()
+        complete = await self._search_for(within_s)
         access = tables.access(room_id, viewer) if room_id is not None else None
-        rooms = [room.id for room in tables.rooms_of(viewer) if room_id in (None, room.id)]
-        needle = text.casefold()
-        found = [message for room in rooms for message in tables.living(room) if needle in _searched(message)]
-        found.sort(key=lambda message: message.id, reverse=True)
-        return access, [
-            FoundMessage(message=message, receipts=tables.receipts(message.room_id)) for message in found[:limit]
-        ]
+        found = tables.containing(text, viewer, room_id)
+        return FoundMessages(access=access, messages=tuple(found[:limit]), complete=complete)
 
-
-def _searched(message: Message) -> str:
-    """What of a message can be found."""
-    return "" if message.kind is MessageKind.SYSTEM else message.text.casefold()
+    async def _search_for(self, within_s: float) -> bool:
+        """Take the time that a search takes; returns whether that is as long as it needs."""
+        if self.search_s:
+            await trio.sleep(min(self.search_s, within_s))
+        return self.search_s <= within_s
 
 
 class _Unit:
@@ -524,18 +545,3 @@ class _Unit:
         self.then = then
         self.released = released
         self.error: Exception | None = None
-
-
-def _overview(tables: Tables, room: Room, viewer: UserId) -> RoomOverview:
-    member = tables.access(room.id, viewer).member
-    assert member is not None
-    living = tables.living(room.id)
-    unread = [message for message in living if message.seq > member.read_seq and message.author_id != viewer]
-    return RoomOverview(
-        room=room,
-        member=member,
-        member_ids=tuple(each.user_id for each in tables.members_of(room.id)),
-        last_message=living[-1] if living else None,
-        unread=min(len(unread), UNREAD_BOUND),
-        active_us=tables.active_us(room.id),
-    )

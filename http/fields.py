@@ -11,6 +11,7 @@ from email_validator import EmailNotValidError, validate_email
 from email_validator.rfc_constants import EMAIL_MAX_LENGTH
 
 from chinwag.engine.errors import Rule
+from chinwag.engine.searches import MOST_QUERY_CHARACTERS
 from chinwag.http.requests import FieldError
 
 MAX_EMAIL: Final = EMAIL_MAX_LENGTH
@@ -30,10 +31,15 @@ def trimmed(text: str, field: str = "", *, least: int, most: int) -> str:
     if least <= len(text) <= most:
         return text
     if not text:
-        raise FieldError(field, "is empty")
+        raise FieldError(field, "is empty", rule=Rule.REQUIRED)
     if len(text) < least:
         raise FieldError(field, f"must have at least {least} characters")
-    raise FieldError(field, f"must have at most {most} characters")
+    raise FieldError(field, f"must have at most {most} characters", rule=Rule.LENGTH)
+
+
+def search_query(text: str, field: str = "", *, least: int = 1) -> str:
+    """What is searched for, trimmed. With `least` 0 it may be blank: then everything is meant."""
+    return trimmed(text, field, least=least, most=MOST_QUERY_CHARACTERS)
 
 
 def one_line(text: str, field: str = "") -> str:

@@ -217,6 +217,10 @@ def _responses(front: Front, route: Route, schema_of: dict[Any, Json]) -> Json:
         success["content"] = _json(schema_of[route.response])
     elif route.media_type != JSON:
         success["content"] = {route.media_type: {"schema": {"type": "string", "format": "binary"}}}
+    if route.response_headers:
+        success["headers"] = {
+            each.name: {"description": each.description, "schema": _TEXT} for each in route.response_headers
+        }
     responses: Json = {str(route.status): success}
     if route.is_file:
         responses["206"] = {"description": "The part that Range asks for", "content": success["content"]}
@@ -231,7 +235,7 @@ def _responses(front: Front, route: Route, schema_of: dict[Any, Json]) -> Json:
     if limited:
         errors.append(RateLimited)
         for each in responses.values():
-            each["headers"] = _RATE_LIMIT_HEADERS
+            each["headers"] = {**each.get("headers", {}), **_RATE_LIMIT_HEADERS}
     for status in sorted({front.error_status(error) for error in errors}):
         response: Json = {"description": HTTPStatus(status).phrase, "content": _json(schema_of[front.error_type])}
         if status == front.error_status(TryLater):

@@ -20,7 +20,7 @@ JSON: Final = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class HeaderParameter:
-    """A request header that an endpoint reads, for its documentation."""
+    """A header that an endpoint reads, or sends, for its documentation."""
 
     name: str
     description: str
@@ -64,6 +64,7 @@ class Route:
     summary: str = ""
     description: str = ""
     headers: tuple[HeaderParameter, ...] = ()
+    response_headers: tuple[HeaderParameter, ...] = ()
     rate_group: str | None = None
     streams: int | None = None
     form: tuple[FormPart, ...] = ()

@@ -13,6 +13,7 @@ The loop is the only one that uses the driver, so what else needs the writing co
 between two commits, in `between_commits`.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -105,9 +106,9 @@ class _Job:
 
     __slots__ = ("done", "error", "function", "urgent")
 
-    def __init__(self, function: Callable[[], Awaitable[None]], urgent: bool) -> None:
+    def __init__(self, function: Callable[[], Awaitable[None]]) -> None:
         self.function = function
-        self.urgent = urgent
+        self.urgent = False
         self.done = trio.Event()
         self.error: Exception | None = None
 
@@ -170,22 +171,25 @@ class PersistenceActor:
         self._queue.append(_Unit(writes, then, failed=failed))
         self._wake()
 
-    async def between_commits(self, function: Callable[[], Awaitable[None]], *, urgent: bool = False) -> None:
+    async def between_commits(self, function: Callable[[], Awaitable[None]], *, patience_s: float = math.inf) -> None:
         """Await `function()` in the loop, while no commit is running; what it raises comes out here.
 
-        It waits until no commit is queued; an `urgent` one waits for one commit at most. A caller that is cancelled
-        takes back what has not begun yet. Raises `StoreUnavailable` once the actor is closed.
+        It waits until no commit is queued, for `patience_s` seconds; from then on for one commit at most, and for those
+        who came before. A caller that is cancelled takes back what has not begun yet. Raises `StoreUnavailable` once
+        the actor is closed.
         """
         if self._closed:
             raise StoreUnavailable("the store is closed")
-        job = _Job(function, urgent)
-        if urgent:
-            self._jobs.appendleft(job)
-        else:
-            self._jobs.append(job)
+        job = _Job(function)
+        self._jobs.append(job)
         self._wake()
         try:
-            await job.done.wait()
+            with trio.move_on_after(patience_s):
+                await job.done.wait()
+            if not job.done.is_set():
+                job.urgent = True
+                self._wake()
+                await job.done.wait()
         finally:
             if job in self._jobs:
                 self._jobs.remove(job)
@@ -205,8 +209,9 @@ class PersistenceActor:
                 while True:
                     if self._queue:
                         await self._commit(self._take())
-                    if self._jobs and (self._jobs[0].urgent or not self._queue):
-                        await self._do(self._jobs.popleft())
+                    job = self._next_job()
+                    if job is not None:
+                        await self._do(job)
                     elif not self._queue:
                         if self._closed:
                             return
@@ -226,6 +231,13 @@ class PersistenceActor:
         if self._sleeper is not None:
             sleeper, self._sleeper = self._sleeper, None
             trio.lowlevel.reschedule(sleeper)
+
+    def _next_job(self) -> _Job | None:
+        """The first job, or while commits are queued the first urgent one."""
+        job = next((each for each in self._jobs if each.urgent or not self._queue), None)
+        if job is not None:
+            self._jobs.remove(job)
+        return job
 
     def _take(self) -> list[_Unit]:
         """The next batch: everything queued, up to the bound on its writes."""

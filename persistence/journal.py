@@ -12,7 +12,7 @@ Rules:
 - Who reads messages has the journal flushed first (`FLUSH`). So does every commit that is not of the kind above.
 - No rule of the table is weakened: a commit that would break one goes to the table at once, which refuses it.
 - An entry outlives the process, and the release. Whoever changes `MessageRow` has to go on decoding what was written
-  before: the number of values in a row tells which.
+  before: the number of values in a row tells which. What an older release folded is folded anew.
 - What cannot be decoded, or has no place in the table, is kept, and marked as quarantined.
 """
 
@@ -27,6 +27,7 @@ from chinwag.engine.ids import RoomId, UserId
 from chinwag.engine.model import Message
 from chinwag.engine.store import DeleteRoom, InsertMessage
 from chinwag.persistence.actor import DriverWrite
+from chinwag.persistence.folding import UNSEARCHED, folded_column
 from chinwag.persistence.message_rows import MessageRow, insert_rows, row_of
 from chinwag.persistence.queries import accounts, messages, sqlite_text
 from chinwag.persistence.queries import journal as queries
@@ -73,7 +74,7 @@ class Journal:
                 log.error("damaged row", what="journal", id=number, damage=str(error))
                 connection.execute(sqlite_text(queries.QUARANTINE), (number,))
             else:
-                self._add(rows)
+                self._add([row._replace(folded=_folded_now(row)) for row in rows])
                 self._last_id = max([self._last_id, *(row.id for row in rows)])
 
     def __len__(self) -> int:
@@ -83,6 +84,14 @@ class Journal:
     def holds(self, room_id: RoomId) -> bool:
         """Whether messages of a room are among them. Any thread may ask."""
         return room_id in self._rooms
+
+    def messages(self) -> list[MessageRow]:
+        """What is in the journal, in the order of commit. Any thread may ask.
+
+        A snapshot of the table that is taken afterwards has all of the acknowledged messages that are not among these,
+        and maybe some that are.
+        """
+        return self._rows[:]
 
     def commit(self, units: Sequence[Sequence[DriverWrite]], last_row: int) -> int | None:
         """Commit units to the journal and return how many messages they hold; None, and nothing has happened, when they
@@ -194,3 +203,7 @@ class Journal:
         self._rows += rows
         self._rooms.update([RoomId(row.room_id) for row in rows])
         self._characters += sum([len(row.text) for row in rows])
+
+
+def _folded_now(row: MessageRow) -> str | None:
+    return UNSEARCHED if row.folded == UNSEARCHED else folded_column(row.text)

@@ -22,6 +22,7 @@ from chinwag.engine.errors import StoreUnavailable
 from chinwag.engine.ids import FamilyId, FileId, MessageId, RoomId, UserId
 from chinwag.engine.model import (
     Family,
+    FoundRooms,
     Invitation,
     MemberKey,
     Message,
@@ -29,15 +30,17 @@ from chinwag.engine.model import (
     Room,
     RoomKey,
     RoomKind,
+    RoomOverview,
     StoredFile,
     Summary,
     User,
 )
+from chinwag.engine.searches import NO_DEADLINE
 from chinwag.engine.store import (
     Access,
     CountedPage,
     Credentials,
-    FoundMessage,
+    FoundMessages,
     KeyedMessage,
     KeyVersion,
     MessagePage,
@@ -47,14 +50,16 @@ from chinwag.engine.store import (
     RoomSnapshot,
     Write,
 )
-from chinwag.persistence import migrations
 from chinwag.persistence.actor import FLUSH, DriverWrite, PersistenceActor, PersistenceStatistics
-from chinwag.persistence.errors import CannotOpen
+from chinwag.persistence.folding import FOLD_ANEW
 from chinwag.persistence.journal import MIN_UNITS, Journal
+from chinwag.persistence.message_rows import MessageRow
 from chinwag.persistence.places import check_place, locked
+from chinwag.persistence.rewrites import Rewriter
 from chinwag.persistence.rows import RowReader
-from chinwag.persistence.search import Indexer
-from chinwag.persistence.sqlite_errors import engine_error, write_transaction
+from chinwag.persistence.search_index import Indexer
+from chinwag.persistence.sqlite_errors import engine_error
+from chinwag.persistence.sqlite_open import open_database
 from chinwag.persistence.sqlite_reads import Snapshot
 from chinwag.persistence.sqlite_writes import NOTHING_APPLIED, apply_units
 from chinwag.persistence.threads import ConnectionThreads
@@ -64,22 +69,12 @@ log = structlog.get_logger("chinwag.persistence")
 P = ParamSpec("P")
 T = TypeVar("T")
 
-OLDEST_SQLITE = (3, 51, 3)
-"""Before it, a database in WAL mode with several connections could be corrupted (the WAL-reset bug)."""
-READERS = 4
-"""Reading connections. Reads mostly hold Python's lock or wait for the disk, so more do not make them faster."""
-BUSY_MS = 1_000
-"""How long SQLite waits for another process's lock (a shell, a backup) before the commit fails."""
-WRITER_CACHE_KIB = 65_536
-READER_CACHE_KIB = 16_384
-CHECKPOINT_PAGES = 8_000
-"""The log is moved into the database after this many pages, 32 MB: a commit then takes two more syncs of the disk."""
+SEARCHER_NICENESS = 10
+"""A thread that searches gets a ninth of the processor time of one that does anything else, if there is too little."""
 FLUSH_DELAY_S = 0.1
 """From the first commit that goes to the journal until it is flushed; later, if commits are queued then."""
 FLUSH_RETRY_S = 5.0
 """Until it is tried again when the store takes no writes."""
-STATEMENTS = 200
-"""Prepared statements kept per connection; there are fewer than this."""
 
 
 class SqliteDriver:
@@ -97,6 +92,10 @@ class SqliteDriver:
     def journaled(self) -> int:
         """How many messages are in the journal, where they cannot be read."""
         return len(self._journal)
+
+    def journaled_messages(self) -> list[MessageRow]:
+        """They, in the order of commit. See `Journal.messages`."""
+        return self._journal.messages()
 
     def is_behind(self, room_id: RoomId | None) -> bool:
         """Whether messages of a room, or with None of any room, are in the journal."""
@@ -156,14 +155,18 @@ class SqliteStore:
         actor: PersistenceActor,
         driver: SqliteDriver,
         readers: ConnectionThreads,
+        searchers: ConnectionThreads,
         indexer: Indexer,
+        rewriter: Rewriter,
     ) -> None:
         self._path = path
         self._actor = actor
         self._driver = driver
         self._readers = readers
+        self._searchers = searchers
         self._rows = RowReader()
         self.indexer = indexer
+        self.rewriter = rewriter
 
     def statistics(self) -> PersistenceStatistics:
         """The persistence actor's counters."""
@@ -249,8 +252,12 @@ class SqliteStore:
     async def direct_room(self, direct_key: str) -> Room | None:
         return await self._read(Snapshot.direct_room, direct_key)
 
-    async def rooms_of(self, viewer: UserId, *, name_contains: str, limit: int) -> list[Room]:
-        return await self._read_rooms(Snapshot.rooms_of, viewer, name_contains, limit)
+    async def rooms_of(
+        self, viewer: UserId, *, name_contains: str, limit: int, within_s: float = NO_DEADLINE
+    ) -> FoundRooms:
+        await self._flush_if_behind(None)
+        threads = self._searchers if name_contains else self._readers
+        return await self._read_in(threads, Snapshot.rooms_of, viewer, name_contains, limit, within_s)
 
     async def room_ids_of(self, viewer: UserId) -> list[RoomId]:
         return await self._read(Snapshot.room_ids_of, viewer)
@@ -283,12 +290,25 @@ class SqliteStore:
         return await self._read_room(Snapshot.history_between, room_id, viewer, after_us, before_us, skip, limit)
 
     async def has_opaque(self, room_id: RoomId, *, after_us: int | None, before_us: int | None) -> bool:
-        return await self._read_room(Snapshot.has_opaque, room_id, after_us, before_us)
+        await self._flush_if_behind(room_id)
+        return await self._read_in(self._searchers, Snapshot.has_opaque, room_id, after_us, before_us)
 
     async def overviews(
-        self, viewer: UserId, *, kind: RoomKind | None, name_contains: str, skip: int, limit: int
+        self,
+        viewer: UserId,
+        *,
+        kind: RoomKind | None,
+        name_contains: str,
+        skip: int,
+        limit: int,
+        within_s: float = NO_DEADLINE,
     ) -> Overviews:
-        return await self._read_rooms(Snapshot.overviews, viewer, kind, name_contains, skip, limit)
+        await self._flush_if_behind(None)
+        threads = self._searchers if name_contains else self._readers
+        return await self._read_in(threads, Snapshot.overviews, viewer, kind, name_contains, skip, limit, within_s)
+
+    async def overview(self, room_id: RoomId, viewer: UserId) -> RoomOverview | None:
+        return await self._read_room(Snapshot.overview, room_id, viewer)
 
     async def window(self, room_id: RoomId, viewer: UserId, *, around: MessageId, limit: int) -> MessagePage:
         return await self._read_room(Snapshot.window, room_id, viewer, around, limit)
@@ -299,10 +319,11 @@ class SqliteStore:
         return await self._read_rooms(Snapshot.missed, room_ids, viewer, since, limit)
 
     async def search(
-        self, viewer: UserId, *, text: str, room_id: RoomId | None, limit: int
-    ) -> tuple[Access | None, list[FoundMessage]]:
-        await self.indexer.catch_up()
-        return await self._read_rooms(Snapshot.search, viewer, text, room_id, limit)
+        self, viewer: UserId, *, text: str, room_id: RoomId | None, limit: int, within_s: float = NO_DEADLINE
+    ) -> FoundMessages:
+        """See `Store.search`. What is in the journal is searched there, so that a search writes nothing."""
+        journaled = self._driver.journaled_messages()
+        return await self._read_in(self._searchers, Snapshot.search, viewer, text, room_id, limit, within_s, journaled)
 
     async def _read_room(
         self, read: Callable[Concatenate[Snapshot, RoomId, P], T], room_id: RoomId, *args: P.args, **kwargs: P.kwargs
@@ -328,6 +349,16 @@ class SqliteStore:
 
         One that looks at messages goes through `_read_room` or `_read_rooms`.
         """
+        return await self._read_in(self._readers, read, *args, **kwargs)
+
+    async def _read_in(
+        self,
+        threads: ConnectionThreads,
+        read: Callable[Concatenate[Snapshot, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """The same in one of these threads."""
 
         def in_snapshot(connection: apsw.Connection) -> T:
             connection.execute("BEGIN")
@@ -338,7 +369,7 @@ class SqliteStore:
                     connection.execute("COMMIT")
 
         try:
-            return await self._readers.run(in_snapshot)
+            return await threads.run(in_snapshot)
         except apsw.Error as error:
             refined = engine_error(error)
             if refined is error:
@@ -364,24 +395,27 @@ async def open_sqlite_store(
     path = Path(path)
     check_place(path)
     with locked(path):
-        connections, journal = await trio.to_thread.run_sync(_open, path, journal_min_units)
-        writer = ConnectionThreads(connections[:1], name="chinwag-writer")
-        readers = ConnectionThreads(connections[1:], name="chinwag-reader")
+        opened = await trio.to_thread.run_sync(open_database, path, journal_min_units)
+        writer = ConnectionThreads([opened.writer], name="chinwag-writer")
+        readers = ConnectionThreads(opened.readers, name="chinwag-reader")
+        searchers = ConnectionThreads(opened.searchers, name="chinwag-search", niceness=SEARCHER_NICENESS)
         driver: SqliteDriver | None = None
         raised: BaseException | None = None
         try:
             if prepare_writer is not None:
-                prepare_writer(connections[0])
-            driver = SqliteDriver(writer, journal)
+                prepare_writer(opened.writer)
+            driver = SqliteDriver(writer, opened.journal)
             actor = PersistenceActor(driver, observe=observe)
-            indexer = Indexer(connections[0], writer, actor)
+            indexer = Indexer(opened.writer, writer, actor)
+            rewriter = Rewriter(opened.writer, writer, actor, [FOLD_ANEW], indexer.add_stale)
             driver.start(indexer)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(actor.run)
                 nursery.start_soon(indexer.run)
+                nursery.start_soon(rewriter.run)
                 nursery.start_soon(driver.flush_when_quiet, actor)
                 try:
-                    yield SqliteStore(path, actor, driver, readers, indexer)
+                    yield SqliteStore(path, actor, driver, readers, searchers, indexer, rewriter)
                 except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001
                     raised = error  # the block's own: raised below, where no exception group is made of it
                 finally:
@@ -389,77 +423,10 @@ async def open_sqlite_store(
                     nursery.cancel_scope.cancel()  # ends all but the actor, which first commits what is queued
         finally:
             with trio.CancelScope(shield=True):
+                await searchers.close(interrupt=True)
                 await readers.close(interrupt=True)
                 if driver is not None:
                     await driver.close()  # does not raise
                 await writer.close(interrupt=False)  # the last one: moves the log into the database
         if raised is not None:
             raise raised
-
-
-def _open(path: Path, journal_min_units: int) -> tuple[list[apsw.Connection], Journal]:
-    """The writing connection, to a database of the newest schema, and the reading ones; and its journal, flushed."""
-    version = apsw.sqlite_lib_version()
-    if tuple(map(int, version.split("."))) < OLDEST_SQLITE:
-        raise CannotOpen(
-            f"SQLite {version} is too old: before {'.'.join(map(str, OLDEST_SQLITE))} it may corrupt a database; "
-            "install a newer apsw"
-        )
-    connections: list[apsw.Connection] = []
-    try:
-        writer = apsw.Connection(str(path), statementcachesize=STATEMENTS)
-        connections.append(writer)
-        writer.set_busy_timeout(BUSY_MS)
-        mode = writer.execute("PRAGMA journal_mode = WAL").get
-        if mode != "wal":
-            raise CannotOpen(f"{path}: SQLite cannot keep a write-ahead log there (journal mode {mode})")
-        for setting in (
-            "synchronous = FULL",
-            "foreign_keys = ON",
-            "temp_store = MEMORY",
-            f"cache_size = {-WRITER_CACHE_KIB}",
-            f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
-            f"journal_size_limit = {2 * CHECKPOINT_PAGES * 4096}",
-        ):
-            writer.execute(f"PRAGMA {setting}")  # one by one: of several, those after one that returns a row do not run
-        migrate(writer, path)
-        journal = Journal(writer, min_units=journal_min_units)
-        if left := len(journal):
-            apply_units(writer, (), 0, journal)
-            log.info("journal flushed", messages=left)
-        for _ in range(READERS):
-            reader = apsw.Connection(str(path), statementcachesize=STATEMENTS)
-            connections.append(reader)
-            reader.set_busy_timeout(BUSY_MS)
-            reader.execute(f"PRAGMA query_only = ON; PRAGMA cache_size = {-READER_CACHE_KIB}")
-    except BaseException as error:
-        for connection in connections:
-            connection.close()
-        if isinstance(error, apsw.Error | StoreUnavailable):
-            raise CannotOpen(f"{path} cannot be opened: {error}") from error
-        raise
-    return connections, journal
-
-
-def migrate(connection: apsw.Connection, path: Path) -> None:
-    """Bring the database to the newest schema, each step in a transaction of its own."""
-    connection.execute("""
-        CREATE TABLE IF NOT EXISTS schema_versions (
-            version INTEGER PRIMARY KEY NOT NULL,   -- number of a migration that was applied
-            name TEXT NOT NULL
-        )
-    """)
-    present = connection.execute("SELECT coalesce(max(version), 0) FROM schema_versions").get
-    steps = migrations.for_sqlite()
-    newest = steps[-1].number
-    if present > newest:
-        raise CannotOpen(
-            f"{path} was written by a newer version of chinwag (its schema is {present}, this one's {newest})"
-        )
-    for step in steps:
-        if step.number > present:
-            with write_transaction(connection):
-                connection.execute(step.script)
-                connection.execute(
-                    "INSERT INTO schema_versions (version, name) VALUES (?1, ?2)", (step.number, step.name)
-                )

@@ -1,13 +1,16 @@
 """What the engine reads, from one SQLite snapshot. Runs in a reader's thread."""
 
+import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import apsw
 
 from chinwag.engine.ids import FamilyId, FileId, MessageId, RoomId, UserId
 from chinwag.engine.model import (
     Family,
+    FoundMessage,
+    FoundRooms,
     Invitation,
     KeyCustody,
     MemberKey,
@@ -29,7 +32,7 @@ from chinwag.engine.store import (
     Access,
     CountedPage,
     Credentials,
-    FoundMessage,
+    FoundMessages,
     KeyedMessage,
     KeyVersion,
     MessagePage,
@@ -38,10 +41,25 @@ from chinwag.engine.store import (
     RoomMembers,
     RoomSnapshot,
 )
-from chinwag.persistence.queries import accounts, files, invitations, keys, messages, rooms, sqlite_text, summaries
+from chinwag.engine.text import folded
+from chinwag.persistence.folding import searched_text
+from chinwag.persistence.message_rows import MessageRow
+from chinwag.persistence.queries import (
+    accounts,
+    files,
+    invitations,
+    keys,
+    messages,
+    rooms,
+    search,
+    sqlite_text,
+    summaries,
+)
 from chinwag.persistence.rows import Row, RowReader
-from chinwag.persistence.search import find
+from chinwag.persistence.search import Found, find, find_journaled
+from chinwag.persistence.time_limits import OutOfTime, TimeLimit
 
+_ROOMS_BETWEEN_CHECKS = 200
 MAX_INTEGER = (1 << 63) - 1
 """SQLite's largest. Whoever asks to skip more skips everything."""
 _ROOM_WIDTH = rooms.ROOM_COLUMNS.count(",") + 1
@@ -56,18 +74,23 @@ class Snapshot:
 
     def _all(self, query: str, values: tuple[object, ...]) -> list[Row]:
         """All rows but those with text that is no UTF-8."""
+        rows: list[Row] = []
+        self._read_into(rows, query, values)
+        return rows
+
+    def _read_into(self, rows: list[Row], query: str, values: tuple[object, ...]) -> None:
+        """Append them to `rows`; what was read before an exception is there."""
         try:
             cursor = self._connection.execute(sqlite_text(query), values)
         except (UnicodeEncodeError, OverflowError):
-            return []  # a lone surrogate, or a number of more than 64 bits: what cannot be stored is not there
-        rows: list[Row] = []
+            return  # a lone surrogate, or a number of more than 64 bits: what cannot be stored is not there
         while True:
             try:
                 rows += cursor  # goes on behind the damaged row
             except UnicodeDecodeError as error:
                 self._reader.report("text", error.object[:20], f"{error}, in the answer to {query}")
             else:
-                return rows
+                return
 
     def _one(self, query: str, *values: object) -> Row | None:
         found = self._all(query, values)
@@ -124,17 +147,41 @@ class Snapshot:
         row = self._one(rooms.ROOM_BY_DIRECT_KEY, direct_key)
         return self._reader.room(row) if row else None
 
-    def rooms_of(self, viewer: UserId, name_contains: str, limit: int) -> list[Room]:
-        needle = name_contains.casefold()
-        found = map(self._reader.room, self._all(rooms.ROOMS_OF, (viewer,)))
-        return [room for room in found if needle in room.name.casefold()][:limit]
+    def rooms_of(self, viewer: UserId, name_contains: str, limit: int, within_s: float) -> FoundRooms:
+        found, complete = self._rooms(viewer, None, name_contains, within_s)
+        return FoundRooms(rooms=tuple(found[:limit]), complete=complete)
 
-    def overviews(self, viewer: UserId, kind: RoomKind | None, name_contains: str, skip: int, limit: int) -> Overviews:
-        needle = name_contains.casefold()
-        found = map(self._reader.room, self._all(rooms.ROOMS_OF, (viewer,)))
-        mine = [room for room in found if kind in (None, room.kind) and needle in room.name.casefold()]
-        page = tuple(self._overview(room, viewer) for room in mine[skip : skip + limit])
-        return Overviews(rooms=page, total=len(mine))
+    def overviews(
+        self, viewer: UserId, kind: RoomKind | None, name_contains: str, skip: int, limit: int, within_s: float
+    ) -> Overviews:
+        found, complete = self._rooms(viewer, kind, name_contains, within_s)
+        page = tuple(self._overview(room, viewer) for room in found[skip : skip + limit])
+        return Overviews(rooms=page, total=len(found), complete=complete)
+
+    def overview(self, room_id: RoomId, viewer: UserId) -> RoomOverview | None:
+        access = self.access(room_id, viewer)
+        return self._overview(access.room, viewer) if access.room is not None and access.member is not None else None
+
+    def _rooms(
+        self, viewer: UserId, kind: RoomKind | None, name_contains: str, within_s: float
+    ) -> tuple[list[Room], bool]:
+        """The viewer's rooms of a kind, with a text in their name, and whether all were looked at in time."""
+        needle = folded(name_contains)
+        time_limit = TimeLimit(within_s)
+        rows: list[Row] = []
+        found: list[Room] = []
+        try:
+            with time_limit.interrupting(self._connection):
+                self._read_into(rows, rooms.ROOMS_OF, (viewer,))
+            for number, row in enumerate(rows):
+                if number % _ROOMS_BETWEEN_CHECKS == 0:
+                    time_limit.check()
+                room = self._reader.room(row)
+                if kind in (None, room.kind) and (not needle or needle in folded(room.name)):
+                    found.append(room)
+        except OutOfTime:
+            return found, False
+        return found, True
 
     def _overview(self, room: Room, viewer: UserId) -> RoomOverview:
         member = self.access(room.id, viewer).member
@@ -334,11 +381,58 @@ class Snapshot:
     # - search
 
     def search(
-        self, viewer: UserId, text: str, room_id: RoomId | None, limit: int
-    ) -> tuple[Access | None, list[FoundMessage]]:
+        self,
+        viewer: UserId,
+        text: str,
+        room_id: RoomId | None,
+        limit: int,
+        within_s: float,
+        journaled: Sequence[MessageRow],
+    ) -> FoundMessages:
         access = self.access(room_id, viewer) if room_id is not None else None
         if access is not None and access.member is None:
-            return access, []
-        found = [self._reader.message(row) for row in find(self._all, viewer, text, room_id, limit)]
-        receipts = {room: self.receipts(room) for room in {message.room_id for message in found}}
-        return access, [FoundMessage(message=message, receipts=receipts[message.room_id]) for message in found]
+            return FoundMessages(access=access)
+        newest = self._find_journaled(journaled, viewer, text, room_id, limit) if journaled else []
+        found = self._find(viewer, text, room_id, limit - len(newest), TimeLimit(within_s))
+        older = self._all(search.FOUND, (json.dumps(found.rows),)) if found.rows else []
+        return FoundMessages(
+            access=access, messages=tuple(self._found_messages([*newest, *older])), complete=found.complete
+        )
+
+    def _find(self, viewer: UserId, text: str, room_id: RoomId | None, limit: int, time_limit: TimeLimit) -> Found:
+        def read_into(rows: list[Row], query: str, values: tuple[object, ...]) -> None:
+            time_limit.check()
+            with time_limit.interrupting(self._connection):
+                self._read_into(rows, query, values)
+
+        return find(read_into, viewer, text, room_id, limit)
+
+    def _find_journaled(
+        self, journaled: Sequence[MessageRow], viewer: UserId, text: str, room_id: RoomId | None, limit: int
+    ) -> list[Row]:
+        """As they would be in the table: with `_found_messages`' columns."""
+        reach = {room_id} if room_id is not None else set(self.room_ids_of(viewer))
+        last = self._one(messages.LAST_ROW)
+        assert last is not None
+        found: list[Row] = []
+        for row in find_journaled(journaled, last[0], text, reach, limit):
+            author = self.user(UserId(row.author_id))
+            names = (author.username, author.display_name, author.avatar_url) if author else (None, None, None)
+            found.append(
+                (
+                    *(row.id, row.room_id, row.seq, row.author_id, names[0], row.text, row.created_us, row.attachments),
+                    *(row.key, row.edited_us, row.deleted_us, row.extras, names[1], names[2], row.folded),
+                )
+            )
+        return found
+
+    def _found_messages(self, rows: Sequence[Row]) -> Iterator[FoundMessage]:
+        """Of a message's columns and `folded`."""
+        receipts: dict[RoomId, Receipts] = {}
+        for row in rows:
+            message = self._reader.message(row[:-1])
+            if message.room_id not in receipts:
+                receipts[message.room_id] = self.receipts(message.room_id)
+            yield FoundMessage(
+                message=message, receipts=receipts[message.room_id], folded=searched_text(message.text, row[-1])
+            )

@@ -34,6 +34,7 @@ from chinwag.engine.store import (
     WriteRejected,
 )
 from chinwag.persistence.actor import DriverWrite, Flush
+from chinwag.persistence.folding import folded_column
 from chinwag.persistence.journal import Journal
 from chinwag.persistence.message_rows import MessageRow, insert_rows, row_of
 from chinwag.persistence.queries import (
@@ -48,7 +49,6 @@ from chinwag.persistence.queries import (
     summaries,
 )
 from chinwag.persistence.rows import extras_text, list_text
-from chinwag.persistence.search import case_folded
 from chinwag.persistence.sqlite_errors import engine_error, write_transaction
 
 
@@ -164,7 +164,7 @@ class _Batch:
                     message.room_id,
                     message.id,
                     message.text,
-                    case_folded(message.text),
+                    folded_column(message.text),
                     extras_text(message),
                     message.edited_us,
                 )

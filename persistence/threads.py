@@ -5,6 +5,7 @@ idle), and a connection's page and statement caches stay with one thread. Who wa
 work then runs to its end unattended, or is skipped if it has not begun.
 """
 
+import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -50,7 +51,10 @@ class _Job:
 class ConnectionThreads:
     """One thread per connection; all take from one queue. To be made and used on the event loop's thread."""
 
-    def __init__(self, connections: Sequence[apsw.Connection], *, name: str) -> None:
+    def __init__(self, connections: Sequence[apsw.Connection], *, name: str, niceness: int = 0) -> None:
+        """`niceness`: how far the threads stand behind the process's others when there is too little processor time, 0
+        to 19."""
+        self._niceness = niceness
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
         self._connections = connections
@@ -98,6 +102,8 @@ class ConnectionThreads:
             connection.close()
 
     def _work(self, connection: apsw.Connection) -> None:
+        if self._niceness:
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._niceness)  # in Linux it is a thread's own
         while (job := self._jobs.get()) is not None:
             if job.task is None:
                 continue

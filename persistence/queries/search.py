@@ -1,20 +1,17 @@
-"""Search in SQLite: LIKE over a room's messages, and `message_index` to name the few that are worth comparing.
+"""Search in SQLite: `instr` over a room's messages, and `message_index` to name the few that are worth comparing.
 
-LIKE ignores the case of A to Z by itself, which is why `folded` may be NULL where folding does no more than that. An
-index entry's rowid is a room's number and a message's sequence, `number << 32 | seq`; see the migration.
+Compared are bytes of UTF-8, in which a text contains another just when its bytes do. That takes a third of the time of
+comparing characters. An index entry's rowid is a room's number and a message's sequence, `number << 32 | seq`; see the
+migration.
 
 Lists of rooms are a JSON array `$1` of arrays `[room id, after, up to]`: sequences, or index entries. The queries that
-return messages add `messages.row`, the order of commit, as their last column.
+find messages return `messages.row`, the order of commit, and nothing else: `FOUND` reads those that are kept.
 """
 
 from chinwag.persistence.queries.messages import MESSAGE_COLUMNS
 
-CONTAINS = "coalesce(m.folded, m.text) LIKE $2 ESCAPE '\\'"
-CONTAINS_LONG = "instr(coalesce(m.folded, lower(m.text)), $2) > 0"
-"""The same for patterns over SQLite's limit for LIKE. It takes twice as long."""
+CONTAINS = "instr(CAST(coalesce(m.folded, lower(m.text)) AS BLOB), $2) > 0"
 
-_COLUMNS = f"{MESSAGE_COLUMNS}, m.row"
-_FOUND = f"SELECT {_COLUMNS} FROM messages AS m LEFT JOIN users AS u ON u.id = m.author_id"
 _REACH = """
 SELECT mm.room_id, x.seq, x.row, r.number, coalesce(r.indexed_seq, 0)
 FROM members AS mm
@@ -36,35 +33,29 @@ REACH_IN_ROOM = f"{_REACH} AND mm.user_id = $1 AND mm.room_id = $2"
 # A part of a room, newest first until there are enough.
 # Index: messages_by_seq
 IN_ROOM = f"""
-{_FOUND}
+SELECT m.row
+FROM messages AS m
 WHERE m.room_id = $1 AND m.seq > $3 AND m.seq <= $4 AND m.deleted_us IS NULL AND {CONTAINS}
 ORDER BY m.seq DESC
 LIMIT $5
 """
 
-# Parts of several rooms, of messages above a row ($3). The users are joined to what is kept, for many may be found.
-# Index: messages_by_seq, primary key
+# Parts of several rooms, of messages above a row ($3).
+# Index: messages_by_seq
 # Scan: the list of rooms
-# Sort: what was found there
 IN_ROOMS = f"""
-SELECT {_COLUMNS}
-FROM (
-    SELECT m.row AS row
-    FROM json_each($1) AS j
-    CROSS JOIN messages AS m ON m.room_id = j.value ->> 0 AND m.seq > j.value ->> 1 AND m.seq <= j.value ->> 2
-    WHERE m.row > $3 AND m.deleted_us IS NULL AND {CONTAINS}
-    ORDER BY m.row DESC
-    LIMIT $4
-) AS best
-CROSS JOIN messages AS m ON m.row = best.row
-LEFT JOIN users AS u ON u.id = m.author_id
+SELECT m.row
+FROM json_each($1) AS j
+CROSS JOIN messages AS m ON m.room_id = j.value ->> 0 AND m.seq > j.value ->> 1 AND m.seq <= j.value ->> 2
+WHERE m.row > $3 AND m.deleted_us IS NULL AND {CONTAINS}
 """
 
 # All rooms of a viewer ($1) whose rooms hold a good part of all messages.
 # Index: members_by_room
 # Scan: newest first until there are enough
 IN_ALL = f"""
-{_FOUND}
+SELECT m.row
+FROM messages AS m
 WHERE m.deleted_us IS NULL
 AND {CONTAINS}
 AND EXISTS (SELECT 1 FROM members AS mm WHERE mm.room_id = m.room_id AND mm.user_id = $1)
@@ -84,49 +75,49 @@ ORDER BY f.rowid
 LIMIT 1 OFFSET $4
 """
 
-# The entries of a trigram ($6) in a room ($1), above $3 and up to $4, that do contain what is looked for.
+# The entries of a trigram ($5) in a room ($1), above $3 and up to $4, that do contain what is looked for.
 # Index: VIRTUAL TABLE INDEX, messages_by_seq
-# Sort: what was found there
 ENTRIES_IN_ROOM = f"""
-SELECT {_COLUMNS}
+SELECT m.row
 FROM message_index AS f
 CROSS JOIN messages AS m ON m.room_id = $1 AND m.seq = f.rowid & 4294967295
-LEFT JOIN users AS u ON u.id = m.author_id
-WHERE f.message_index MATCH $6 AND f.rowid > $3 AND f.rowid <= $4
+WHERE f.message_index MATCH $5 AND f.rowid > $3 AND f.rowid <= $4
 AND m.deleted_us IS NULL
 AND {CONTAINS}
-ORDER BY m.row DESC
-LIMIT $5
 """
 
 # The same for all rooms of a viewer ($1).
 # Index: VIRTUAL TABLE INDEX, primary key, members_by_room, messages_by_seq
-# Sort: what was found there
 ENTRIES = f"""
-SELECT {_COLUMNS}
+SELECT m.row
 FROM message_index AS f
 CROSS JOIN search_rooms AS r ON r.number = f.rowid >> 32
 CROSS JOIN members AS mm ON mm.room_id = r.room_id AND mm.user_id = $1
 CROSS JOIN messages AS m ON m.room_id = r.room_id AND m.seq = f.rowid & 4294967295
-LEFT JOIN users AS u ON u.id = m.author_id
-WHERE f.message_index MATCH $4 AND m.deleted_us IS NULL AND {CONTAINS}
-ORDER BY m.row DESC
-LIMIT $3
+WHERE f.message_index MATCH $3 AND m.deleted_us IS NULL AND {CONTAINS}
 """
 
 # Messages whose entries are stale, in parts of the index.
 # Index: primary key, messages_by_seq
 # Scan: the list of rooms
-# Sort: what was found there
 STALE = f"""
-SELECT {_COLUMNS}
+SELECT m.row
 FROM json_each($1) AS j
 CROSS JOIN search_stale AS s ON s.entry > j.value ->> 1 AND s.entry <= j.value ->> 2
 CROSS JOIN messages AS m ON m.room_id = j.value ->> 0 AND m.seq = s.entry & 4294967295
-LEFT JOIN users AS u ON u.id = m.author_id
 WHERE m.deleted_us IS NULL AND {CONTAINS}
+"""
+
+# Messages by their rows, a JSON array, newest first; with what their text is compared by.
+# Index: primary key
+# Scan: the list of rows
+# Sort: over these
+FOUND = f"""
+SELECT {MESSAGE_COLUMNS}, m.folded
+FROM json_each($1) AS j
+CROSS JOIN messages AS m ON m.row = j.value
+LEFT JOIN users AS u ON u.id = m.author_id
 ORDER BY m.row DESC
-LIMIT $3
 """
 
 # --- writing ------------------------------------------------------------------------------------------------------
@@ -183,35 +174,49 @@ ORDER BY s.entry
 # Index: primary key
 FORGET_STALE = "DELETE FROM search_stale WHERE entry <= $1"
 
-# The next messages for the indexer, above the row $1 and up to $2, with their room's part of the index.
+# The rooms of the messages above a row ($1) and up to $2, as one JSON array of [room id, number, after, up to]: those
+# that have something to be indexed, and those without a number that enter the index with their message $3.
+# Scan: the rooms that were found
 # Index: primary key, search_rooms_by_room
-NEXT_MESSAGES = """
-SELECT m.row, m.room_id, m.seq, r.number, r.indexed_seq
-FROM messages AS m
-LEFT JOIN search_rooms AS r ON r.room_id = m.room_id
-WHERE m.row > $1 AND m.row <= $2
-ORDER BY m.row
+# Sort: by room, and then by number, for FTS5 writes a segment whenever entries fall
+NEXT_PARTS = """
+SELECT json_group_array(json_array(p.room_id, p.number, p.after, p.last) ORDER BY p.number IS NULL, p.number, p.room_id)
+FROM (
+    SELECT m.room_id AS room_id, r.number AS number, coalesce(r.indexed_seq, 0) AS after, max(m.seq) AS last
+    FROM messages AS m
+    LEFT JOIN search_rooms AS r ON r.room_id = m.room_id
+    WHERE m.row > $1 AND m.row <= $2
+    GROUP BY m.room_id
+) AS p
+WHERE p.last > p.after AND (p.number IS NOT NULL OR p.last >= $3)
 """
 
+# The rooms of such an array ($1) that have no number, in its order.
 # Index: none
-ADD_ROOM = "INSERT INTO search_rooms (room_id, indexed_seq) VALUES ($1, 0) RETURNING number"
+# Scan: the list of rooms
+# Sort: it is in that order, as far as SQLite does not know
+ADD_ROOMS = """
+INSERT INTO search_rooms (room_id, indexed_seq)
+SELECT j.value ->> 0, 0 FROM json_each($1) AS j WHERE j.value ->> 1 IS NULL ORDER BY j.key
+"""
 
-# Messages of rooms, in the order of the list: a JSON array of [number, room id, after, up to].
-# Index: messages_by_seq
+# The messages of such an array, in its order.
+# Index: search_rooms_by_room, messages_by_seq
 # Scan: the list of rooms
 INDEX_MESSAGES = """
 INSERT INTO message_index (rowid, folded)
-SELECT (j.value ->> 0) << 32 | m.seq, coalesce(m.folded, lower(m.text))
+SELECT r.number << 32 | m.seq, coalesce(m.folded, lower(m.text))
 FROM json_each($1) AS j
-CROSS JOIN messages AS m ON m.room_id = j.value ->> 1 AND m.seq > j.value ->> 2 AND m.seq <= j.value ->> 3
+CROSS JOIN search_rooms AS r ON r.room_id = j.value ->> 0
+CROSS JOIN messages AS m ON m.room_id = j.value ->> 0 AND m.seq > j.value ->> 2 AND m.seq <= j.value ->> 3
 WHERE m.deleted_us IS NULL
 """
 
-# By the same list.
-# Index: primary key
+# By the same array.
+# Index: search_rooms_by_room
 # Scan: the list of rooms
 SET_INDEXED_SEQS = """
-UPDATE search_rooms SET indexed_seq = j.value ->> 3 FROM json_each($1) AS j WHERE number = j.value ->> 0
+UPDATE search_rooms SET indexed_seq = j.value ->> 3 FROM json_each($1) AS j WHERE room_id = j.value ->> 0
 """
 
 # Index: none

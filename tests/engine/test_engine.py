@@ -55,7 +55,7 @@ async def test_unknown_members_are_named_and_no_room_is_made(h: EngineHarness, a
     assert invalid.value.field == "member_ids"
     assert "77" in invalid.value.reason
     assert "78" in invalid.value.reason
-    assert await h.engine.rooms_of(ann.id, limit=9) == []
+    assert (await h.engine.rooms_of(ann.id, limit=9)).rooms == ()
 
 
 async def test_rooms_are_listed_by_latest_activity_and_found_by_name(
@@ -64,11 +64,11 @@ async def test_rooms_are_listed_by_latest_activity_and_found_by_name(
     ann, bob = await h.join("ann"), await h.join("bob")
     tea, coffee = await h.room("Tea", ann), await h.room("Coffee", ann)
     await h.room("theirs", bob)
-    assert await h.engine.rooms_of(ann.id, limit=9) == [coffee, tea]
+    assert (await h.engine.rooms_of(ann.id, limit=9)).rooms == (coffee, tea)
     await h.post(tea, ann, "x")
-    assert await h.engine.rooms_of(ann.id, limit=9) == [tea, coffee]
-    assert await h.engine.rooms_of(ann.id, name_contains="tE", limit=9) == [tea]
-    assert await h.engine.rooms_of(ann.id, limit=1) == [tea]
+    assert (await h.engine.rooms_of(ann.id, limit=9)).rooms == (tea, coffee)
+    assert (await h.engine.rooms_of(ann.id, name_contains="tE", limit=9)).rooms == (tea,)
+    assert (await h.engine.rooms_of(ann.id, limit=1)).rooms == (tea,)
 
 
 async def test_a_stranger_gets_nothing_of_a_room_and_nobody_anything_of_none(
@@ -96,7 +96,7 @@ async def test_a_stranger_gets_nothing_of_a_room_and_nobody_anything_of_none(
         ):
             with pytest.raises(expected):
                 await attempt
-    assert await h.engine.search(eve.id, text="secret", limit=9) == []
+    assert (await h.engine.search(eve.id, text="secret", limit=9)).messages == ()
     with pytest.raises(Forbidden):
         await h.connect(eve, room)
     assert len(h.engine.fanout) == 0
@@ -131,7 +131,7 @@ async def test_who_is_removed_hears_that_and_nothing_more(h: EngineHarness, auto
     assert on_bob.received() == on_phone.received() == expected
     with pytest.raises(Forbidden):
         await h.engine.history(room.id, bob.id, skip=0, limit=9)
-    assert await h.engine.search(bob.id, text="secret", limit=9) == []
+    assert (await h.engine.search(bob.id, text="secret", limit=9)).messages == ()
 
 
 async def test_a_removal_and_the_words_after_it_in_one_turn(room: RoomHarness, autojump_clock: MockClock) -> None:

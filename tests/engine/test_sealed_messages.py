@@ -176,7 +176,7 @@ async def test_in_server_custody_an_encrypted_message_is_text_to_everybody_and_f
     [event] = watching.received()
     assert isinstance(event, MessagePosted)
     assert event.message == posted
-    [found] = await h.engine.search(bob.id, text="lemon", limit=9)
+    [found] = (await h.engine.search(bob.id, text="lemon", limit=9)).messages
     assert found.message == posted
 
 
@@ -189,7 +189,7 @@ async def test_in_client_custody_it_is_opaque_and_not_found(h: EngineHarness, au
     assert posted.shown_text == ENCRYPTED_PLACEHOLDER
     assert (await h.engine.message(room.id, bob.id, posted.id)).message == posted
     for text in ("bWls", "milk", ENCRYPTED_PLACEHOLDER):
-        assert await h.engine.search(bob.id, text=text, limit=9) == []
+        assert (await h.engine.search(bob.id, text=text, limit=9)).messages == ()
 
 
 async def test_what_cannot_be_read_is_not_stored(h: EngineHarness, autojump_clock: MockClock) -> None:

@@ -10,7 +10,7 @@ from chinwag.engine.model import Room
 
 async def found(h: EngineHarness, viewer: Person, text: str, room: Room | None = None, limit: int = 99) -> list[str]:
     hits = await h.engine.search(viewer.id, text=text, room_id=room.id if room else None, limit=limit)
-    return [each.message.text for each in hits]
+    return [each.message.text for each in hits.messages]
 
 
 async def test_case_script_and_special_characters(h: EngineHarness, autojump_clock: MockClock) -> None:

@@ -346,7 +346,7 @@ async def test_the_same_idempotency_key_is_free_for_another_author_and_in_anothe
 async def test_users_without_e_mail_and_groups_without_key_do_not_clash(store: Store) -> None:
     assert await store.user_by_email("") is None
     assert await store.direct_room("") is None
-    assert len(await store.rooms_of(ANN, name_contains="", limit=9)) == 2
+    assert len((await store.rooms_of(ANN, name_contains="", limit=9)).rooms) == 2
 
 
 @pytest.mark.parametrize(

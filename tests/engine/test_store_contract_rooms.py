@@ -81,7 +81,7 @@ async def test_rooms_come_by_latest_activity_and_name(store: Store) -> None:
     )
 
     async def rooms(name: str = "", limit: int = 9, viewer: UserId = ANN) -> list[int]:
-        return [room.id for room in await store.rooms_of(viewer, name_contains=name, limit=limit)]
+        return [room.id for room in (await store.rooms_of(viewer, name_contains=name, limit=limit)).rooms]
 
     assert await rooms() == [12, OTHER, ROOM]  # as they were made, while there are no messages
     await store.commit([post(1001, ROOM, 1)])
@@ -197,7 +197,7 @@ async def test_a_deleted_room_is_gone_with_everything_in_it(store: Store) -> Non
     assert await store.message(DIRECT.id, MessageId(1001)) is None
     assert await store.keyed_message(DIRECT.id, ANN, "k") is None
     assert await store.room_snapshot(DIRECT.id, recent=5) is None
-    assert (await store.search(ANN, text="secret", room_id=None, limit=5))[1] == []
+    assert (await store.search(ANN, text="secret", room_id=None, limit=5)).messages == ()
     # and may be made again
     await store.commit([InsertRoom(room=DIRECT), InsertMember(room_id=DIRECT.id, member=make_member(ANN))])
     assert (await store.history(DIRECT.id, ANN, skip=0, limit=5)).messages == ()

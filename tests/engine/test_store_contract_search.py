@@ -7,6 +7,7 @@ from chinwag.engine.store import (
     DeleteMember,
     DeleteMessage,
     DeleteRoom,
+    FoundMessages,
     InsertMember,
     InsertMessage,
     SetWatermarks,
@@ -19,7 +20,7 @@ from tests.engine.stores import ANN, BOB, NOWHERE, OTHER, ROOM, edit, post
 async def search(
     store: Store, text: str, viewer: UserId = ANN, room: RoomId | None = None, limit: int = 9
 ) -> list[int]:
-    _, found = await store.search(viewer, text=text, room_id=room, limit=limit)
+    found = (await store.search(viewer, text=text, room_id=room, limit=limit)).messages
     return [entry.message.id for entry in found]
 
 
@@ -85,19 +86,19 @@ async def test_search_in_one_room_tells_how_the_viewer_stands_to_it(store: Store
     await store.commit([post(1001, ROOM, 1, "needle"), post(1002, OTHER, 1, "needle")])
     for text in ("needle", "ne"):
         assert await search(store, text, ANN, ROOM) == [1001]
-        access, found = await store.search(BOB, text=text, room_id=OTHER, limit=9)
-        assert (access, found) == (Access(room=make_room(OTHER, ANN), member=None), [])
-        access, found = await store.search(BOB, text=text, room_id=NOWHERE, limit=9)
-        assert (access, found) == (Access(room=None, member=None), [])
-    access, found = await store.search(BOB, text="needle", room_id=None, limit=9)
-    assert access is None
-    assert [entry.message.author_name for entry in found] == ["ann"]
+        found = await store.search(BOB, text=text, room_id=OTHER, limit=9)
+        assert found == FoundMessages(access=Access(room=make_room(OTHER, ANN), member=None))
+        found = await store.search(BOB, text=text, room_id=NOWHERE, limit=9)
+        assert found == FoundMessages(access=Access(room=None, member=None))
+    everywhere = await store.search(BOB, text="needle", room_id=None, limit=9)
+    assert everywhere.access is None
+    assert [entry.message.author_name for entry in everywhere.messages] == ["ann"]
 
 
 async def test_what_search_finds_carries_its_room_s_receipts(store: Store) -> None:
     await store.commit([post(1001, ROOM, 1, "needle"), post(1002, OTHER, 1, "needle")])
     await store.commit([SetWatermarks(room_id=ROOM, user_id=BOB, delivered_seq=1, read_seq=0)])
-    _, found = await store.search(ANN, text="needle", room_id=None, limit=9)
+    found = (await store.search(ANN, text="needle", room_id=None, limit=9)).messages
     assert [entry.receipts.status_of(entry.message) for entry in found] == [Status.SENT, Status.DELIVERED]
 
 
@@ -122,7 +123,7 @@ async def test_what_no_store_could_hold_is_not_found(store: Store) -> None:
     assert (await store.window(ROOM, ANN, around=MessageId(huge), limit=9)).messages == ()
     found = await store.missed([ROOM, RoomId(huge)], ANN, since=MessageId(huge), limit=9)
     assert found[ROOM].messages is None
-    assert await store.rooms_of(ANN, name_contains=surrogate, limit=9) == []
+    assert (await store.rooms_of(ANN, name_contains=surrogate, limit=9)).rooms == ()
     for text in (surrogate, f"{surrogate}long", "\0", "he\0"):
         assert await search(store, text) == []
         assert await search(store, text, ANN, ROOM) == []

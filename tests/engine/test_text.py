@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chinwag.engine.text import folded
+from chinwag.engine.text import folded, original_span
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,32 @@ def test_canonically_equal_texts_are_equal(text: str) -> None:
 @given(st.text(alphabet=st.characters(max_codepoint=127)))
 def test_ascii_folds_to_lower_case(text: str) -> None:
     assert folded(text) == text.lower()
+
+
+TEXTS = st.text() | st.text("aA\u00e9e\u0301\u0323\u0345\u00df\u0130i\u0307\u1112\u1161\u11ab\ud55c\u0928\u093c\ufb01 ")
+
+
+@given(TEXTS, st.data())
+def test_a_part_of_a_folded_text_has_its_place_in_the_text(text: str, data: st.DataObject) -> None:
+    whole = folded(text)
+    start = data.draw(st.integers(0, len(whole)))
+    end = data.draw(st.integers(start, len(whole)))
+    first, last = original_span(text, start, end)
+    before, part, after = folded(text[:first]), folded(text[first:last]), folded(text[last:])
+    assert before + part + after == whole
+    assert len(before) <= start <= end <= len(before + part)
+
+
+@pytest.mark.parametrize(
+    ("text", "part", "original"),
+    [
+        ("die Stra\u00dfe dort", "strasse", "Stra\u00dfe"),
+        ("a re\u0301sume\u0301 here", "r\u00e9sum\u00e9", "re\u0301sume\u0301"),
+        ("in \u0130stanbul", "istanbul", "\u0130stanbul"),
+        ("x \u1112\u1161\u11ab\u1100\u1173\u11af x", "\ud55c\uae00", "\u1112\u1161\u11ab\u1100\u1173\u11af"),
+    ],
+)
+def test_the_place_of_a_match_is_that_of_whole_characters(text: str, part: str, original: str) -> None:
+    at = folded(text).index(part)
+    first, last = original_span(text, at, at + len(part))
+    assert text[first:last] == original

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import trio
@@ -279,9 +280,24 @@ async def test_what_is_urgent_waits_for_one_commit_at_most(autojump_clock: MockC
     async with open_desk(writes_per_commit=1) as desk:
         for n in (1, 2, 3):
             await desk.start(n)
-        await desk.actor.between_commits(job, urgent=True)
+        await desk.actor.between_commits(job, patience_s=0)
         assert desk.thens == [1]
     assert order == ["urgent"]
+
+
+async def test_patience_ends_and_then_who_came_first_goes_first(autojump_clock: MockClock) -> None:
+    order: list[str] = []
+
+    async def job(name: str) -> None:
+        order.append(f"{name} after {len(desk.thens)} commits")
+
+    async with open_desk(writes_per_commit=1) as desk:
+        for n in range(1, 7):
+            await desk.start(n)
+        for name in ("first", "second", "third"):
+            desk.nursery.start_soon(partial(desk.actor.between_commits, partial(job, name), patience_s=1.5 * COMMIT_S))
+            await wait_all_tasks_blocked()
+    assert order == ["first after 2 commits", "second after 3 commits", "third after 4 commits"]
 
 
 async def test_what_runs_between_commits_fails_to_its_caller_and_can_be_taken_back(autojump_clock: MockClock) -> None:

@@ -21,7 +21,7 @@ from chinwag.engine.store import (
     WriteRejected,
 )
 from chinwag.engine.testing import make_message
-from chinwag.persistence import journal, sqlite
+from chinwag.persistence import journal, sqlite_open
 from chinwag.persistence.errors import CannotOpen
 from chinwag.persistence.journal import MIN_UNITS, Journal
 from chinwag.persistence.sqlite import open_sqlite_store
@@ -356,7 +356,7 @@ async def test_an_entry_that_was_written_before_this_release_comes_into_the_righ
 async def test_a_database_that_cannot_be_emptied_of_its_journal_does_not_open(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "BUSY_MS", 1)
+    monkeypatch.setattr(sqlite_open, "BUSY_MS", 1)
     async with open_sqlite_store(path) as store:
         await store.commit(world())
     with locked(path):
@@ -406,7 +406,7 @@ async def test_without_space_the_journal_waits_and_nothing_of_it_is_lost(path: P
 
 
 async def test_a_reader_is_told_when_the_journal_cannot_be_emptied(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "BUSY_MS", 1)
+    monkeypatch.setattr(sqlite_open, "BUSY_MS", 1)
     async with open_sqlite_store(path) as store:
         await store.commit(world())
         await commit_at_once(store, [[post(room, 1)] for room in ROOMS[:MIN_UNITS]])

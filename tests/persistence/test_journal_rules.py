@@ -217,7 +217,7 @@ def test_whatever_is_committed_ends_as_without_a_journal(plans: Plans) -> None:
                     if plan.reads is not None:
                         seen.append(await history(store, ROOMS[plan.reads]))
                 for room in (None, *ROOMS[:4]):
-                    _, found = await store.search(ANN, text="hello", room_id=room, limit=1000)
+                    found = (await store.search(ANN, text="hello", room_id=room, limit=1000)).messages
                     seen.append([each.message for each in found])
             connection = apsw.Connection(str(path))
             kept = list(connection.execute("SELECT * FROM messages ORDER BY row"))

@@ -13,7 +13,8 @@ from chinwag.engine.model import Attachment, Family, RefreshToken, Role
 from chinwag.engine.store import InsertMessage
 from chinwag.engine.testing import make_member, make_message, make_room, make_user
 from chinwag.persistence import migrations
-from chinwag.persistence.sqlite import migrate, open_sqlite_store
+from chinwag.persistence.sqlite import open_sqlite_store
+from chinwag.persistence.sqlite_open import migrate
 
 
 def test_steps_are_numbered_from_one_without_holes() -> None:
@@ -97,7 +98,7 @@ async def test_what_version_2_stored_reads_back(tmp_path: Path) -> None:
         assert await store.family(FamilyId(5)) == Family(id=FamilyId(5), user_id=ANN, created_us=5)
         token = RefreshToken(digest=b"\x01\x02", family_id=FamilyId(5), user_id=ANN, expires_us=500)
         assert await store.refresh_token(token.digest) == token
-        assert await store.rooms_of(ANN, name_contains="", limit=9) == [room, direct]
+        assert (await store.rooms_of(ANN, name_contains="", limit=9)).rooms == (room, direct)
         assert await store.direct_room("dm:1:2") == direct
         owner = replace(make_member(ANN, role=Role.OWNER, joined_us=10), username="Ann", delivered_seq=3, read_seq=2)
         member = replace(make_member(BOB, joined_us=11), username="bob", delivered_seq=3, read_seq=3)
@@ -108,7 +109,7 @@ async def test_what_version_2_stored_reads_back(tmp_path: Path) -> None:
         tombstone = await store.message(room.id, MessageId(1002))
         assert tombstone is not None
         assert tombstone.deleted_us == 3000
-        _, found = await store.search(BOB, text="STRASSE", room_id=None, limit=9)
+        found = (await store.search(BOB, text="STRASSE", room_id=None, limit=9)).messages
         assert [entry.message for entry in found] == [first]
         overviews = await store.overviews(ANN, kind=None, name_contains="", skip=0, limit=9)
         assert [(entry.room.id, entry.unread) for entry in overviews.rooms] == [(10, 1), (11, 0)]

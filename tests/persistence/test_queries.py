@@ -16,20 +16,32 @@ from chinwag.persistence.queries import (
     journal,
     keys,
     messages,
+    rewrites,
     rooms,
     search,
     sqlite_text,
     summaries,
 )
-from chinwag.persistence.sqlite import migrate
+from chinwag.persistence.sqlite_open import migrate
 
-FRAGMENTS = {"ROOM_COLUMNS", "MESSAGE_COLUMNS", "MESSAGES", "CONTAINS", "CONTAINS_LONG"}
+FRAGMENTS = {"ROOM_COLUMNS", "MESSAGE_COLUMNS", "MESSAGES", "CONTAINS"}
 """Parts that queries are made of."""
 
 
 def queries() -> Iterator[tuple[str, str, str]]:
     """Name, text and the comment above, of every query."""
-    modules: list[ModuleType] = [accounts, rooms, messages, search, invitations, files, summaries, keys, journal]
+    modules: list[ModuleType] = [
+        accounts,
+        rooms,
+        messages,
+        search,
+        invitations,
+        files,
+        summaries,
+        keys,
+        journal,
+        rewrites,
+    ]
     for module in modules:
         source = inspect.getsource(module)
         for found in re.finditer(r"(?P<comment>(?:^#.*\n)*)^(?P<name>[A-Z][A-Z_]+) = ", source, re.MULTILINE):

@@ -29,7 +29,7 @@ from chinwag.engine.store import (
     Write,
 )
 from chinwag.engine.testing import make_member, make_message, make_room, make_summary, make_user
-from chinwag.persistence import sqlite
+from chinwag.persistence import sqlite_open
 from chinwag.persistence.errors import CannotOpen
 from chinwag.persistence.sqlite import open_sqlite_store
 
@@ -194,9 +194,9 @@ async def test_a_row_is_never_given_twice(path: Path) -> None:
     async with open_sqlite_store(path) as store:
         store.indexer.paused = True
         await store.commit([*world()[1:], post(1, "something else")])
-        _, found = await store.search(ANN, text="needle", room_id=None, limit=9)
-        assert found == []
-        _, found = await store.search(ANN, text="something", room_id=None, limit=9)
+        found = (await store.search(ANN, text="needle", room_id=None, limit=9)).messages
+        assert found == ()
+        found = (await store.search(ANN, text="something", room_id=None, limit=9)).messages
         assert [entry.message.id for entry in found] == [1001]
 
 
@@ -240,7 +240,7 @@ async def test_what_was_answered_survives_a_kill(path: Path) -> None:
         kept = await history(store)
         assert kept == list(range(1, len(kept) + 1))
         assert len(kept) >= answered
-        _, found = await store.search(ANN, text="number", room_id=None, limit=100_000)
+        found = (await store.search(ANN, text="number", room_id=None, limit=100_000)).messages
         assert len(found) == len(kept)
     connection = apsw.Connection(str(path))
     assert connection.execute("PRAGMA integrity_check").get == "ok"
@@ -355,7 +355,7 @@ async def test_a_full_disk_refuses_writes_and_goes_on_when_there_is_space(tiny_d
 async def test_a_database_that_another_process_locks_is_unavailable_until_it_lets_go(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "BUSY_MS", 1)
+    monkeypatch.setattr(sqlite_open, "BUSY_MS", 1)
     async with open_sqlite_store(path) as store:
         await store.commit(world())
         shell = apsw.Connection(str(path))
@@ -391,7 +391,7 @@ async def test_one_damaged_row_breaks_no_list_and_is_reported_once(path: Path) -
         with capture_logs() as logs:
             for _ in range(2):
                 assert await history(store) == [1, 2, 3, 5]
-                _, found = await store.search(ANN, text="needle", room_id=ROOM, limit=9)
+                found = (await store.search(ANN, text="needle", room_id=ROOM, limit=9)).messages
                 assert [entry.message.seq for entry in found] == [5, 3, 2, 1]
                 assert all(entry.message.attachments == () for entry in found)
                 assert all((entry.message.kind, entry.message.reply_to) == (MessageKind.TEXT, None) for entry in found)

@@ -7,6 +7,7 @@ from chinwag.http.calls import Call, Reply
 from chinwag.http.fields import login_name
 from chinwag.http.fronts.chatrooms import requests, wire
 from chinwag.http.fronts.chatrooms.errors import Coded
+from chinwag.http.messages import Header
 
 
 async def register(call: Call[requests.Register, None]) -> Reply:
@@ -81,9 +82,9 @@ async def update_profile(call: Call[requests.UpdateProfile, None]) -> Reply:
     return success(wire.profile(user, call.links), "Profile updated")
 
 
-def success(data: object, message: str = "OK") -> Reply:
+def success(data: object, message: str = "OK", *, headers: tuple[Header, ...] = ()) -> Reply:
     """The envelope around what a handler has to tell."""
-    return Reply(wire.Success(data=data, message=message))
+    return Reply(wire.Success(data=data, message=message), headers)
 
 
 def _lifetime(call: Call[Any, Any]) -> int:

@@ -9,6 +9,7 @@ from chinwag.engine.ids import RoomId, UserId
 from chinwag.http.calls import Call, Reply
 from chinwag.http.fronts.chatrooms import requests, wire
 from chinwag.http.fronts.chatrooms.accounts import success
+from chinwag.http.search_answers import completeness
 from chinwag.http.times import rfc3339
 
 Plain = Call[None, None]
@@ -41,7 +42,8 @@ async def list_chatrooms(call: Call[None, requests.ChatroomsQuery]) -> Reply:
         page=query.page, limit=query.limit, total=found.total, pages=-(-found.total // query.limit)
     )
     return success(
-        wire.Chatrooms(chatrooms=[wire.listed_chatroom(each) for each in found.rooms], pagination=pagination)
+        wire.Chatrooms(chatrooms=[wire.listed_chatroom(each) for each in found.rooms], pagination=pagination),
+        headers=completeness(found.complete),
     )
 
 

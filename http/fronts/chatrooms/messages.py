@@ -13,6 +13,7 @@ from chinwag.http.fronts.chatrooms.accounts import success
 from chinwag.http.fronts.chatrooms.errors import Coded
 from chinwag.http.fronts.chatrooms.links import CallerLinks
 from chinwag.http.fronts.chatrooms.posting import as_sealed, content_command
+from chinwag.http.search_answers import completeness
 
 Plain = Call[None, None]
 
@@ -117,7 +118,9 @@ async def search_messages(call: Call[requests.Search, None]) -> Reply:
             search_time_ms=found.took_us // 1000,
             total_is_exact=found.total_is_exact,
             encrypted_left_out=found.opaque,
-        )
+            complete=found.complete,
+        ),
+        headers=completeness(found.complete),
     )
 
 

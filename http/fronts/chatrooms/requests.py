@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
@@ -10,7 +11,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 from chinwag.engine.errors import Invalid, Rule
 from chinwag.engine.room_crypto import check_public_key, encrypted_characters
-from chinwag.http.fields import EMAIL_SCHEMA, MAX_EMAIL, email_address, is_web_address, one_line
+from chinwag.engine.searches import MOST_QUERY_CHARACTERS
+from chinwag.http.fields import EMAIL_SCHEMA, MAX_EMAIL, email_address, is_web_address, one_line, search_query
 from chinwag.http.requests import Checked, FieldError
 from chinwag.http.times import unix_us
 from chinwag.http.uuid_ids import UuidText
@@ -29,7 +31,6 @@ MOST_MEMBERS: Final = 10_000
 MOST_USES: Final = 10_000
 MOST_HOURS: Final = 24 * 365
 MAX_PROMPT: Final = 2000
-MAX_QUERY: Final = 500
 
 _UNSAFE_IN_URL = re.compile(r"[\x00-\x20\x7f<>\"\\^`{|}]")
 
@@ -160,9 +161,12 @@ class UpdateChatroom(Checked, frozen=True, kw_only=True):
 
 
 class ChatroomsQuery(Checked, frozen=True, kw_only=True):
+    checks: ClassVar[Mapping[str, Any]] = {"search": partial(search_query, least=0)}
     page: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 1
     limit: Annotated[int, Meta(ge=1, le=100)] = 20
-    search: Annotated[str, Meta(max_length=MAX_QUERY, description="part of the name")] = ""
+    search: Annotated[
+        str, Meta(description="part of the name", extra_json_schema={"maxLength": MOST_QUERY_CHARACTERS})
+    ] = ""
 
 
 class Invite(Checked, frozen=True, kw_only=True):
@@ -233,11 +237,11 @@ class MessagesQuery(Checked, frozen=True, kw_only=True):
 
 class Search(Checked, frozen=True, kw_only=True):
     checks: ClassVar[Mapping[str, Any]] = {
-        "query": _required,
+        "query": search_query,
         "date_from": _check_moment,
         "date_to": _check_moment,
     }
-    query: Annotated[str, Meta(max_length=MAX_QUERY, extra_json_schema={"minLength": 1})]
+    query: Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": MOST_QUERY_CHARACTERS})]
     message_type: Literal["text", "image", "file"] | None = None
     user_id: Id | None = None
     date_from: Moment | None = None

@@ -19,6 +19,7 @@ from chinwag.http.file_transfer import AvatarQuery, DownloadQuery
 from chinwag.http.fronts.chatrooms import accounts, chatrooms, files, messages, requests, wire
 from chinwag.http.multipart import OVERHEAD_BYTES
 from chinwag.http.routing import FormPart, Route
+from chinwag.http.search_answers import COMPLETE
 
 UPLOADS = "uploads"
 """The rate group of uploads."""
@@ -100,6 +101,7 @@ ROUTES: tuple[Route, ...] = (
         chatrooms.list_chatrooms,
         query=requests.ChatroomsQuery,
         response=wire.Success[wire.Chatrooms],
+        response_headers=(COMPLETE,),
         errors=(Invalid,),
         summary="List the caller's chatrooms",
         description="Latest activity first. `unread_count` is counted up to 1,000.",
@@ -308,6 +310,7 @@ ROUTES: tuple[Route, ...] = (
         messages.search_messages,
         body=requests.Search,
         response=wire.Success[wire.SearchResults],
+        response_headers=(COMPLETE,),
         errors=(Invalid, NotFound, NotAMember),
         summary="Search messages",
         description="Those with any of the query's words, the most relevant first.",

@@ -499,13 +499,15 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchResults(msgspec.Struct, frozen=True, kw_only=True):
-    """`total_is_exact` false: there are at least so many. `encrypted_left_out`: some messages cannot be searched."""
+    """`total_is_exact` false: there are at least so many. `encrypted_left_out`: some messages cannot be searched.
+    `complete` false: the search took too long and ended, so that there may be more."""
 
     results: list[SearchResult]
     total_results: int
     search_time_ms: int
     total_is_exact: bool
     encrypted_left_out: bool
+    complete: bool
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,8 @@ from msgspec import Meta
 from msgspec.structs import force_setattr
 
 from chinwag.engine.ids import MAX_ID
-from chinwag.http.fields import EMAIL_SCHEMA, email_address, is_web_address, one_line, trimmed
+from chinwag.engine.searches import MOST_QUERY_CHARACTERS
+from chinwag.http.fields import EMAIL_SCHEMA, email_address, is_web_address, one_line, search_query, trimmed
 from chinwag.http.fronts.chatterstack.ids import Id
 from chinwag.http.requests import FieldError
 
@@ -89,8 +90,17 @@ class CreateDirectRoom(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoomsQuery(msgspec.Struct, frozen=True, kw_only=True):
-    q: Annotated[str, Meta(description="part of the name; upper and lower case are the same")] = ""
+    q: Annotated[
+        str,
+        Meta(
+            description="part of the name; upper and lower case are the same",
+            extra_json_schema={"maxLength": MOST_QUERY_CHARACTERS},
+        ),
+    ] = ""
     limit: Annotated[int, Meta(ge=1, le=100)] = 20
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "q", search_query(self.q, "q", least=0))
 
 
 class AddMember(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +154,9 @@ class MessagesQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
-    q: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
+    q: Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": MOST_QUERY_CHARACTERS})]
     room_id: Id | None = None
     limit: Annotated[int, Meta(ge=1, le=100)] = 50
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "q", search_query(self.q, "q"))

@@ -11,6 +11,7 @@ from chinwag.http.fields import login_name
 from chinwag.http.fronts.chatterstack import requests, wire
 from chinwag.http.fronts.chatterstack.requests import MAX_IDEMPOTENCY_KEY
 from chinwag.http.routing import HeaderParameter, Route
+from chinwag.http.search_answers import COMPLETE, completeness
 
 IDEMPOTENCY_KEY = HeaderParameter(
     "Idempotency-Key",
@@ -106,7 +107,7 @@ async def create_direct_room(call: Call[requests.CreateDirectRoom, None]) -> Rep
 async def rooms(call: Call[None, requests.RoomsQuery]) -> Reply:
     """The caller's rooms, latest activity first."""
     found = await call.engine.rooms_of(call.user, name_contains=call.query.q, limit=call.query.limit)
-    return Reply(wire.Rooms(rooms=[wire.room(room) for room in found]))
+    return Reply(wire.Rooms(rooms=[wire.room(room) for room in found.rooms]), completeness(found.complete))
 
 
 async def room(call: Plain) -> Reply:
@@ -209,7 +210,7 @@ async def search_messages(call: Call[None, requests.SearchQuery]) -> Reply:
     query = call.query
     room_id = None if query.room_id is None else call.body_id("room_id", query.room_id, RoomId)
     found = await call.engine.search(call.user, text=query.q, room_id=room_id, limit=query.limit)
-    return Reply(wire.messages(found, call.links))
+    return Reply(wire.messages(found.messages, call.links), completeness(found.complete))
 
 
 # --- helpers ------------------------------------------------------------------------------------------------------
@@ -350,6 +351,7 @@ ROUTES: tuple[Route, ...] = (
         rooms,
         query=requests.RoomsQuery,
         response=wire.Rooms,
+        response_headers=(COMPLETE,),
         errors=(Invalid,),
         summary="Search rooms",
         description="Lists rooms the caller belongs to, optionally filtered by a part of the name.",
@@ -467,6 +469,7 @@ ROUTES: tuple[Route, ...] = (
         search_messages,
         query=requests.SearchQuery,
         response=wire.Messages,
+        response_headers=(COMPLETE,),
         errors=(Invalid, Forbidden, NotFound),
         summary="Search messages",
         description="Case-insensitive substring, in the caller's rooms, newest first.",

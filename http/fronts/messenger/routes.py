@@ -76,9 +76,8 @@ async def conversations(call: Plain) -> Reply:
 async def open_conversation(call: Call[requests.OneUser, None]) -> Reply:
     """The conversation with another user: the one there is, or a new one."""
     room = await call.engine.direct_room(call.user, _user_id(call))
-    found = await call.engine.overviews(call.user, kind=RoomKind.DIRECT, name_contains=room.name, limit=ALL)
-    active_us = next((each.active_us for each in found.rooms if each.room.id == room.id), room.created_us)
-    return Reply(wire.OneConversation(conversation=wire.conversation(room, call.user, active_us)))
+    found = await call.engine.overview(room.id, call.user)
+    return Reply(wire.OneConversation(conversation=wire.conversation(room, call.user, found.active_us)))
 
 
 async def conversation(call: Plain) -> Reply:
