@@ -7,12 +7,12 @@ what was found so far, and says that it is not complete.
 
 import math
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import trio
 
-from chinwag.engine.errors import Invalid, Rule
+from chinwag.engine.errors import Invalid, Overloaded, Rule
 from chinwag.engine.ids import UserId
 from chinwag.engine.lanes import FairLane
 
@@ -20,8 +20,10 @@ MOST_QUERY_CHARACTERS: Final = 200
 """After trimming. Comparing costs the text's length times the query's at worst."""
 SEARCHES_AT_ONCE: Final = 2
 """A store has as many threads for them. They mostly compute, so more would only take the processor from others."""
-WAITING: Final = 64
+WAITING: Final = 256
 WAITING_PER_USER: Final = 8
+LONGEST_WAIT_S: Final = 10.0
+"""Whoever has waited for so long is told to try again."""
 NO_DEADLINE: Final = math.inf
 """Seconds for a read that may take any time."""
 SEARCH_S: Final = 2.0
@@ -56,6 +58,11 @@ class SearchLane:
 
     @asynccontextmanager
     async def turn(self, viewer: UserId) -> AsyncIterator[Deadline]:
-        """Search within the block, once it is this user's turn. Raises `Overloaded` when too many wait."""
-        async with self._lane.turn(viewer):
+        """Search within the block, once it is this user's turn. Raises `Overloaded` when too many wait, or it has taken
+        too long."""
+        async with AsyncExitStack() as stack:
+            with trio.move_on_after(LONGEST_WAIT_S) as waiting:
+                await stack.enter_async_context(self._lane.turn(viewer))
+            if waiting.cancelled_caught:
+                raise Overloaded("too much searching at once")
             yield Deadline(SEARCH_S)

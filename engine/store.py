@@ -422,8 +422,7 @@ class Store(Protocol):
     async def rooms_of(
         self, viewer: UserId, *, name_contains: str, limit: int, within_s: float = NO_DEADLINE
     ) -> FoundRooms:
-        """The viewer's rooms whose name contains the text ("" matches all), latest activity first. See `search` for
-        what contains what, and for `within_s`, which counts when there is a text."""
+        """The viewer's rooms whose name contains the text, as in `search`; "" matches all. Latest activity first."""
         ...
 
     async def room_ids_of(self, viewer: UserId) -> list[RoomId]:
@@ -505,8 +504,8 @@ class Store(Protocol):
         """Messages whose text contains `text`, newest (highest id) first, in the rooms the viewer is a member of, or in
         `room_id` alone (then with the viewer's `Access` to it). A SYSTEM message counts as having no text.
 
-        One text contains another when its folded form does (`engine.text.folded`). When that takes longer than
-        `within_s` seconds, what was found by then is returned, and is not complete. At most
-        `engine.searches.SEARCHES_AT_ONCE` should be under way. Nobody else waits for them.
+        One text contains another when its folded form does (`engine.text.folded`). What was found within `within_s`
+        seconds is returned, and is not complete when that was not enough time. There are threads of their own for
+        `engine.searches.SEARCHES_AT_ONCE` of these, and of the lists of rooms by their names.
         """
         ...

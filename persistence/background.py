@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import apsw
 import structlog
@@ -16,7 +16,17 @@ from chinwag.persistence.threads import ConnectionThreads
 
 log = structlog.get_logger("chinwag.persistence")
 
-T = TypeVar("T")
+
+class Done(Protocol):
+    """What came of a piece of work."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows it was: fewer than asked for when there are no more."""
+        ...
+
+
+T = TypeVar("T", bound=Done)
 
 RETRY_S: Final = 5.0
 """Until a step that failed is tried again."""
@@ -41,7 +51,7 @@ class BackgroundWork:
         Without `rows` there are so many as fit. `age_s` is the age of the work. Raises the engine's errors, and apsw's
         for what only a bug can cause.
         """
-        count = self._pace.rows if rows is None else rows
+        count = self._pace.rows(age_s) if rows is None else rows
         results: list[T] = []
 
         def timed(connection: apsw.Connection) -> tuple[T, float, float]:
@@ -51,8 +61,8 @@ class BackgroundWork:
 
         async def between() -> None:
             result, self._worked_s, computed_s = await self._writer.run(timed)
-            if rows is None:
-                self._pace.worked(count, computed_s)
+            if result.rows >= count:  # what a smaller one takes tells little about it
+                self._pace.worked(result.rows, computed_s)
             results.append(result)
 
         try:

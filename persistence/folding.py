@@ -1,6 +1,6 @@
 """The column `messages.folded`: what a message's text is compared by, where that is not the text in lower case."""
 
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
@@ -35,9 +35,10 @@ def _ascii_lower(text: str) -> str:
 
 def _fold_anew(connection: apsw.Connection, after: int, count: int) -> BroughtOver:
     """Fold the texts of the next messages. See `Rewrite.step`."""
-    last: int | None = connection.execute(sqlite_text(queries.LAST_MESSAGE), (after, count)).get
-    if last is None:
-        return BroughtOver(after=None)
+    found: Any = connection.execute(sqlite_text(queries.NEXT_MESSAGES), (after, count)).get
+    rows, last = found
+    if not rows:
+        return BroughtOver(rows=0, after=None)
     changed: list[tuple[int, int, str | None]] = []
     cursor = connection.execute(sqlite_text(queries.MESSAGES_TO_FOLD), (after, last))
     while True:
@@ -53,7 +54,7 @@ def _fold_anew(connection: apsw.Connection, after: int, count: int) -> BroughtOv
         connection.execute(sqlite_text(queries.SET_FOLDED), (row, anew))
         connection.execute(sqlite_text(search.MARK_STALE), (message_id,))
         stale += connection.changes()
-    return BroughtOver(after=last, stale=stale)
+    return BroughtOver(rows=rows, after=last, stale=stale)
 
 
 FOLD_ANEW: Final = Rewrite(name="messages.folded", step=_fold_anew)

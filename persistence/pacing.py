@@ -14,7 +14,9 @@ PATIENCE_S: Final = 0.25
 """So long new work waits for a moment without commits; old work waits for none."""
 SLICE_S: Final = 0.005
 """What one piece should compute: a commit may have to wait for it."""
-LEAST_ROWS: Final = 128
+OLD_SLICES: Final = 4
+"""Pieces of old work are so many times as large."""
+LEAST_ROWS: Final = 256
 """No piece is smaller: its costs are mostly those of any piece."""
 MOST_ROWS: Final = 4_096
 MOST_GROWTH: Final = 4
@@ -23,20 +25,24 @@ MOST_MARKS: Final = 64
 
 
 class Pace:
-    """The size of the next piece of work, and the rest before it."""
+    """The size of the next piece of work, and the rest before it. Both depend on the age of the work."""
 
     def __init__(self) -> None:
-        self.rows = LEAST_ROWS
+        self._fitting = LEAST_ROWS
+
+    def rows(self, age_s: float) -> int:
+        """How many rows the next piece should have."""
+        return min(int(self._fitting * (1 + (OLD_SLICES - 1) * (1 - _newness(age_s)))), MOST_ROWS)
 
     def worked(self, rows: int, computed_s: float) -> None:
         """A piece of so many rows took so long: of processor time, which grows with the rows. (What a busy process
         makes a thread wait does not, and would shrink the pieces without shortening it.)"""
         fitting = rows * SLICE_S / max(computed_s, SLICE_S / MOST_GROWTH)
-        self.rows = min(max(int(fitting), LEAST_ROWS), MOST_ROWS)
+        self._fitting = min(max(int(fitting), LEAST_ROWS), MOST_ROWS)
 
     @staticmethod
     def rest_s(worked_s: float, age_s: float) -> float:
-        """How long to rest after a piece that took so long, waiting included, when the oldest work is so old."""
+        """How long to rest after a piece that took so long, waiting included."""
         return worked_s * max(LEAST_REST, REST * _newness(age_s))
 
     @staticmethod

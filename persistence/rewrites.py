@@ -23,6 +23,8 @@ log = structlog.get_logger("chinwag.persistence")
 class BroughtOver(NamedTuple):
     """What one step did."""
 
+    rows: int
+    """So many were looked at."""
     after: int | None
     """The key of the last row that was looked at; None when there was none."""
     stale: int = 0

@@ -82,7 +82,8 @@ class Indexer:
 
         def work(connection: apsw.Connection, count: int) -> _Indexed:
             forgotten = _mend(connection, count) if has_stale else 0
-            return _Indexed(_index_messages(connection, indexed_row, last_row, count), forgotten)
+            row, added = _index_messages(connection, indexed_row, last_row, count)
+            return _Indexed(row, forgotten, forgotten + added)
 
         indexed = await self._background.step(work, rows=rows, age_s=self._age_s())
         self._backlog.take(indexed.row - indexed_row + indexed.forgotten)
@@ -98,6 +99,8 @@ class _Indexed(NamedTuple):
     """All messages up to it are indexed."""
     forgotten: int
     """So many stale entries were mended."""
+    rows: int
+    """Of both together, with what a room that entered the index brought along."""
 
 
 # Both hand Python's lock back and forth once per statement, whatever the rows: in a busy process that takes longer than
@@ -115,13 +118,14 @@ def _mend(connection: apsw.Connection, count: int) -> int:
     return connection.changes()
 
 
-def _index_messages(connection: apsw.Connection, indexed_row: int, last_row: int, count: int) -> int:
-    """Index about `count` of the messages after a row and up to another; returns the row that it came to.
+def _index_messages(connection: apsw.Connection, indexed_row: int, last_row: int, count: int) -> tuple[int, int]:
+    """Index about `count` of the messages after a row and up to another. Returns the row that it came to, and how many
+    messages that were: those of small rooms, which are not in the index, count too.
 
     A room that enters the index brings all its older messages with it.
     """
     if indexed_row == last_row:
-        return indexed_row
+        return indexed_row, 0
     while True:
         bound = min(indexed_row + count, last_row)
         found: str = connection.execute(
@@ -138,4 +142,4 @@ def _index_messages(connection: apsw.Connection, indexed_row: int, last_row: int
         connection.execute(sqlite_text(queries.INDEX_MESSAGES), (found,))
         connection.execute(sqlite_text(queries.SET_INDEXED_SEQS), (found,))
     connection.execute(sqlite_text(queries.SET_INDEXED_ROW), (bound,))
-    return bound
+    return bound, max(work, bound - indexed_row)

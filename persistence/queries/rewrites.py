@@ -10,10 +10,12 @@ ADVANCE = "UPDATE rewrites SET after = $2 WHERE name = $1"
 # Index: primary key
 FINISH = "DELETE FROM rewrites WHERE name = $1"
 
-# The last of the next $2 messages above a row ($1).
+# How many of the next $2 messages there are above a row ($1), and the last of them.
 # Index: primary key
 # Scan: over at most $2 rows
-LAST_MESSAGE = "SELECT max(row) FROM (SELECT m.row FROM messages AS m WHERE m.row > $1 ORDER BY m.row LIMIT $2) AS next"
+NEXT_MESSAGES = """
+SELECT count(*), max(row) FROM (SELECT m.row FROM messages AS m WHERE m.row > $1 ORDER BY m.row LIMIT $2) AS next
+"""
 
 # Messages above a row ($1) and up to another ($2) that have letters beyond ASCII: more bytes than characters. Those of
 # kind SYSTEM have '' as what is compared.

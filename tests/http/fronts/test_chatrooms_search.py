@@ -40,7 +40,14 @@ async def test_a_result_has_the_specs_fields(chatrooms: Chatrooms) -> None:
     room = await chatrooms.chatroom(ann, bob)
     message = await chatrooms.send(ann, room, "Shall we have green tea at noon?")
     data = await found(chatrooms, bob, room, "GREEN tea")
-    assert list(data) == ["results", "total_results", "search_time_ms", "total_is_exact", "encrypted_left_out", "complete"]
+    assert list(data) == [
+        "results",
+        "total_results",
+        "search_time_ms",
+        "total_is_exact",
+        "encrypted_left_out",
+        "complete",
+    ]
     [result] = data["results"]
     assert list(result) == ["message", "relevance_score", "matched_terms", "context"]
     assert result["message"] == message
