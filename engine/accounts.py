@@ -34,6 +34,7 @@ from chinwag.engine.store import (
     Write,
     WriteRejected,
 )
+from chinwag.engine.store_admissions import EndInvitationsOf
 
 REFRESH_TOKEN_DAYS = 7
 CACHED_USERS = 100_000
@@ -267,12 +268,16 @@ class Accounts:
         return user
 
     async def set_active(self, user_id: UserId, active: bool) -> None:
-        """Deactivate an account, which ends all its log-ins and sessions, or let it log in again. Raises `NotFound`."""
+        """Deactivate an account, which ends all its log-ins, sessions and invitations, or let it log in again.
+
+        Raises `NotFound`.
+        """
         async with self._changing_row(user_id) as before:
             user = replace(before, active=active)
             writes: list[Write] = [UpdateUser(user=user)]
             if not active:
                 writes.append(RevokeFamilies(user_id=user_id, revoked_us=now_us()))
+                writes.append(EndInvitationsOf(user_id=user_id, room_id=None))
 
             def note() -> None:
                 self._remember_row(user)

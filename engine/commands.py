@@ -16,7 +16,10 @@ from chinwag.engine.model import (
 
 
 class PostMessage(Record):
-    """Answered with `Posted`. `key` makes a retry safe; `digest` (16 bytes) tells other content under the same key."""
+    """Answered with `Posted`. `key` makes a retry safe; `digest` (16 bytes) tells other content under the same key.
+
+    In a direct room it brings back whoever has left, its author too.
+    """
 
     author: UserId
     text: str
@@ -61,7 +64,7 @@ class DeleteMessage(Record):
 
 
 class AddMember(Record):
-    """Answered with the new `Member`. Only an ADMIN may."""
+    """Answered with the new `Member`. Only an ADMIN may. Lifts the user's ban."""
 
     caller: UserId
     user: User
@@ -69,13 +72,23 @@ class AddMember(Record):
 
 
 class JoinRoom(Record):
-    """A user joins a group that is not private. Answered with the `Member`; no-op when present."""
+    """A user joins a group that is not private. Answered with the `Member`; no-op when present. `Banned` for who is."""
 
     user: User
 
 
 class CreateInvitation(Record):
-    """Any member may invite to an open group, a MODERATOR to a private one. Answered with the invitation."""
+    """Any member may invite to an open group, a MODERATOR to a private one. Answered with the `Invitation`, good for
+    `lifetime_us` from now."""
+
+    caller: UserId
+    digest: bytes
+    max_uses: int
+    lifetime_us: int
+
+
+class RevokeInvitation(Record):
+    """Its maker may, and a MODERATOR. `invitation` as it was found in the store."""
 
     caller: UserId
     invitation: Invitation
@@ -84,7 +97,8 @@ class CreateInvitation(Record):
 class AcceptInvitation(Record):
     """A user joins by an invitation's code. Answered with the `Member`; who is a member already uses nothing up.
 
-    `NotFound("invitation")` for one that is unknown, expired or used up: the three look the same to a stranger.
+    `NotFound("invitation")` for one that is unknown, expired, used up, revoked, or whose maker may not invite any more:
+    they all look the same to a stranger. `Banned` for who is, unless a MODERATOR made the invitation after the ban.
     """
 
     user: User
@@ -97,6 +111,7 @@ class UpdateRoom(Record):
     caller: UserId
     name: str | None = None
     description: str | None = None
+    private: bool | None = None
     max_members: int | None = None
     auto_summary: bool | None = None
     summary_threshold: int | None = None
@@ -117,14 +132,15 @@ class UpdateProfile(Record):
 
 
 class RestoreMember(Record):
-    """Put one of a direct room's two users back after they left; the engine sends it, no caller. No-op when present."""
+    """Put one of a direct room's two users back after they left; the engine sends it, no caller. No-op when present.
+    `Forbidden` in a group."""
 
     user: User
 
 
 class RemoveMember(Record):
-    """Anyone may leave; an ADMIN removes anybody else, a MODERATOR plain members. The OWNER's leaving hands ownership
-    on to the highest role, and of several to who has been there longest."""
+    """Anyone may leave; an ADMIN removes anybody else, a MODERATOR plain members. Who is removed is banned, who leaves
+    is not. The OWNER's leaving hands ownership on to the highest role, and of several to who has been there longest."""
 
     caller: UserId
     user_id: UserId
@@ -132,15 +148,36 @@ class RemoveMember(Record):
     """In server custody, the key of the version after the newest. `Conflict("room_key")` for any other version."""
 
 
+class BanMember(Record):
+    """A MODERATOR keeps somebody of a lower role, or who is no member, out of a group; a member is removed by it.
+
+    Answered with the `Ban`. Who is banned already is banned anew: invitations from before do not count any more.
+    """
+
+    caller: UserId
+    user: User
+    next_key: RoomKey | None = None
+    """As in `RemoveMember`; not used when the user is no member."""
+
+
+class UnbanMember(Record):
+    """A MODERATOR may. `NotFound("ban")` for who is not banned."""
+
+    caller: UserId
+    user_id: UserId
+
+
 class DeleteRoom(Record):
-    """Only who has the role `least` may. The room's actor stops afterwards."""
+    """Only who has the role `least` may. The room's actor stops afterwards. Of a direct room the caller leaves, and it
+    stays. Answered with whether it is deleted."""
 
     caller: UserId
     least: Role = Role.ADMIN
 
 
 class AdvanceReceipts(Record):
-    """The caller got (and, with `read`, read) everything up to and including a message. Answered with None."""
+    """The caller got (and, with `read`, read) everything up to and including a message, which may be deleted by now.
+    Answered with None."""
 
     caller: UserId
     message_id: MessageId
@@ -148,12 +185,15 @@ class AdvanceReceipts(Record):
 
 
 class StartTyping(Record):
-    """Ephemeral: relayed to the others; ends with `StopTyping` or by the room's own timer."""
+    """Ephemeral: relayed to the others. Ends with the user's next message, their departure, `StopTyping`, or by the
+    room's own timer. Answered with `Typing`."""
 
     user_id: UserId
 
 
 class StopTyping(Record):
+    """No-op when the user is not typing."""
+
     user_id: UserId
 
 
@@ -173,12 +213,15 @@ RoomCommand = (
     | AddMember
     | JoinRoom
     | CreateInvitation
+    | RevokeInvitation
     | AcceptInvitation
     | UpdateRoom
     | SetMemberRole
     | UpdateProfile
     | RestoreMember
     | RemoveMember
+    | BanMember
+    | UnbanMember
     | DeleteRoom
     | AdvanceReceipts
     | StartTyping
@@ -193,3 +236,9 @@ class Posted(Record):
     message: Message
     receipts: Receipts
     is_retry: bool = False
+
+
+class Typing(Record):
+    """The answer to `StartTyping`: the others have been told."""
+
+    user_id: UserId

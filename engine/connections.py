@@ -43,7 +43,9 @@ class Connections:
         limits: SessionLimits,
         stats: SessionStats,
         spawn: Spawn,
+        on_ended: Callable[[UserId], None],
     ) -> None:
+        """`on_ended` hears of the end of each connection. It must not wait."""
         self.closing = False
         """True as soon as the engine shuts down: nobody is admitted any more."""
         self._store = store
@@ -53,6 +55,7 @@ class Connections:
         self._limits = limits
         self._stats = stats
         self._spawn = spawn
+        self._on_ended = on_ended
 
     async def connect(
         self,
@@ -132,6 +135,7 @@ class Connections:
             await running
         finally:
             self._presence.depart(session.user_id, trio.current_time())
+            self._on_ended(session.user_id)
 
     async def follow_room(self, session: Session, room_id: RoomId) -> None:
         """See `Engine.follow_room`.

@@ -6,7 +6,8 @@
 
 Everything that changes a room goes through its actor. Reads go to the store and wake no actor; a page of history may
 come from what is in memory anyway. Who may see what is decided in `access`, and in the rules of `room_state`. The
-methods about rooms are in `rooms`, those about messages in `messages`, connections in `connections`.
+methods about rooms are in `rooms`, those about invitations and bans in `admissions`, those about messages in
+`messages`, connections in `connections`.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ import structlog
 import trio
 
 from chinwag.engine.accounts import REFRESH_TOKEN_DAYS, Accounts
+from chinwag.engine.admissions import Admissions
 from chinwag.engine.blobs import Blobs
 from chinwag.engine.commands import RoomCommand
 from chinwag.engine.connections import Connected, Connections
@@ -63,7 +65,7 @@ class EngineConfig(Record):
     """Over how long connections are told to go away, so that their clients do not all come back at once."""
 
 
-class Engine(Rooms, Messages):
+class Engine(Rooms, Admissions, Messages):
     """One node's chat. Make it with `open_engine`."""
 
     def __init__(
@@ -118,6 +120,7 @@ class Engine(Rooms, Messages):
             limits=config.limits,
             stats=self.session_stats,
             spawn=self.spawn,
+            on_ended=self.end_typing_unless_connected,
         )
         self._presence_news = PresenceNews(store=store, fanout=self.fanout, spawn=self.spawn)
 
@@ -178,6 +181,11 @@ class Engine(Rooms, Messages):
     def tell_room(self, room_id: RoomId, command: RoomCommand, reply: ReplyTo | None = None) -> None:
         """Send a room a command without waiting. Raises `Overloaded` (then `wait_for_room`) or `ActorStopped`."""
         self._registry.actor(room_id).tell(command, reply)
+
+    def end_typing_unless_connected(self, user_id: UserId) -> None:
+        """Who has no connection any more types nowhere: the others are told at once. Never waits."""
+        if not self.presence.has_session(user_id):
+            self._registry.end_typing(user_id)
 
     def room_is_full(self, room_id: RoomId) -> bool:
         """Whether a room's mailbox takes nothing more at the moment."""

@@ -123,6 +123,13 @@ class NotAMember(Forbidden):
         super().__init__(message)
 
 
+class Banned(Forbidden):
+    """The caller was removed from the room, or banned in advance. A MODERATOR's new invitation lets them in."""
+
+    def __init__(self, message: str = "banned from this room: only a moderator's new invitation lets you in") -> None:
+        super().__init__(message)
+
+
 class RoleNeeded(Forbidden):
     """The caller is a member, of too low a role. `role` is the name of the least one that may ("OWNER", ...)."""
 

@@ -65,6 +65,7 @@ class MemberRemoved(RoomEvent):
 
     user_id: UserId
     username: str
+    room_kind: RoomKind = RoomKind.GROUP
 
 
 class RoleChanged(RoomEvent):
@@ -91,6 +92,18 @@ class RoomKeyChanged(RoomEvent):
     """The room has a new key: messages are to be encrypted with `version` from now on."""
 
     version: int
+
+
+class MemberKeyReplaced(RoomEvent):
+    """A key that was sealed for a member (client custody) was replaced by another one of the same version."""
+
+    audience = Audience.USER_IN_ROOM
+    user_id: UserId
+    version: int
+
+    @property
+    def addressee(self) -> UserId:
+        return self.user_id
 
 
 class PresenceChanged(RoomEvent):
@@ -190,6 +203,7 @@ Event = (
     | ReactionRemoved
     | RoomUpdated
     | RoomKeyChanged
+    | MemberKeyReplaced
     | PresenceChanged
     | MemberAdded
     | MemberRemoved

@@ -20,6 +20,7 @@ from chinwag.engine.events import (
     RoomJoined,
 )
 from chinwag.engine.ids import RoomId, UserId
+from chinwag.engine.model import RoomKind
 
 log = structlog.get_logger("chinwag.engine")
 
@@ -66,6 +67,8 @@ class Fanout(Generic[S]):
         self._by_room: dict[RoomId, dict[WireFormat, dict[S, None]]] = {}
         self._by_user: dict[UserId, dict[S, None]] = {}
         self._rooms_of: dict[S, set[RoomId]] = {}
+        self._left: dict[S, set[RoomId]] = {}
+        """Direct rooms that a session heard of when its user left them: it does again when they are back."""
         self._presence: dict[UserId, dict[S, None]] = {}
         """Those of `_by_user` whose format has presence."""
         self.endings = 0
@@ -86,6 +89,7 @@ class Fanout(Generic[S]):
 
     def discard(self, session: S) -> None:
         """Forget a session and all its subscriptions. Twice is fine."""
+        self._left.pop(session, None)
         for room_id in tuple(self._rooms_of.pop(session, ())):
             self._drop(session, room_id)
         for by_user in (self._by_user, self._presence):
@@ -97,11 +101,13 @@ class Fanout(Generic[S]):
 
     def subscribe(self, session: S, room_id: RoomId) -> None:
         """Let a session hear of a room from now on."""
+        self._forget_left(session, room_id)
         self._rooms_of[session].add(room_id)
         self._by_room.setdefault(room_id, {}).setdefault(session.wire, {})[session] = None
 
     def unsubscribe(self, session: S, room_id: RoomId) -> None:
         """Let a session hear no more of a room. Does nothing when it did not."""
+        self._forget_left(session, room_id)
         rooms = self._rooms_of.get(session)
         if rooms is not None and room_id in rooms:
             rooms.remove(room_id)
@@ -139,7 +145,7 @@ class Fanout(Generic[S]):
             run.append(event)
             if type(event) is RoomJoined:
                 for session in self._by_user.get(event.user_id, ()):
-                    if session.follows:
+                    if session.follows or event.room_id in self._left.get(session, ()):
                         self.subscribe(session, event.room_id)
             elif isinstance(event, MemberRemoved | RoomDeleted):
                 # What follows in this turn is not for who has just left.
@@ -203,11 +209,20 @@ class Fanout(Generic[S]):
         self.endings += 1
         if isinstance(event, MemberRemoved):
             for session in self.sessions_of(event.user_id):
+                heard = self.is_subscribed(session, room_id)
                 self.unsubscribe(session, room_id)
+                if heard and event.room_kind is RoomKind.DIRECT:
+                    self._left.setdefault(session, set()).add(room_id)
         else:
             for sessions in tuple(self._by_room.get(room_id, {}).values()):
                 for session in tuple(sessions):
                     self.unsubscribe(session, room_id)
+
+    def _forget_left(self, session: S, room_id: RoomId) -> None:
+        if session in self._left:
+            self._left[session].discard(room_id)
+            if not self._left[session]:
+                del self._left[session]
 
     def _drop(self, session: S, room_id: RoomId) -> None:
         by_wire = self._by_room.get(room_id)

@@ -16,6 +16,7 @@ FamilyId = NewType("FamilyId", int)
 """One log-in: the family of refresh tokens that descend from it, and the access tokens issued beside them."""
 FileId = NewType("FileId", int)
 InvitationId = NewType("InvitationId", int)
+BanId = NewType("BanId", int)
 SummaryId = NewType("SummaryId", int)
 
 EPOCH_MS = 1_735_689_600_000

@@ -1,12 +1,14 @@
 """The rows of `testing.MemoryStore`: dictionaries, their unique keys, and every write over them."""
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import TypeVar, assert_never
+from collections.abc import Callable, Sequence
+from typing import assert_never
 
 from msgspec.structs import replace
 
 from chinwag.engine.ids import FamilyId, FileId, InvitationId, MessageId, RoomId, SummaryId, UserId
+from chinwag.engine.memory_changes import UndoableTables
 from chinwag.engine.model import (
+    Ban,
     Family,
     FoundMessage,
     Invitation,
@@ -17,6 +19,7 @@ from chinwag.engine.model import (
     MessageKind,
     Receipts,
     RefreshToken,
+    Role,
     Room,
     RoomKey,
     RoomOverview,
@@ -36,6 +39,7 @@ from chinwag.engine.store import (
     InsertFamily,
     InsertFile,
     InsertInvitation,
+    InsertKeyVersion,
     InsertMember,
     InsertMessage,
     InsertRefreshToken,
@@ -60,10 +64,15 @@ from chinwag.engine.store import (
     Write,
     WriteRejected,
 )
+from chinwag.engine.store_admissions import (
+    AdmissionWrite,
+    DeleteBan,
+    EndInvitation,
+    EndInvitationsOf,
+    EndInvitationsOfMembers,
+    PutBan,
+)
 from chinwag.engine.text import folded
-
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
 
 
 def _new_id(write: Write) -> int | None:
@@ -79,6 +88,8 @@ def _new_id(write: Write) -> int | None:
             return write.message.id
         case InsertInvitation():
             return write.invitation.id
+        case PutBan():
+            return write.ban.id
         case InsertFile():
             return write.file.id
         case InsertSummary():
@@ -87,13 +98,14 @@ def _new_id(write: Write) -> int | None:
             return None
 
 
-class Tables:
+class Tables(UndoableTables):
     """The rows, their unique keys, and every write and read over them. Synchronous; nothing here waits.
 
     Names and avatars are the users' alone: messages and members are given them when they are read.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.highest_id = 0
         self.users: dict[UserId, Credentials] = {}
         self.usernames: dict[str, UserId] = {}
@@ -107,25 +119,21 @@ class Tables:
         self.places: dict[MessageId, tuple[RoomId, int]] = {}
         self.keys: dict[tuple[RoomId, UserId, str], tuple[RoomId, int]] = {}
         self.invitations: dict[bytes, Invitation] = {}
+        self.bans: dict[tuple[RoomId, UserId], Ban] = {}
         self.invitation_ids: dict[InvitationId, bytes] = {}
         self.files: dict[FileId, StoredFile] = {}
         self.summaries: dict[SummaryId, Summary] = {}
         self.room_keys: dict[tuple[RoomId, int], RoomKey] = {}
+        self.key_makers: dict[tuple[RoomId, int], UserId] = {}
         self.member_keys: dict[tuple[RoomId, UserId, int], MemberKey] = {}
-        self._undo: list[Callable[[], object]] = []
 
     # - writing
 
     def apply(self, writes: Sequence[Write]) -> None:
         """All of `writes` in order, or an exception and none."""
-        self._undo.clear()
-        try:
+        with self._all_or_none():
             for write in writes:
                 self._write(write)
-        except BaseException:  # whatever it is, a half-done commit must not stay
-            for undo in reversed(self._undo):
-                undo()
-            raise
         self.highest_id = max((self.highest_id, *filter(None, map(_new_id, writes))))
 
     def _write(self, write: Write) -> None:
@@ -205,11 +213,16 @@ class Tables:
                 self._existing(self.users, invitation.created_by)
                 self._insert(self.invitation_ids, invitation.id, invitation.digest, "id")
                 self._insert(self.invitations, invitation.digest, invitation, "invitation")
+                for ended in [each for each in self.invitations.values() if each.expires_us <= write.forget_us]:
+                    self._remove(self.invitations, ended.digest)
+                    self._remove(self.invitation_ids, ended.id)
             case UseInvitation():
                 invitation = self._existing(self.invitations, write.digest)
                 if invitation.uses >= invitation.max_uses:
                     raise WriteRejected("the invitation is used up")
                 self._put(self.invitations, write.digest, replace(invitation, uses=invitation.uses + 1))
+            case PutBan() | DeleteBan() | EndInvitation() | EndInvitationsOf() | EndInvitationsOfMembers():
+                self._write_admission(write)
             case InsertFile(file=file):
                 self._existing(self.users, file.owner_id)
                 if file.room_id is not None:
@@ -221,6 +234,10 @@ class Tables:
             case InsertRoomKey(key=room_key):
                 self._existing(self.rooms, room_key.room_id)
                 self._insert(self.room_keys, (room_key.room_id, room_key.version), room_key, "room_key")
+            case InsertKeyVersion():
+                self._existing(self.rooms, write.room_id)
+                self._existing(self.users, write.made_by)
+                self._insert(self.key_makers, (write.room_id, write.version), write.made_by, "room_key")
             case PutMemberKey(key=key):
                 self._existing(self.rooms, key.room_id)
                 self._existing(self.users, key.user_id)
@@ -228,6 +245,34 @@ class Tables:
                 self._put(self.member_keys, (key.room_id, key.user_id, key.version), key)
             case _:
                 assert_never(write)
+
+    def _write_admission(self, write: AdmissionWrite) -> None:
+        match write:
+            case PutBan(ban=ban):
+                self._existing(self.rooms, ban.room_id)
+                self._existing(self.users, ban.user_id)
+                self._existing(self.users, ban.banned_by)
+                if any(each.id == ban.id for each in self.bans.values()):
+                    raise DuplicateKey("id")
+                self._put(self.bans, (ban.room_id, ban.user_id), ban)
+            case DeleteBan(ban=ban):
+                self._remove(self.bans, (ban.room_id, ban.user_id))
+            case EndInvitation():
+                self._end_invitations(lambda each: each.digest == write.digest)
+            case EndInvitationsOf():
+                self._end_invitations(
+                    lambda each: each.created_by == write.user_id and write.room_id in (None, each.room_id)
+                )
+            case EndInvitationsOfMembers():
+                members = self._members.get(write.room_id, {}).values()
+                may = {member.user_id for member in members if member.role >= Role.MODERATOR}
+                self._end_invitations(lambda each: each.room_id == write.room_id and each.created_by not in may)
+            case _:
+                assert_never(write)
+
+    def _end_invitations(self, ends: Callable[[Invitation], bool]) -> None:
+        for invitation in [each for each in self.invitations.values() if ends(each)]:
+            self._put(self.invitations, invitation.digest, replace(invitation, expires_us=0))
 
     def _write_room(self, write: InsertRoom | UpdateRoom | DeleteRoom) -> None:
         match write:
@@ -261,6 +306,8 @@ class Tables:
         for invitation in [each for each in self.invitations.values() if each.room_id == room.id]:
             self._remove(self.invitations, invitation.digest)
             self._remove(self.invitation_ids, invitation.id)
+        self._remove_all(self.bans, [key for key in self.bans if key[0] == room.id])
+        self._remove_all(self.key_makers, [key for key in self.key_makers if key[0] == room.id])
         self._remove_all(self.files, [each.id for each in self.files.values() if each.room_id == room.id])
         self._remove_all(self.summaries, [each.id for each in self.summaries.values() if each.room_id == room.id])
         self._remove_all(self.room_keys, [key for key in self.room_keys if key[0] == room.id])
@@ -315,35 +362,6 @@ class Tables:
         if room_there != room_id or stored.message.deleted_us is not None:
             raise WriteRejected("the message is gone")
         return stored
-
-    # Every change of a dictionary goes through the next four, which note how to take it back.
-
-    def _insert(self, table: dict[K, V], key: K, value: V, name: str) -> None:
-        if key in table:
-            raise DuplicateKey(name)
-        self._put(table, key, value)
-
-    def _put(self, table: dict[K, V], key: K, value: V) -> None:
-        if key in table:
-            old = table[key]
-            self._undo.append(lambda: table.__setitem__(key, old))
-        else:
-            self._undo.append(lambda: table.__delitem__(key))
-        table[key] = value
-
-    def _remove(self, table: dict[K, V], key: K) -> None:
-        old = self._existing(table, key)
-        self._undo.append(lambda: table.__setitem__(key, old))
-        del table[key]
-
-    def _remove_all(self, table: dict[K, V], keys: Iterable[K]) -> None:
-        for key in keys:
-            self._remove(table, key)
-
-    def _existing(self, table: dict[K, V], key: K) -> V:
-        if key not in table:
-            raise WriteRejected("the row is gone")
-        return table[key]
 
     # - reading
 
@@ -400,7 +418,11 @@ class Tables:
         """A room as it stands in a member's list."""
         living = self.living(room.id)
         member = self._named_member(self._members[room.id][viewer])
-        unread = [message for message in living if message.seq > member.read_seq and message.author_id != viewer]
+        unread = [
+            message
+            for message in living
+            if message.seq > member.read_seq and message.author_id != viewer and message.kind is not MessageKind.SYSTEM
+        ]
         return RoomOverview(
             room=room,
             member=member,

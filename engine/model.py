@@ -9,7 +9,7 @@ from typing import dataclass_transform
 
 import msgspec
 
-from chinwag.engine.ids import FamilyId, FileId, InvitationId, MessageId, RoomId, SummaryId, UserId
+from chinwag.engine.ids import BanId, FamilyId, FileId, InvitationId, MessageId, RoomId, SummaryId, UserId
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -27,7 +27,7 @@ class Role(enum.IntEnum):
 
 
 class RoomKind(enum.IntEnum):
-    """A direct room has exactly two members for ever; a group has any number."""
+    """A direct room is for two users, equals for ever, who come back to it as they like; a group has any number."""
 
     DIRECT = 0
     GROUP = 1
@@ -110,12 +110,20 @@ class Room(Record):
         """The name; of a direct room its key: one of an old database has no name."""
         return self.direct_key or self.name
 
+    @property
+    def pair(self) -> tuple[UserId, ...]:
+        """The two users of a direct room, also when they have left it; nobody for a group."""
+        if self.direct_key is None:
+            return ()
+        _prefix, lower, higher = self.direct_key.split(":")
+        return UserId(int(lower)), UserId(int(higher))
+
     def peer_of(self, user_id: UserId) -> UserId:
         """The other user of a direct room, also when either has left it."""
         if self.direct_key is None:
             raise ValueError("a group has no pair of users")
-        _prefix, lower, higher = self.direct_key.split(":")
-        return UserId(int(lower) if int(higher) == user_id else int(higher))
+        lower, higher = self.pair
+        return lower if higher == user_id else higher
 
 
 def direct_key(one: UserId, other: UserId) -> str:
@@ -296,8 +304,8 @@ class FoundRooms(Record):
 
 
 class RoomOverview(Record):
-    """A room in its member's list. `unread` counts living messages of others after the member's read watermark, up to a
-    bound of 1,000; `active_us` is when its last message was made, or else the room."""
+    """A room in its member's list. `unread` counts living messages of others after the member's read watermark, without
+    SYSTEM messages, up to a bound of 1,000; `active_us` is when its last message was made, or else the room."""
 
     room: Room
     member: Member
@@ -308,7 +316,11 @@ class RoomOverview(Record):
 
 
 class Invitation(Record):
-    """A code that lets its bearers join a room. The code is never stored, only its SHA-256 (`digest`)."""
+    """A code that lets its bearers join a room. The code is never stored, only its SHA-256 (`digest`).
+
+    It is good until `expires_us`: 0 once it was revoked, or its maker has lost the right to make it. `maker_role` is
+    what its maker was when it was made.
+    """
 
     id: InvitationId
     room_id: RoomId
@@ -318,6 +330,27 @@ class Invitation(Record):
     expires_us: int
     max_uses: int
     uses: int = 0
+    maker_role: Role = Role.MEMBER
+
+    def is_good(self, now_us: int) -> bool:
+        """Whether it lets anybody in."""
+        return self.expires_us > now_us and self.uses < self.max_uses
+
+
+class Ban(Record):
+    """A user who is kept out of a room until they are invited anew. The names and the avatar are the user's.
+
+    Ids rise over bans and invitations alike, whatever the clock says: they tell which of the two was made first.
+    """
+
+    id: BanId
+    room_id: RoomId
+    user_id: UserId
+    banned_by: UserId
+    created_us: int
+    username: str = ""
+    display_name: str | None = None
+    avatar_url: str | None = None
 
 
 class StoredFile(Record):

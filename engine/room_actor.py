@@ -16,6 +16,7 @@ from chinwag.engine.pump import TurnPump
 from chinwag.engine.room_memory import RECENT_MESSAGES, Outcome, Timer
 from chinwag.engine.room_state import RoomState
 from chinwag.engine.store import DuplicateKey, Store, Write, WriteRejected
+from chinwag.engine.typists import Typists
 
 
 class Publisher(Protocol):
@@ -60,10 +61,11 @@ class RoomActor(Actor[RoomCommand]):
         spawn: Callable[..., None],
         stats: RoomStats,
         pump: TurnPump,
+        typists: Typists,
         recent_messages: int = RECENT_MESSAGES,
     ) -> None:
-        """`spawn` starts a task beside the actor (for timers). All rooms of an engine share `stats` and `pump`.
-        `recent_messages`: how many of the newest are kept in memory."""
+        """`spawn` starts a task beside the actor (for timers). All rooms of an engine share `stats`, `pump` and
+        `typists`. `recent_messages`: how many of the newest are kept in memory."""
         super().__init__(f"room {room_id}", pump)
         self.room_id = room_id
         self.busy = False
@@ -75,10 +77,13 @@ class RoomActor(Actor[RoomCommand]):
         self._new_id = new_id
         self._spawn = spawn
         self._stats = stats
+        self._typists = typists
         self._recent_messages = recent_messages
         self._state: RoomState | None = None
         self._timers: dict[UserId, tuple[float, ExpireTyping]] = {}
         self._typing: dict[UserId, int] = {}
+        self._typing_before: dict[UserId, int] | None = None
+        """As it was when the turn that is going on began."""
 
     def idle(self, seconds: float) -> bool:
         """True when nothing is queued or going on, and the last turn is at least so long ago."""
@@ -101,12 +106,16 @@ class RoomActor(Actor[RoomCommand]):
     def reset(self) -> None:
         """Throw the state away; the next turn loads it from the store."""
         self._state = None
+        if self._typing_before is not None:  # what the turn said of it was not told to anybody
+            self._typing.clear()
+            self._typing.update(self._typing_before)
+            self._typing_before = None
 
     def begin(self, batch: list[Envelope[RoomCommand]]) -> bool:
         """Take a turn in passing, if everything that it needs is in memory. It ends when its commit does."""
         self.busy = True  # also when the task has to take it: until then nobody may think the room idle
         state = self._state
-        if state is None:
+        if state is None or state.incomplete:
             return False
         for envelope in batch:
             command = envelope.command
@@ -208,6 +217,7 @@ class RoomActor(Actor[RoomCommand]):
         """Have the rules applied to each command, in order."""
         turn = _Turn(batch)
         now = now_us()
+        self._typing_before = self._typing.copy()
         for envelope in batch:
             try:
                 outcome = state.handle(envelope.command, now)
@@ -223,6 +233,7 @@ class RoomActor(Actor[RoomCommand]):
 
     def _release(self, turn: _Turn) -> None:
         """What the turn wrote is durable: tell everybody."""
+        self._typing_before = None
         self._stats.turns += 1
         self._stats.commands += len(turn.batch)
         if turn.events:
@@ -230,9 +241,9 @@ class RoomActor(Actor[RoomCommand]):
             self._publisher.publish(self.room_id, turn.events)
         for envelope, outcome in zip(turn.batch, turn.outcomes, strict=True):
             if isinstance(outcome, Outcome):
-                envelope.answer(outcome.answer)
                 if outcome.timer is not None:
                     self._arm(outcome.timer)
+                envelope.answer(outcome.answer)
             else:
                 envelope.refuse(outcome)
 
@@ -264,6 +275,11 @@ class RoomActor(Actor[RoomCommand]):
             digest = state.unknown_invitation(command)
             if digest is not None:
                 state.recall_invitation(digest, await self._store.invitation(digest))
+            user_id = state.unknown_ban(command)
+            if user_id is not None:
+                state.recall_ban(user_id, await self._store.ban(self.room_id, user_id))
+            for absent in state.unknown_absent(command):
+                state.recall_absent(absent, await self._store.user(absent))
 
     async def _recall_keys(self, batch: list[Envelope[RoomCommand]]) -> bool:
         """Load the state anew, and with it what was first posted under the batch's keys; False when nothing was."""
@@ -284,6 +300,7 @@ class RoomActor(Actor[RoomCommand]):
         armed = user_id in self._timers
         self._timers[user_id] = (trio.current_time() + timer.after_s, timer.command)
         if not armed:
+            self._typists.began(user_id, self.room_id)
             self._spawn(self._tell_when_due, user_id)
 
     async def _tell_when_due(self, user_id: UserId) -> None:
@@ -292,6 +309,7 @@ class RoomActor(Actor[RoomCommand]):
             await trio.sleep_until(deadline)
             deadline, command = self._timers[user_id]
         del self._timers[user_id]
+        self._typists.ended(user_id, self.room_id)
         while not self.stopped:
             try:
                 self.tell(command)

@@ -1,12 +1,13 @@
 """What the engine's room and message methods have in common."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from chinwag.engine.commands import RoomCommand
+from chinwag.engine.commands import AcceptInvitation, AddMember, JoinRoom, RoomCommand, SetMemberRole
 from chinwag.engine.errors import Invalid
 from chinwag.engine.fanout import Fanout
 from chinwag.engine.files import Files
-from chinwag.engine.ids import RoomId
+from chinwag.engine.ids import RoomId, UserId
+from chinwag.engine.model import Member, User
 from chinwag.engine.room_keys import RoomKeys
 from chinwag.engine.room_registry import RoomRegistry
 from chinwag.engine.searches import SearchLane
@@ -27,6 +28,20 @@ class RoomCalls:
 
     async def _ask(self, room_id: RoomId, command: RoomCommand) -> object:
         return await self._registry.ask(room_id, command)
+
+    async def _ask_for_member(
+        self, room_id: RoomId, command: AddMember | JoinRoom | AcceptInvitation | SetMemberRole
+    ) -> Member:
+        member = await self._ask(room_id, command)
+        assert isinstance(member, Member)
+        return member
+
+    async def _users(self, user_ids: Sequence[UserId], *, field: str) -> list[User]:
+        found = {user.id: user for user in await self._store.users(user_ids)}
+        unknown = [str(user_id) for user_id in user_ids if user_id not in found]
+        if unknown:
+            raise Invalid(field, f"unknown user: {', '.join(unknown)}")
+        return [found[user_id] for user_id in user_ids]
 
 
 def refuse_unstorable(text: str, field: str = "text") -> None:

@@ -16,8 +16,8 @@ import structlog
 import trio
 from msgspec.structs import replace
 
-from chinwag.engine.access import admit
-from chinwag.engine.commands import RemoveMember, RoomCommand
+from chinwag.engine.access import admit, admit_author, with_equal_roles
+from chinwag.engine.commands import BanMember, RemoveMember, RoomCommand
 from chinwag.engine.errors import (
     CannotDecrypt,
     Conflict,
@@ -28,11 +28,11 @@ from chinwag.engine.errors import (
     Overloaded,
     Rule,
 )
-from chinwag.engine.events import Event, RoomKeyChanged
+from chinwag.engine.events import Event, MemberKeyReplaced, RoomKeyChanged
 from chinwag.engine.ids import RoomId, UserId, now_us
-from chinwag.engine.model import KeyCustody, MemberKey, Record, Room, RoomKey, Sealed
+from chinwag.engine.model import KeyCustody, Member, MemberKey, Record, Role, Room, RoomKey, Sealed
 from chinwag.engine.room_crypto import MasterKey, PublicKey, WrongMasterKey, decrypt, encrypted_characters, make_key
-from chinwag.engine.store import InsertRoomKey, PutMemberKey, Store, Write, WriteRejected
+from chinwag.engine.store import InsertKeyVersion, InsertRoomKey, PutMemberKey, Store, Write, WriteRejected
 
 CACHED_KEYS = 4096
 """Versions of room keys that are kept open in memory; opening one again costs a read."""
@@ -126,7 +126,7 @@ class RoomKeys:
         _check_kept(sealed)
         if sealed.key_version == 0:
             return Content(text=_bounded(sealed.data, most_characters), sealed=sealed if sealed.iv else None)
-        room = admit(await self._store.access(room_id, author))
+        room = admit_author(await self._store.access(room_id, author), author)
         if len(sealed.data) > encrypted_characters(4 * most_characters):  # no character needs more bytes than 4
             raise _too_long(most_characters)
         if room.custody is KeyCustody.CLIENT:
@@ -189,15 +189,16 @@ class RoomKeys:
         custody). One above the newest version makes it the newest, and tells the room (`RoomKeyChanged`).
 
         Of two members who make the same version at once, one wins: a member's key of a version is replaced only by who
-        sealed it, by that member, or when who sealed it has left. Raises `Conflict("key")` else;
-        `Conflict("custody")` in server custody; `Invalid("version")` for one that does not follow the newest,
-        `Invalid("sealed")`, `NotFound("member")`, `NotFound("room")`, `NotAMember`.
+        sealed it, by that member, by who introduced the version, by an ADMIN, or when who sealed it has left; and what
+        a member sealed for themselves by nobody else. The member is told of it (`MemberKeyReplaced`). Raises
+        `Conflict("key")` else; `Conflict("custody")` in server custody; `Invalid("version")` for one that does not
+        follow the newest, `Invalid("sealed")`, `NotFound("member")`, `NotFound("room")`, `NotAMember`.
         """
         async with self._lock(room_id):
             snapshot = await self._store.room_snapshot(room_id, recent=0)
             if snapshot is None:
                 raise NotFound("room")
-            members = {member.user_id for member in snapshot.members}
+            members = {each.user_id: each for each in with_equal_roles(snapshot.room, snapshot.members)}
             if caller not in members:
                 raise NotAMember
             if snapshot.room.custody is not KeyCustody.CLIENT:
@@ -206,12 +207,18 @@ class RoomKeys:
             if not 1 <= version <= newest + 1:
                 raise Invalid("version", f"must be from 1 to {newest + 1}: the newest is {newest}")
             _check_sealed(sealed)
-            if not members.issuperset(sealed):
+            if not sealed.keys() <= members.keys():
                 raise NotFound("member")
-            if version <= newest:
-                await self._check_replaceable(room_id, caller, version, sealed, members)
+            events: list[Event] = []
+            writes: list[Write] = []
+            if version > newest:
+                events.append(RoomKeyChanged(room_id=room_id, version=version))
+                writes.append(InsertKeyVersion(room_id=room_id, version=version, made_by=caller))
+            else:
+                replaced = await self._replaced(room_id, members[caller], version, sealed, members)
+                events += [MemberKeyReplaced(room_id=room_id, user_id=each, version=version) for each in replaced]
             now = now_us()
-            writes = [
+            writes += [
                 PutMemberKey(
                     key=MemberKey(
                         room_id=room_id,
@@ -224,7 +231,6 @@ class RoomKeys:
                 )
                 for user_id, text in sealed.items()
             ]
-            events: list[Event] = [RoomKeyChanged(room_id=room_id, version=version)] if version > newest else []
             with trio.CancelScope(shield=True):  # what comes after the lock has to see it, also when the caller is gone
                 try:
                     await self._store.commit(writes, lambda: self._publish(room_id, events))
@@ -233,23 +239,24 @@ class RoomKeys:
 
     # --- rotation ---
 
-    async def remove_member(
-        self, room_id: RoomId, command: RemoveMember, ask: Callable[[RoomId, RoomCommand], Awaitable[object]]
-    ) -> None:
-        """`ask` a room to remove a member; in server custody, with the key that it is to have afterwards.
+    async def take_out(
+        self,
+        room_id: RoomId,
+        command: RemoveMember | BanMember,
+        ask: Callable[[RoomId, RoomCommand], Awaitable[object]],
+    ) -> object:
+        """`ask` a room to do what ends a membership; in server custody, with the key that it is to have afterwards.
 
-        The room refuses a key of the wrong version by `Conflict("room_key")`: then another is made. Raises what `ask`
-        raises, `KeysUnavailable`, and `Overloaded` when the version keeps changing.
+        The room refuses a key of the wrong version by `Conflict("room_key")`: then another is made. Returns the room's
+        answer. Raises what `ask` raises, `KeysUnavailable`, and `Overloaded` when the version keeps changing.
         """
         room = (await self._store.access(room_id, command.caller)).room
         if room is None or room.custody is KeyCustody.CLIENT:
-            await ask(room_id, command)
-            return
+            return await ask(room_id, command)
         async with self._lock(room_id):
             for _ in range(ROTATION_ATTEMPTS):
                 try:
-                    await ask(room_id, replace(command, next_key=await self._next_key(room_id)))
-                    return
+                    return await ask(room_id, replace(command, next_key=await self._next_key(room_id)))
                 except Conflict as clash:
                     if clash.what != "room_key":
                         raise
@@ -295,15 +302,33 @@ class RoomKeys:
     def _lock(self, room_id: RoomId) -> trio.Lock:
         return self._locks.setdefault(room_id, trio.Lock())
 
-    async def _check_replaceable(
-        self, room_id: RoomId, caller: UserId, version: int, sealed: Mapping[UserId, str], members: set[UserId]
-    ) -> None:
+    async def _replaced(
+        self,
+        room_id: RoomId,
+        caller: Member,
+        version: int,
+        sealed: Mapping[UserId, str],
+        members: Mapping[UserId, Member],
+    ) -> list[UserId]:
+        """Whose keys of an older version these would replace, but for the caller's own.
+
+        Raises `Conflict("key")` for one that the caller may not replace.
+        """
+        trusted = caller.role >= Role.ADMIN or caller.user_id == await self._store.key_maker(room_id, version)
+        replaced: list[UserId] = []
         for user_id in sealed:
-            if user_id == caller:
+            if user_id == caller.user_id:
                 continue
-            for key in await self._store.member_keys(room_id, user_id):
-                if key.version == version and key.sealed_by != caller and key.sealed_by in members:
-                    raise Conflict("key", f"user {user_id} has version {version} already, from another member")
+            stored = await self._store.member_keys(room_id, user_id)
+            key = next((each for each in stored if each.version == version), None)
+            if key is None:
+                continue
+            mine = key.sealed_by == caller.user_id or key.sealed_by not in members
+            if not (mine or (trusted and key.sealed_by != user_id)):
+                raise Conflict("key", f"user {user_id} has version {version} already, from another member")
+            if key.sealed != sealed[user_id]:
+                replaced.append(user_id)
+        return replaced
 
 
 def _new_version(master: MasterKey, room_id: RoomId, version: int, created_us: int) -> RoomKey:

@@ -1,13 +1,14 @@
-"""The rules about who is in a room and what it is like: roles, comings and goings, invitations, settings."""
+"""The rules about who is in a room and what it is like: coming by being added or joining, going, roles, settings.
+
+Invitations and bans are in `room_admissions`.
+"""
 
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from chinwag.engine.commands import (
-    AcceptInvitation,
     AddMember,
-    CreateInvitation,
     DeleteRoom,
     JoinRoom,
     RemoveMember,
@@ -16,44 +17,44 @@ from chinwag.engine.commands import (
     UpdateProfile,
     UpdateRoom,
 )
-from chinwag.engine.errors import Conflict, Forbidden, Invalid, LimitReached, NotFound, RoleNeeded
+from chinwag.engine.errors import Banned, Conflict, Forbidden, Invalid, LimitReached, NotFound, RoleNeeded
 from chinwag.engine.events import (
     Event,
-    MemberAdded,
     MemberRemoved,
     MessagePosted,
     RoleChanged,
     RoomDeleted,
-    RoomJoined,
     RoomKeyChanged,
     RoomLeft,
     RoomUpdated,
 )
-from chinwag.engine.model import KeyCustody, Member, Role, Room, RoomKey, RoomKind, User
-from chinwag.engine.room_memory import Outcome, RoomMemory
-from chinwag.engine.store import (
-    DeleteMember,
-    InsertInvitation,
-    InsertMember,
-    InsertMessage,
-    InsertRoomKey,
-    KeyVersion,
-    SetRole,
-    UseInvitation,
-    Write,
-)
+from chinwag.engine.ids import BanId, UserId
+from chinwag.engine.model import Ban, KeyCustody, Member, Role, Room, RoomKey, RoomKind, User
+from chinwag.engine.room_memory import Outcome, new_member
+from chinwag.engine.room_pairs import PairRules
+from chinwag.engine.store import DeleteMember, InsertMessage, InsertRoomKey, KeyVersion, SetRole, Write
 from chinwag.engine.store import DeleteRoom as DeleteRoomRows
 from chinwag.engine.store import UpdateRoom as UpdateRoomRow
+from chinwag.engine.store_admissions import DeleteBan, EndInvitationsOf, EndInvitationsOfMembers, PutBan
 
 
-class _Change(NamedTuple):
+class Change(NamedTuple):
     """What goes into an outcome bit by bit."""
 
     events: list[Event]
     writes: list[Write]
 
+    def add(self, outcome: Outcome) -> None:
+        """Append what another rule leads to."""
+        self.events.extend(outcome.events)
+        self.writes.extend(outcome.writes)
 
-class MemberRules(RoomMemory):
+    def outcome(self, answer: object = None) -> Outcome:
+        """All of it."""
+        return Outcome(answer=answer, events=tuple(self.events), writes=tuple(self.writes))
+
+
+class MemberRules(PairRules):
     """A part of `RoomState`."""
 
     # --- coming ---
@@ -76,41 +77,22 @@ class MemberRules(RoomMemory):
             return Outcome(answer=member)
         if self.room.kind is RoomKind.DIRECT or self.room.private:
             raise Forbidden("a private room is joined only by invitation")
+        if self._bans.get(command.user.id) is not None:
+            raise Banned
         return self._admit(command.user, Role.MEMBER, now_us)
 
     def _restore_member(self, command: RestoreMember, now_us: int) -> Outcome:
+        if self.room.kind is not RoomKind.DIRECT:
+            raise Forbidden("nobody comes back to a group by themselves")
         member = self._members.get(command.user.id)
         if member is not None:
             return Outcome(answer=member)
-        return self._admit(command.user, Role.MEMBER, now_us, unlimited=True)
+        return self._return(new_member(command.user, Role.MEMBER, now_us), now_us)
 
-    def _create_invitation(self, command: CreateInvitation) -> Outcome:
-        caller = self._member(command.caller)
-        if self.room.kind is RoomKind.DIRECT:
-            raise Invalid("room_id", "a direct room has exactly two members")
-        if self.room.private and caller.role < Role.MODERATOR:
-            raise RoleNeeded(Role.MODERATOR.name, "only a moderator may invite to a private room")
-        return Outcome(answer=command.invitation, writes=(InsertInvitation(invitation=command.invitation),))
-
-    def _accept_invitation(self, command: AcceptInvitation, now_us: int) -> Outcome:
-        member = self._members.get(command.user.id)
-        if member is not None:
-            return Outcome(answer=member)
-        invitation = self._invitations.get(command.digest)
-        if (
-            invitation is None
-            or invitation.room_id != self.room.id
-            or invitation.expires_us <= now_us
-            or invitation.uses >= invitation.max_uses
-        ):
-            raise NotFound("invitation")
-        joined = self._admit(command.user, Role.MEMBER, now_us)
-        self._invitations[command.digest] = replace(invitation, uses=invitation.uses + 1)
-        return replace(joined, writes=(*joined.writes, UseInvitation(digest=command.digest)))
-
-    def _admit(self, user: User, role: Role, now_us: int, *, unlimited: bool = False) -> Outcome:
+    def _admit(self, user: User, role: Role, now_us: int) -> Outcome:
+        """Let a user in whom nothing keeps out, or who was asked in by somebody who may lift their ban."""
         most = self.room.max_members
-        if most is not None and len(self._members) >= most and not unlimited:
+        if most is not None and len(self._members) >= most:
             raise LimitReached("members", f"the room takes at most {most} members")
         # Nobody's joining changes any status: what all others have read stays READ, what they have not stays SENT, and
         # needs the newcomer's receipt too.
@@ -119,18 +101,13 @@ class MemberRules(RoomMemory):
             delivered_seq=self._receipts.delivered.reached_by_others,
             read_seq=self._receipts.read.reached_by_others,
         )
-        self._members[user.id] = member
-        self._former.discard(user.id)
-        self._receipts = self._derive_receipts()
-        change = _Change(
-            [
-                MemberAdded(room_id=self.room.id, member=member),
-                RoomJoined(room_id=self.room.id, user_id=user.id, room=self.room),
-            ],
-            [InsertMember(room_id=self.room.id, member=member)],
-        )
+        change = Change([], [])
+        change.add(self._enter(member))
+        ban = self._bans.get(user.id)
+        if ban is not None:
+            self._lift(change, ban)
         self._announce(change, member, joined_text(user), now_us)
-        return Outcome(answer=member, events=tuple(change.events), writes=tuple(change.writes))
+        return change.outcome(member)
 
     # --- going ---
 
@@ -142,22 +119,34 @@ class MemberRules(RoomMemory):
             self._check_may_remove(caller, leaver)
         if leaver is None:
             raise NotFound("member")
-        key = self._take_key(command.next_key)
-        change = _Change([], [])
-        text = f"{shown_name(leaver)} left" if left else f"{shown_name(leaver)} was removed"
+        change = Change([], [])
+        self._take_out(change, leaver, command.next_key, now_us, removed_by=None if left else caller)
+        return change.outcome()
+
+    def _take_out(
+        self, change: Change, leaver: Member, next_key: RoomKey | None, now_us: int, *, removed_by: Member | None
+    ) -> None:
+        """End a membership; who was removed stays out. Raises `Conflict("room_key")` before anything has changed."""
+        key = self._take_key(next_key)
+        user_id = leaver.user_id
+        change.events.extend(self._end_typing(leaver))
+        text = f"{shown_name(leaver)} left" if removed_by is None else f"{shown_name(leaver)} was removed"
         self._announce(change, leaver, text, now_us)
-        del self._members[leaver.user_id]
-        self._former.add(leaver.user_id)
-        self._typing.pop(leaver.user_id, None)
-        change.events.append(MemberRemoved(room_id=self.room.id, user_id=leaver.user_id, username=leaver.username))
-        change.events.append(RoomLeft(room_id=self.room.id, user_id=leaver.user_id))
-        change.writes.append(DeleteMember(room_id=self.room.id, user_id=leaver.user_id))
+        self._leave(leaver)
+        change.events.append(
+            MemberRemoved(room_id=self.room.id, user_id=user_id, username=leaver.username, room_kind=self.room.kind)
+        )
+        change.events.append(RoomLeft(room_id=self.room.id, user_id=user_id))
+        change.writes.append(DeleteMember(room_id=self.room.id, user_id=user_id))
+        if self._may_invite(leaver):
+            self._end_invitations_of(change, user_id)
+        if removed_by is not None:
+            self._keep_out(change, leaver, removed_by, now_us)
         self._hand_on(change, leaver)
         if key is not None:
             change.events.append(RoomKeyChanged(room_id=self.room.id, version=key.version))
             change.writes.append(InsertRoomKey(key=key))
         change.events.extend(self._status_events())
-        return Outcome(events=tuple(change.events), writes=tuple(change.writes))
 
     def _take_key(self, key: RoomKey | None) -> RoomKey | None:
         """In server custody nobody leaves without the room getting the next key, in the same commit."""
@@ -176,14 +165,13 @@ class MemberRules(RoomMemory):
         if caller.role < Role.ADMIN and other is not None and other.role > Role.MEMBER:
             raise RoleNeeded(Role.ADMIN.name, "only an admin may remove moderators and admins")
 
-    def _hand_on(self, change: _Change, leaver: Member) -> None:
+    def _hand_on(self, change: Change, leaver: Member) -> None:
         """A group that lost its owner belongs to the highest role from now on, and of several to the longest there."""
-        highest = Role.OWNER if self.room.kind is RoomKind.GROUP else Role.ADMIN
-        if leaver.role < Role.ADMIN or any(member.role >= highest for member in self._members.values()):
+        if leaver.role < Role.ADMIN or any(member.role is Role.OWNER for member in self._members.values()):
             return
         heir = min(self._members.values(), key=lambda each: (-each.role, each.joined_us, each.user_id), default=None)
         if heir is not None:
-            self._set_role(change, heir, highest)
+            self._set_role(change, heir, Role.OWNER)
 
     # --- roles and settings ---
 
@@ -194,18 +182,20 @@ class MemberRules(RoomMemory):
         member = self._members.get(command.user_id)
         if member is None:
             raise NotFound("member")
-        change = _Change([], [])
+        change = Change([], [])
         if command.role is Role.OWNER:
             # Not an ADMIN, who could take the room back by removing the new owner.
             self._set_role(change, caller, Role.MODERATOR)
         if command.role is not member.role:
             self._set_role(change, member, command.role)
-        return Outcome(answer=self._members[member.user_id], events=tuple(change.events), writes=tuple(change.writes))
+        return change.outcome(self._members[member.user_id])
 
     def _update_room(self, command: UpdateRoom, now_us: int) -> Outcome:
-        self._member_with(command.caller, Role.MODERATOR, "only a moderator may change the room")
+        caller = self._member(command.caller)
         if self.room.kind is RoomKind.DIRECT:
             raise Invalid("room_id", "a direct room has no settings")
+        if caller.role < Role.MODERATOR:
+            raise RoleNeeded(Role.MODERATOR.name, "only a moderator may change the room")
         if command.max_members is not None and command.max_members < len(self._members):
             raise Invalid("max_members", f"there are {len(self._members)} members already")
         if command.summary_threshold is not None and command.summary_threshold < 1:
@@ -213,56 +203,95 @@ class MemberRules(RoomMemory):
         asked = _merged(self.room, command)
         if asked == self.room:
             return Outcome(answer=self.room)
+        closed = asked.private and not self.room.private
         self.room = replace(asked, updated_us=now_us)
-        return Outcome(
-            answer=self.room,
-            events=(RoomUpdated(room_id=self.room.id, room=self.room),),
-            writes=(UpdateRoomRow(room=self.room),),
-        )
+        change = Change([RoomUpdated(room_id=self.room.id, room=self.room)], [UpdateRoomRow(room=self.room)])
+        if closed:
+            self._end_invitations_of_members(change)
+        return change.outcome(self.room)
 
     def _update_profile(self, command: UpdateProfile) -> Outcome:
         user = command.user
         member = self._members.get(user.id)
         if member is not None:
             self._members[user.id] = replace(member, display_name=user.display_name, avatar_url=user.avatar_url)
+        absent = self._absent.get(user.id)
+        if absent is not None:
+            self._absent[user.id] = replace(absent, display_name=user.display_name, avatar_url=user.avatar_url)
         if self.knows(user.id):
             self._show_profile(user)
         return Outcome()
 
-    def _delete_room(self, command: DeleteRoom) -> Outcome:
+    def _delete_room(self, command: DeleteRoom, now_us: int) -> Outcome:
+        if self.room.kind is RoomKind.DIRECT:
+            left = self._remove_member(RemoveMember(caller=command.caller, user_id=command.caller), now_us)
+            return replace(left, answer=False)
         least = command.least
         self._member_with(command.caller, least, f"to delete the room one has to be its {least.name.lower()}")
         self.deleted = True
         room_id = self.room.id
-        left = tuple(RoomLeft(room_id=room_id, user_id=member.user_id) for member in self._members.values())
-        return Outcome(events=(*left, RoomDeleted(room_id=room_id)), writes=(DeleteRoomRows(room_id=room_id),))
+        gone = tuple(RoomLeft(room_id=room_id, user_id=member.user_id) for member in self._members.values())
+        return Outcome(
+            answer=True, events=(*gone, RoomDeleted(room_id=room_id)), writes=(DeleteRoomRows(room_id=room_id),)
+        )
 
     # --- pieces ---
 
-    def _set_role(self, change: _Change, member: Member, role: Role) -> None:
-        self._members[member.user_id] = replace(member, role=role)
+    def _set_role(self, change: Change, member: Member, role: Role) -> None:
+        changed = replace(member, role=role)
+        self._members[member.user_id] = changed
         change.events.append(RoleChanged(room_id=self.room.id, user_id=member.user_id, role=role))
         change.writes.append(SetRole(room_id=self.room.id, user_id=member.user_id, role=role))
+        if self._may_invite(member) and not self._may_invite(changed):
+            self._end_invitations_of(change, member.user_id)
 
-    def _announce(self, change: _Change, member: Member, text: str, now_us: int) -> None:
+    def _may_invite(self, member: Member) -> bool:
+        """Whether this member has the right to make invitations."""
+        return member.role >= Role.MODERATOR or not self.room.private
+
+    def _end_invitations_of(self, change: Change, maker: UserId) -> None:
+        """The codes of who has lost the right to make them end, also for whoever comes with one in this very turn."""
+        self._forget_invitations({maker})
+        change.writes.append(EndInvitationsOf(user_id=maker, room_id=self.room.id))
+
+    def _end_invitations_of_members(self, change: Change) -> None:
+        """The room was made private: the codes of plain members end."""
+        self._forget_invitations({each.user_id for each in self._members.values() if not self._may_invite(each)})
+        change.writes.append(EndInvitationsOfMembers(room_id=self.room.id))
+
+    def _forget_invitations(self, makers: set[UserId]) -> None:
+        for digest, invitation in self._invitations.items():
+            if invitation is not None and invitation.created_by in makers:
+                self._invitations[digest] = None
+
+    def _keep_out(self, change: Change, user: User | Member, caller: Member, now_us: int) -> Ban:
+        """Ban somebody, or who is banned already anew."""
+        ban = Ban(
+            id=BanId(self._new_id(now_us)),
+            room_id=self.room.id,
+            user_id=user.user_id if isinstance(user, Member) else user.id,
+            banned_by=caller.user_id,
+            created_us=now_us,
+            username=user.username,
+            display_name=user.display_name,
+            avatar_url=user.avatar_url,
+        )
+        self._bans[ban.user_id] = ban
+        change.writes.append(PutBan(ban=ban))
+        return ban
+
+    def _lift(self, change: Change, ban: Ban) -> None:
+        """End a ban."""
+        self._bans[ban.user_id] = None
+        change.writes.append(DeleteBan(ban=ban))
+
+    def _announce(self, change: Change, member: Member, text: str, now_us: int) -> None:
         """Post the SYSTEM message of a coming or going, where the room has such."""
         if not self.room.announces or self.room.kind is RoomKind.DIRECT:
             return
         message = self._announcement(member, text, now_us)
         change.events.append(MessagePosted(room_id=self.room.id, message=message))
         change.writes.append(InsertMessage(message=message))
-
-
-def new_member(user: User, role: Role, joined_us: int) -> Member:
-    """A user's place at the start of a room."""
-    return Member(
-        user_id=user.id,
-        username=user.username,
-        role=role,
-        joined_us=joined_us,
-        display_name=user.display_name,
-        avatar_url=user.avatar_url,
-    )
 
 
 def shown_name(who: User | Member) -> str:
@@ -281,6 +310,7 @@ def _merged(room: Room, command: UpdateRoom) -> Room:
         room,
         name=room.name if command.name is None else command.name,
         description=room.description if command.description is None else command.description,
+        private=room.private if command.private is None else command.private,
         max_members=room.max_members if command.max_members is None else command.max_members,
         auto_summary=room.auto_summary if command.auto_summary is None else command.auto_summary,
         summary_threshold=(room.summary_threshold if command.summary_threshold is None else command.summary_threshold),

@@ -6,21 +6,27 @@ from itertools import islice
 
 from msgspec.structs import replace
 
+from chinwag.engine.access import with_equal_roles
 from chinwag.engine.commands import (
     AcceptInvitation,
+    AddMember,
     AddReaction,
     AdvanceReceipts,
+    BanMember,
     DeleteMessage,
     EditMessage,
     ExpireTyping,
+    JoinRoom,
     PostMessage,
     RemoveReaction,
     RoomCommand,
+    UnbanMember,
 )
 from chinwag.engine.errors import NotAMember, NotFound, RoleNeeded
-from chinwag.engine.events import Event, StatusAdvanced
+from chinwag.engine.events import Event, MemberAdded, RoomJoined, StatusAdvanced, TypingStopped
 from chinwag.engine.ids import MessageId, NewId, UserId
 from chinwag.engine.model import (
+    Ban,
     Invitation,
     Member,
     Message,
@@ -34,7 +40,7 @@ from chinwag.engine.model import (
     ViewedMessage,
     receipt_floor,
 )
-from chinwag.engine.store import KeyedMessage, RoomSnapshot, Write
+from chinwag.engine.store import InsertMember, KeyedMessage, RoomSnapshot, Write
 
 RECENT_MESSAGES = 200
 """How many of the newest messages a room keeps in memory: most retries, edits and receipts concern one of them."""
@@ -54,6 +60,10 @@ class Outcome(Record):
     events: tuple[Event, ...] = ()
     writes: tuple[Write, ...] = ()
     timer: Timer | None = None
+
+    def then(self, later: "Outcome") -> "Outcome":
+        """`later` with this one's events and writes before its own."""
+        return replace(later, events=self.events + later.events, writes=self.writes + later.writes)
 
 
 class RoomMemory:
@@ -76,8 +86,13 @@ class RoomMemory:
         self.deleted = False
         self._new_id = new_id
         self._recent_limit = recent_messages
-        self._members: dict[UserId, Member] = {member.user_id: member for member in snapshot.members}
+        self._members: dict[UserId, Member] = {
+            member.user_id: member for member in with_equal_roles(snapshot.room, snapshot.members)
+        }
         self._former: set[UserId] = set()
+        self._pair = snapshot.room.pair
+        self.incomplete = len(self._members) < len(self._pair)
+        """True for a direct room that one of its two users has left, or both."""
         self._last_seq = snapshot.last_seq
         self._last_us = 0
         self._key = snapshot.key
@@ -87,6 +102,9 @@ class RoomMemory:
         self._keys: dict[tuple[UserId, str], tuple[MessageId, bytes | None]] = {}
         self._recalled: dict[MessageId, Message | None] = {}
         self._invitations: dict[bytes, Invitation | None] = {}
+        self._bans: dict[UserId, Ban | None] = {}
+        self._absent: dict[UserId, Member | None] = {}
+        """Who has left this direct room, as they would come back; None for who does not."""
         self._typing: dict[UserId, int] = {} if typing is None else typing
         self._receipts = self._derive_receipts()
         for keyed in snapshot.recent:
@@ -152,6 +170,8 @@ class RoomMemory:
             self.unknown_message(command) is not None
             or self.unknown_key(command) is not None
             or self.unknown_invitation(command) is not None
+            or self.unknown_ban(command) is not None
+            or bool(self.unknown_absent(command))
         )
 
     def recall(self, message_id: MessageId, message: Message | None) -> None:
@@ -192,6 +212,34 @@ class RoomMemory:
         """Make an invitation known, and its uses be counted, until `end_turn`; None when there is none."""
         self._invitations[digest] = invitation
 
+    def unknown_ban(self, command: RoomCommand) -> UserId | None:
+        """The user whose ban, or having none, matters to a command: `recall_ban` it first, once in a turn.
+
+        A room may have more bans than fit into memory.
+        """
+        match command:
+            case AddMember() | JoinRoom() | AcceptInvitation() | BanMember():
+                user_id = command.user.id
+            case UnbanMember():
+                user_id = command.user_id
+            case _:
+                return None
+        return None if user_id in self._bans else user_id
+
+    def recall_ban(self, user_id: UserId, ban: Ban | None) -> None:
+        """Make known whether a user is banned, until `end_turn`."""
+        self._bans[user_id] = ban
+
+    def unknown_absent(self, command: RoomCommand) -> tuple[UserId, ...]:
+        """Who a message brings back into a direct room: `recall_absent` them first, once in a turn."""
+        if not self.incomplete or not isinstance(command, PostMessage) or command.author not in self._pair:
+            return ()
+        return tuple(each for each in self._pair if each not in self._members and each not in self._absent)
+
+    def recall_absent(self, user_id: UserId, user: User | None) -> None:
+        """Make known, until `end_turn`, as whom somebody would come back. Who was deactivated does not."""
+        self._absent[user_id] = new_member(user, Role.MEMBER, 0) if user is not None and user.active else None
+
     def end_turn(self) -> None:
         """Let go of what was recalled for the turn, and of the oldest messages. Up to here they are known, since one of
         its commands may be about them."""
@@ -204,8 +252,10 @@ class RoomMemory:
                 if message is not None and message.key is not None and message.id not in self._recent:
                     self._keys.pop((message.author_id, message.key), None)
             self._recalled.clear()
-        if self._invitations:
+        if self._invitations or self._bans or self._absent:
             self._invitations.clear()
+            self._bans.clear()
+            self._absent.clear()
 
     # --- for the rules ---
 
@@ -221,6 +271,35 @@ class RoomMemory:
         if member.role < least:
             raise RoleNeeded(least.name, message)
         return member
+
+    def _enter(self, member: Member) -> Outcome:
+        """Let somebody in."""
+        self._members[member.user_id] = member
+        self._former.discard(member.user_id)
+        self.incomplete = len(self._members) < len(self._pair)
+        self._receipts = self._derive_receipts()
+        return Outcome(
+            answer=member,
+            events=(
+                MemberAdded(room_id=self.room.id, member=member),
+                RoomJoined(room_id=self.room.id, user_id=member.user_id, room=self.room),
+            ),
+            writes=(InsertMember(room_id=self.room.id, member=member),),
+        )
+
+    def _leave(self, member: Member) -> None:
+        """Take somebody out."""
+        del self._members[member.user_id]
+        self._former.add(member.user_id)
+        self.incomplete = len(self._members) < len(self._pair)
+        if self._pair:
+            self._absent[member.user_id] = member
+
+    def _end_typing(self, member: Member) -> tuple[Event, ...]:
+        """Let somebody count as not typing any more; tells the others, if they thought so."""
+        if self._typing.pop(member.user_id, None) is None:
+            return ()
+        return (TypingStopped(room_id=self.room.id, user_id=member.user_id, username=member.username),)
 
     def _message(self, message_id: MessageId) -> Message:
         message = self._recent.get(message_id) or self._recalled.get(message_id)
@@ -301,3 +380,15 @@ class RoomMemory:
                     )
                 )
         return tuple(events)
+
+
+def new_member(user: User, role: Role, joined_us: int) -> Member:
+    """A user's place at the start of a room."""
+    return Member(
+        user_id=user.id,
+        username=user.username,
+        role=role,
+        joined_us=joined_us,
+        display_name=user.display_name,
+        avatar_url=user.avatar_url,
+    )

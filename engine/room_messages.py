@@ -16,8 +16,9 @@ from chinwag.engine.commands import (
 from chinwag.engine.errors import CannotDecrypt, Conflict, Invalid, LimitReached, NotFound, NotTheAuthor
 from chinwag.engine.events import MessageDeleted, MessageEdited, MessagePosted, ReactionAdded, ReactionRemoved
 from chinwag.engine.ids import MessageId
-from chinwag.engine.model import KeyCustody, Message, MessageKind, Reaction, Role, Sealed
-from chinwag.engine.room_memory import Outcome, RoomMemory
+from chinwag.engine.model import KeyCustody, Member, Message, MessageKind, Reaction, Role, Sealed
+from chinwag.engine.room_memory import Outcome
+from chinwag.engine.room_pairs import PairRules
 from chinwag.engine.store import DeleteMessage as DeleteMessageRow
 from chinwag.engine.store import InsertMessage, SetReactions, SetWatermarks, UpdateMessage
 
@@ -34,11 +35,11 @@ EMOJI_CHARACTERS = 32
 _SYSTEM = MessageKind.SYSTEM  # in Python 3.11 to look a member up in its class takes 0.2 µs
 
 
-class MessageRules(RoomMemory):
+class MessageRules(PairRules):
     """A part of `RoomState`."""
 
     def _post(self, command: PostMessage, now_us: int) -> Outcome:
-        author = self._member(command.author)
+        author = self._members.get(command.author) or self._absent_author(command.author)
         if command.key is not None:
             first = self._keys.get((command.author, command.key))
             if first is not None:
@@ -49,6 +50,7 @@ class MessageRules(RoomMemory):
             self._living_message(command.reply_to)
         if command.kind is _SYSTEM:
             raise Invalid("kind", "system messages are written by the room itself")
+        before = self._before_message(author, now_us) if self.incomplete or self._typing else None
         self._last_seq += 1
         message = Message(
             id=MessageId(self._new_id(now_us)),
@@ -67,11 +69,17 @@ class MessageRules(RoomMemory):
             author_avatar_url=author.avatar_url,
         )
         self._remember(message, command.digest)
-        return Outcome(
+        outcome = Outcome(
             answer=Posted(message=message, receipts=self._receipts),
             events=(MessagePosted(room_id=self.room.id, message=message, room_kind=self.room.kind),),
             writes=(InsertMessage(message=message, digest=command.digest),),
         )
+        return outcome if before is None else before.then(outcome)
+
+    def _before_message(self, author: Member, now_us: int) -> Outcome:
+        """What a message does besides being there: it brings back who has left a direct room, and ends typing."""
+        returned = self._bring_back(now_us)
+        return replace(returned, events=returned.events + self._end_typing(author))
 
     def _repeat(self, command: PostMessage, message_id: MessageId, digest: bytes | None) -> Outcome:
         if digest != command.digest:
@@ -178,7 +186,7 @@ class MessageRules(RoomMemory):
 
     def _advance_receipts(self, command: AdvanceReceipts, now_us: int) -> Outcome:
         member = self._member(command.caller)
-        seq = self._living_message(command.message_id).seq
+        seq = self._message(command.message_id).seq  # also of one that was deleted: it has its place
         delivered = max(member.delivered_seq, seq)
         read = max(member.read_seq, seq) if command.read else member.read_seq
         if (delivered, read) == (member.delivered_seq, member.read_seq):

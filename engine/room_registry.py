@@ -1,17 +1,19 @@
 """The rooms that are in memory: finds or starts their actors, passivates idle ones, ends them all at shutdown."""
 
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 
 import structlog
 import trio
 
 from chinwag.engine.asleep import AsleepPages
-from chinwag.engine.commands import RoomCommand
-from chinwag.engine.errors import ActorStopped
-from chinwag.engine.ids import NewId, RoomId
+from chinwag.engine.commands import RoomCommand, StopTyping
+from chinwag.engine.errors import ActorStopped, TryLater
+from chinwag.engine.ids import NewId, RoomId, UserId
 from chinwag.engine.pump import TurnPump
 from chinwag.engine.room_actor import Publisher, RoomActor, RoomStats
 from chinwag.engine.store import Store
+from chinwag.engine.typists import Typists
 
 log = structlog.get_logger("chinwag.engine")
 
@@ -34,6 +36,7 @@ class RoomRegistry:
         pump: TurnPump,
     ) -> None:
         """`spawn` starts a task whose failure is logged; `start` starts an actor's own task; `pump` takes turns."""
+        self.typists = Typists()
         self.asleep = AsleepPages()
         self.closing = False
         """Set at shutdown: no room is started any more."""
@@ -65,6 +68,7 @@ class RoomRegistry:
                 spawn=self._spawn,
                 stats=self._stats,
                 pump=self._pump,
+                typists=self.typists,
             )
             self._actors[room_id] = actor
             self.asleep.wake(room_id)
@@ -74,6 +78,14 @@ class RoomRegistry:
     async def ask(self, room_id: RoomId, command: RoomCommand) -> object:
         """Send a room a command and wait for its answer. Raises as `actor` and `Actor.ask` do."""
         return await self.actor(room_id).ask(command)
+
+    def end_typing(self, user_id: UserId) -> None:
+        """Let somebody be typing nowhere any more. Never waits."""
+        for room_id in self.typists.rooms_of(user_id):
+            actor = self._actors.get(room_id)
+            if actor is not None:
+                with suppress(TryLater):  # then the room's own timer ends it in some seconds
+                    actor.tell(StopTyping(user_id=user_id))
 
     def passivate_idle(self, idle_s: float) -> None:
         """Let rooms that have been idle for so long give up their memory."""

@@ -3,7 +3,8 @@
 `RoomState.handle` takes one command and returns what follows from it: the answer, the events, the rows to write. It
 changes the state as it goes; when the writes cannot be committed, the state is thrown away and loaded again. Sequences
 have no holes, times of messages rise strictly, watermarks only rise, and a retry under an idempotency key changes
-nothing. What is in memory is in `room_memory`; the rules are in `room_messages` and `room_members`.
+nothing. What is in memory is in `room_memory`; the rules are in `room_messages`, `room_members`, `room_admissions` and
+`room_pairs`.
 """
 
 from typing import assert_never
@@ -13,6 +14,7 @@ from chinwag.engine.commands import (
     AddMember,
     AddReaction,
     AdvanceReceipts,
+    BanMember,
     CreateInvitation,
     DeleteMessage,
     DeleteRoom,
@@ -23,16 +25,19 @@ from chinwag.engine.commands import (
     RemoveMember,
     RemoveReaction,
     RestoreMember,
+    RevokeInvitation,
     RoomCommand,
     SetMemberRole,
     StartTyping,
     StopTyping,
+    Typing,
+    UnbanMember,
     UpdateProfile,
     UpdateRoom,
 )
 from chinwag.engine.errors import NotFound
-from chinwag.engine.events import TypingStarted, TypingStopped
-from chinwag.engine.room_members import MemberRules
+from chinwag.engine.events import TypingStarted
+from chinwag.engine.room_admissions import AdmissionRules
 from chinwag.engine.room_memory import Outcome, Timer
 from chinwag.engine.room_messages import MessageRules
 
@@ -40,7 +45,7 @@ TYPING_TTL_S = 6.0
 """Silence after which a typing user counts as having stopped."""
 
 
-class RoomState(MessageRules, MemberRules):
+class RoomState(MessageRules, AdmissionRules):
     """One room: what it remembers, and what it may be asked."""
 
     def handle(self, command: RoomCommand, now_us: int) -> Outcome:
@@ -71,7 +76,9 @@ class RoomState(MessageRules, MemberRules):
             case JoinRoom():
                 return self._join(command, now_us)
             case CreateInvitation():
-                return self._create_invitation(command)
+                return self._create_invitation(command, now_us)
+            case RevokeInvitation():
+                return self._revoke_invitation(command)
             case AcceptInvitation():
                 return self._accept_invitation(command, now_us)
             case UpdateRoom():
@@ -84,8 +91,12 @@ class RoomState(MessageRules, MemberRules):
                 return self._restore_member(command, now_us)
             case RemoveMember():
                 return self._remove_member(command, now_us)
+            case BanMember():
+                return self._ban(command, now_us)
+            case UnbanMember():
+                return self._unban(command)
             case DeleteRoom():
-                return self._delete_room(command)
+                return self._delete_room(command, now_us)
             case _:
                 assert_never(command)
 
@@ -93,14 +104,13 @@ class RoomState(MessageRules, MemberRules):
         member = self._member(command.user_id)
         self._typing[member.user_id] = now_us
         return Outcome(
+            answer=Typing(user_id=member.user_id),
             events=(TypingStarted(room_id=self.room.id, user_id=member.user_id, username=member.username),),
             timer=Timer(after_s=TYPING_TTL_S, command=ExpireTyping(user_id=member.user_id, started_us=now_us)),
         )
 
     def _stop_typing(self, command: StopTyping) -> Outcome:
-        member = self._member(command.user_id)
-        self._typing.pop(member.user_id, None)
-        return Outcome(events=(TypingStopped(room_id=self.room.id, user_id=member.user_id, username=member.username),))
+        return Outcome(events=self._end_typing(self._member(command.user_id)))
 
     def _expire_typing(self, command: ExpireTyping) -> Outcome:
         if self._typing.get(command.user_id) != command.started_us or command.user_id not in self._members:

@@ -20,7 +20,6 @@ from chinwag.engine.model import (
     FoundRooms,
     Invitation,
     Member,
-    MemberKey,
     Message,
     Presence,
     Receipts,
@@ -28,7 +27,6 @@ from chinwag.engine.model import (
     RefreshToken,
     Role,
     Room,
-    RoomKey,
     RoomKind,
     RoomOverview,
     StoredFile,
@@ -36,6 +34,13 @@ from chinwag.engine.model import (
     User,
 )
 from chinwag.engine.searches import NO_DEADLINE
+from chinwag.engine.store_admissions import Access as Access
+from chinwag.engine.store_admissions import AdmissionStore, AdmissionWrite
+from chinwag.engine.store_keys import InsertKeyVersion as InsertKeyVersion
+from chinwag.engine.store_keys import InsertRoomKey as InsertRoomKey
+from chinwag.engine.store_keys import KeyStore, KeyWrite
+from chinwag.engine.store_keys import KeyVersion as KeyVersion
+from chinwag.engine.store_keys import PutMemberKey as PutMemberKey
 
 UNREAD_BOUND = 1_000
 """Unread messages are counted no further than this."""
@@ -124,7 +129,7 @@ class UpdateRoom(Record):
 
 
 class DeleteRoom(Record):
-    """Removes the room with all that is in it: members, messages, invitations, files, keys, summaries, index."""
+    """Removes the room with all that is in it: members, messages, bans, invitations, files, keys, summaries, index."""
 
     room_id: RoomId
 
@@ -159,9 +164,10 @@ class SetWatermarks(Record):
 
 
 class InsertInvitation(Record):
-    """Unique: digest ("invitation")."""
+    """Unique: digest ("invitation"). Some of those that had ended at `forget_us`, to any room, are forgotten by it."""
 
     invitation: Invitation
+    forget_us: int = 0
 
 
 class UseInvitation(Record):
@@ -176,18 +182,6 @@ class InsertFile(Record):
 
 class InsertSummary(Record):
     summary: Summary
-
-
-class InsertRoomKey(Record):
-    """Unique: room and version ("room_key")."""
-
-    key: RoomKey
-
-
-class PutMemberKey(Record):
-    """Stores a key sealed for one member, in place of an earlier one of the same version."""
-
-    key: MemberKey
 
 
 class InsertMessage(Record):
@@ -246,8 +240,8 @@ Write = (
     | UseInvitation
     | InsertFile
     | InsertSummary
-    | InsertRoomKey
-    | PutMemberKey
+    | KeyWrite
+    | AdmissionWrite
 )
 
 
@@ -266,14 +260,6 @@ class KeyedMessage(Record):
     digest: bytes | None
 
 
-class KeyVersion(Record):
-    """The newest version of a room's key in the room's custody, 0 when there is none; and when the server made it, 0
-    in client custody."""
-
-    version: int = 0
-    changed_us: int = 0
-
-
 class RoomSnapshot(Record):
     """All that a room actor starts from. `recent` rises by seq and holds tombstones too."""
 
@@ -282,13 +268,6 @@ class RoomSnapshot(Record):
     last_seq: int
     recent: tuple[KeyedMessage, ...]
     key: KeyVersion = KeyVersion()
-
-
-class Access(Record):
-    """How a viewer stands to a room: `room` is None when there is none, `member` None for a stranger."""
-
-    room: Room | None
-    member: Member | None
 
 
 class RoomMembers(Record):
@@ -339,7 +318,7 @@ class FoundMessages(Record):
     """Whether everything was looked at. Else the time was over, and there may be more, newer ones too."""
 
 
-class Store(Protocol):
+class Store(AdmissionStore, KeyStore, Protocol):
     """See the module's promises. Reads and `commit` raise `StoreUnavailable` when the store does not answer."""
 
     async def commit(self, writes: Sequence[Write], then: Callable[[], None] | None = None) -> None:
@@ -383,8 +362,6 @@ class Store(Protocol):
         """Everybody who shares a room with a user, without the user."""
         ...
 
-    async def invitation(self, digest: bytes) -> Invitation | None: ...
-
     async def file(self, file_id: FileId) -> StoredFile | None: ...
 
     async def files_of(self, room_id: RoomId) -> list[StoredFile]:
@@ -395,20 +372,6 @@ class Store(Protocol):
         self, room_id: RoomId, *, automatic: bool | None, after_us: int | None, before_us: int | None, limit: int
     ) -> list[Summary]:
         """Newest first; only those whose messages lie within the bounds (each included, None: no bound)."""
-        ...
-
-    async def room_keys(self, room_id: RoomId) -> list[RoomKey]:
-        """All versions of a room's key in server custody, rising."""
-        ...
-
-    async def latest_room_key(self) -> RoomKey | None:
-        """One key of the room in server custody that was made last, None when there is no such room."""
-        ...
-
-    async def key_version(self, room_id: RoomId) -> KeyVersion: ...
-
-    async def member_keys(self, room_id: RoomId, user_id: UserId) -> list[MemberKey]:
-        """All versions of a room's key that were sealed for this user, rising."""
         ...
 
     async def family(self, family_id: FamilyId) -> Family | None: ...

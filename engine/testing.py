@@ -10,26 +10,19 @@ from collections.abc import Callable, Sequence
 import trio
 
 from chinwag.engine.errors import EngineError, StoreUnavailable
-from chinwag.engine.ids import FamilyId, FileId, InvitationId, MessageId, RoomId, SummaryId, UserId
+from chinwag.engine.ids import FamilyId, FileId, MessageId, RoomId, UserId
+from chinwag.engine.memory_admissions import MemoryAdmissions
 from chinwag.engine.memory_tables import Tables
 from chinwag.engine.model import (
-    Attachment,
     Family,
     FoundRooms,
-    Invitation,
-    KeyCustody,
-    Member,
     MemberKey,
     Message,
-    MessageKind,
-    Reaction,
     RefreshToken,
-    Role,
     Room,
     RoomKey,
     RoomKind,
     RoomOverview,
-    Sealed,
     StoredFile,
     Summary,
     User,
@@ -49,10 +42,21 @@ from chinwag.engine.store import (
     RoomSnapshot,
     Write,
 )
+from chinwag.engine.testing_values import (
+    make_ban,
+    make_file,
+    make_invitation,
+    make_member,
+    make_message,
+    make_room,
+    make_summary,
+    make_user,
+)
 from chinwag.engine.text import folded
 
 __all__ = [
     "MemoryStore",
+    "make_ban",
     "make_file",
     "make_invitation",
     "make_member",
@@ -62,148 +66,8 @@ __all__ = [
     "make_user",
 ]
 
-# --- values -------------------------------------------------------------------------------------------------------
 
-
-def make_user(
-    user_id: int,
-    username: str = "",
-    *,
-    email: str | None = None,
-    display_name: str | None = None,
-    avatar_url: str | None = None,
-) -> User:
-    """A user, made at the microsecond of its id; without a name it is called "user-ID"."""
-    return User(
-        id=UserId(user_id),
-        username=username or f"user-{user_id}",
-        email=email,
-        created_us=user_id,
-        display_name=display_name,
-        avatar_url=avatar_url,
-    )
-
-
-def make_room(
-    room_id: int,
-    created_by: int,
-    *,
-    name: str = "",
-    direct_key: str | None = None,
-    private: bool = True,
-    max_members: int | None = None,
-    custody: KeyCustody = KeyCustody.CLIENT,
-    announces: bool = False,
-) -> Room:
-    """A group named "room-ID", or a direct room when it has a key."""
-    return Room(
-        id=RoomId(room_id),
-        kind=RoomKind.GROUP if direct_key is None else RoomKind.DIRECT,
-        name=name or f"room-{room_id}",
-        description="",
-        created_by=UserId(created_by),
-        created_us=room_id,
-        direct_key=direct_key,
-        private=private,
-        max_members=max_members,
-        custody=custody,
-        announces=announces,
-    )
-
-
-def make_member(user_id: int, *, role: Role = Role.MEMBER, joined_us: int = 1) -> Member:
-    """A member at the start of a room. (The store fills in the names.)"""
-    return Member(user_id=UserId(user_id), username="", role=role, joined_us=joined_us)
-
-
-def make_message(
-    message_id: int,
-    room_id: int,
-    seq: int,
-    author_id: int,
-    text: str = "hello",
-    *,
-    key: str | None = None,
-    attachments: tuple[Attachment, ...] = (),
-    kind: MessageKind = MessageKind.TEXT,
-    reply_to: int | None = None,
-    sealed: Sealed | None = None,
-    reactions: tuple[Reaction, ...] = (),
-) -> Message:
-    """A message, made at the microsecond of its id. (The store fills in the author's names.)"""
-    return Message(
-        id=MessageId(message_id),
-        room_id=RoomId(room_id),
-        seq=seq,
-        author_id=UserId(author_id),
-        author_name="",
-        text=text,
-        created_us=message_id,
-        key=key,
-        attachments=attachments,
-        kind=kind,
-        reply_to=None if reply_to is None else MessageId(reply_to),
-        sealed=sealed,
-        reactions=reactions,
-    )
-
-
-def make_invitation(
-    invitation_id: int, room_id: int, created_by: int, *, digest: bytes = b"", max_uses: int = 1, uses: int = 0
-) -> Invitation:
-    """An invitation, made at the microsecond of its id and good for a second; its digest is made of the id."""
-    return Invitation(
-        id=InvitationId(invitation_id),
-        room_id=RoomId(room_id),
-        digest=digest or f"invitation-{invitation_id}".encode(),
-        created_by=UserId(created_by),
-        created_us=invitation_id,
-        expires_us=invitation_id + 1_000_000,
-        max_uses=max_uses,
-        uses=uses,
-    )
-
-
-def make_file(file_id: int, owner_id: int, room_id: int | None, *, thumbnail: str | None = None) -> StoredFile:
-    """A text file of three bytes, named "file-ID", made at the microsecond of its id."""
-    return StoredFile(
-        id=FileId(file_id),
-        owner_id=UserId(owner_id),
-        room_id=None if room_id is None else RoomId(room_id),
-        name=f"file-{file_id}.txt",
-        mime_type="text/plain",
-        size_bytes=3,
-        digest=b"d" * 32,
-        blob=f"blob-{file_id}",
-        thumbnail=thumbnail,
-        created_us=file_id,
-    )
-
-
-def make_summary(summary_id: int, room_id: int, *, first_us: int, last_us: int, automatic: bool = True) -> Summary:
-    """A summary of two messages, made at the microsecond of its id."""
-    return Summary(
-        id=SummaryId(summary_id),
-        room_id=RoomId(room_id),
-        text=f"summary {summary_id}",
-        automatic=automatic,
-        message_count=2,
-        left_out=1,
-        first_us=first_us,
-        last_us=last_us,
-        last_seq=2,
-        participants=(UserId(1), UserId(2)),
-        keywords=("tea", "ü"),
-        sentiment=-0.25,
-        language="en",
-        created_us=summary_id,
-    )
-
-
-# --- the store ----------------------------------------------------------------------------------------------------
-
-
-class MemoryStore:
+class MemoryStore(MemoryAdmissions):
     """A `Store` in dictionaries, lost when it goes out of scope. See the promises of `chinwag.engine.store`.
 
     Knobs for tests, to be set at any time: `delay_s` and `search_s` (what every commit and search takes, in trio's
@@ -318,9 +182,6 @@ class MemoryStore:
         rooms = [tables.members_of(room.id) for room in tables.rooms_of(user_id)]
         return {member.user_id for members in rooms for member in members} - {user_id}
 
-    async def invitation(self, digest: bytes) -> Invitation | None:
-        return (await self._read()).invitations.get(digest)
-
     async def file(self, file_id: FileId) -> StoredFile | None:
         return (await self._read()).files.get(file_id)
 
@@ -351,6 +212,9 @@ class MemoryStore:
 
     async def key_version(self, room_id: RoomId) -> KeyVersion:
         return (await self._read()).key_version(room_id)
+
+    async def key_maker(self, room_id: RoomId, version: int) -> UserId | None:
+        return (await self._read()).key_makers.get((room_id, version))
 
     async def member_keys(self, room_id: RoomId, user_id: UserId) -> list[MemberKey]:
         keys = (await self._read()).member_keys.values()

@@ -8,7 +8,7 @@ import msgspec
 from chinwag.engine.accounts import LogIn
 from chinwag.engine.engine import Engine
 from chinwag.engine.errors import Invalid, NotFound
-from chinwag.engine.ids import FileId, MessageId, RoomId, UserId
+from chinwag.engine.ids import FileId, InvitationId, MessageId, RoomId, UserId
 from chinwag.http.links import Links
 from chinwag.http.messages import Header, HttpResponse
 from chinwag.http.tokens import AccessTokens, Claims
@@ -17,7 +17,13 @@ Body = TypeVar("Body")
 Query = TypeVar("Query")
 AnId = TypeVar("AnId", bound=int)
 
-_NOUNS: dict[object, str] = {RoomId: "room", UserId: "user", MessageId: "message", FileId: "file"}
+_NOUNS: dict[object, str] = {
+    RoomId: "room",
+    UserId: "user",
+    MessageId: "message",
+    FileId: "file",
+    InvitationId: "invitation",
+}
 """What ids are of, in the engine's errors. Every kind that a front has in a path or body is here."""
 
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from chinwag.engine.commands import Posted, RoomCommand
+from chinwag.engine.commands import Posted, RoomCommand, Typing
 from chinwag.engine.engine import Engine
 from chinwag.engine.errors import EngineError, Overloaded
 from chinwag.engine.ids import MessageId, RoomId
@@ -61,6 +61,10 @@ class SocketReply(msgspec.Struct, frozen=True, gc=False):
     def answer(self, value: object) -> None:
         """Tell the sender what no fan-out tells: the first message again, or one to a room that it does not follow."""
         self.session.answered()
+        if isinstance(value, Typing):
+            if not self.session.open:  # it may have ended before the room came to say so
+                self.engine.end_typing_unless_connected(value.user_id)
+            return
         if not isinstance(value, Posted):
             return
         if value.is_retry or not self.engine.fanout.is_subscribed(self.session, self.room_id):

@@ -6,9 +6,10 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 
-from chinwag.engine.ids import FamilyId, FileId, InvitationId, MessageId, RoomId, SummaryId, UserId
+from chinwag.engine.ids import BanId, FamilyId, FileId, InvitationId, MessageId, RoomId, SummaryId, UserId
 from chinwag.engine.model import (
     Attachment,
+    Ban,
     Family,
     Invitation,
     KeyCustody,
@@ -34,7 +35,7 @@ log = structlog.get_logger("chinwag.persistence")
 Row = tuple[Any, ...]
 T = TypeVar("T")
 
-_ROLES = {int(role): role for role in Role}
+_ROLES: dict[object, Role] = {int(role): role for role in Role}
 _KINDS = {int(kind): kind for kind in RoomKind}
 _PRESENCES = {int(presence): presence for presence in Presence}
 
@@ -151,14 +152,10 @@ class RowReader:
 
     def member(self, row: Row) -> Member:
         user_id, username, role, joined_us, delivered_seq, read_seq, read_us, display_name, avatar_url = row
-        known = _ROLES.get(role)
-        if known is None:
-            self.report("member", user_id, f"role {role!r}")
-            known = Role.MEMBER
         return Member(
             user_id=UserId(user_id),
             username=username or "",
-            role=known,
+            role=self._role("member", user_id, role),
             joined_us=joined_us,
             delivered_seq=delivered_seq,
             read_seq=read_seq,
@@ -166,6 +163,14 @@ class RowReader:
             display_name=display_name,
             avatar_url=avatar_url,
         )
+
+    def _role(self, what: str, row_id: int, role: object) -> Role:
+        """A role as it is stored; of a damaged one the least."""
+        known = _ROLES.get(role)
+        if known is None:
+            self.report(what, row_id, f"role {role!r}")
+            return Role.MEMBER
+        return known
 
     def message(self, row: Row) -> Message:
         message_id, room_id, seq, author_id, name, text, created_us, attachments, key, edited_us, *more = row
@@ -202,7 +207,7 @@ class RowReader:
             return instead
 
     def invitation(self, row: Row) -> Invitation:
-        invitation_id, room_id, digest, created_by, created_us, expires_us, max_uses, uses = row
+        invitation_id, room_id, digest, created_by, created_us, expires_us, max_uses, uses, maker_role = row
         return Invitation(
             id=InvitationId(invitation_id),
             room_id=RoomId(room_id),
@@ -212,6 +217,20 @@ class RowReader:
             expires_us=expires_us,
             max_uses=max_uses,
             uses=uses,
+            maker_role=self._role("invitation", invitation_id, maker_role),
+        )
+
+    def ban(self, row: Row) -> Ban:
+        ban_id, room_id, user_id, banned_by, created_us, username, display_name, avatar_url = row
+        return Ban(
+            id=BanId(ban_id),
+            room_id=RoomId(room_id),
+            user_id=UserId(user_id),
+            banned_by=UserId(banned_by),
+            created_us=created_us,
+            username=username or "",
+            display_name=display_name,
+            avatar_url=avatar_url,
         )
 
     def file(self, row: Row) -> StoredFile:

@@ -23,7 +23,6 @@ from chinwag.engine.ids import FamilyId, FileId, MessageId, RoomId, UserId
 from chinwag.engine.model import (
     Family,
     FoundRooms,
-    Invitation,
     MemberKey,
     Message,
     RefreshToken,
@@ -58,6 +57,7 @@ from chinwag.persistence.places import check_place, locked
 from chinwag.persistence.rewrites import Rewriter
 from chinwag.persistence.rows import RowReader
 from chinwag.persistence.search_index import Indexer
+from chinwag.persistence.sqlite_admissions import SqliteAdmissions
 from chinwag.persistence.sqlite_errors import engine_error
 from chinwag.persistence.sqlite_open import open_database
 from chinwag.persistence.sqlite_reads import Snapshot
@@ -147,7 +147,7 @@ class SqliteDriver:
             await self.apply([FLUSH])
 
 
-class SqliteStore:
+class SqliteStore(SqliteAdmissions):
     """See `Store`. Made by `open_sqlite_store`."""
 
     def __init__(
@@ -215,9 +215,6 @@ class SqliteStore:
     async def peers_of(self, user_id: UserId) -> set[UserId]:
         return await self._read(Snapshot.peers_of, user_id)
 
-    async def invitation(self, digest: bytes) -> Invitation | None:
-        return await self._read(Snapshot.invitation, digest)
-
     async def file(self, file_id: FileId) -> StoredFile | None:
         return await self._read(Snapshot.file, file_id)
 
@@ -237,6 +234,9 @@ class SqliteStore:
 
     async def key_version(self, room_id: RoomId) -> KeyVersion:
         return await self._read(Snapshot.key_version, room_id)
+
+    async def key_maker(self, room_id: RoomId, version: int) -> UserId | None:
+        return await self._read(Snapshot.key_maker, room_id, version)
 
     async def member_keys(self, room_id: RoomId, user_id: UserId) -> list[MemberKey]:
         return await self._read(Snapshot.member_keys, room_id, user_id)

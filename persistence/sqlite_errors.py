@@ -24,9 +24,11 @@ _KEYS = {
     "messages.room_id, messages.author_id, messages.key": "idempotency_key",
     "invitations.id": "id",
     "invitations.digest": "invitation",
+    "bans.id": "id",
     "files.id": "id",
     "summaries.id": "id",
     "room_keys.room_id, room_keys.version": "room_key",
+    "key_versions.room_id, key_versions.version": "room_key",
 }
 """The columns that SQLite names when a unique key clashes, and the key's name for the engine."""
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import apsw
 
-from chinwag.engine.ids import FamilyId, FileId, MessageId, RoomId, UserId
+from chinwag.engine.ids import FamilyId, FileId, InvitationId, MessageId, RoomId, UserId
 from chinwag.engine.model import (
+    Ban,
     Family,
     FoundMessage,
     FoundRooms,
@@ -18,6 +19,7 @@ from chinwag.engine.model import (
     ReceiptFloor,
     Receipts,
     RefreshToken,
+    Role,
     Room,
     RoomKey,
     RoomKind,
@@ -41,11 +43,13 @@ from chinwag.engine.store import (
     RoomMembers,
     RoomSnapshot,
 )
+from chinwag.engine.store_admissions import BanPage, InvitationPage
 from chinwag.engine.text import folded
 from chinwag.persistence.folding import searched_text
 from chinwag.persistence.message_rows import MessageRow
 from chinwag.persistence.queries import (
     accounts,
+    bans,
     files,
     invitations,
     keys,
@@ -186,14 +190,13 @@ class Snapshot:
     def _overview(self, room: Room, viewer: UserId) -> RoomOverview:
         member = self.access(room.id, viewer).member
         assert member is not None
-        unread = self._one(messages.UNREAD, room.id, member.read_seq, viewer, UNREAD_BOUND)
         last_created = self._one(messages.LAST_CREATED, room.id)
         return RoomOverview(
             room=room,
             member=member,
             member_ids=tuple(UserId(user_id) for (user_id,) in self._all(rooms.MEMBER_IDS, (room.id,))),
             last_message=next(iter(self._messages(messages.HISTORY, room.id, 1, 0)), None),
-            unread=unread[0] if unread else 0,
+            unread=self._count(messages.UNREAD, room.id, member.read_seq, viewer, UNREAD_BOUND),
             active_us=last_created[0] if last_created else room.created_us,
         )
 
@@ -344,6 +347,43 @@ class Snapshot:
         row = self._one(invitations.INVITATION, digest)
         return self._reader.invitation(row) if row else None
 
+    def invitation_to(self, room_id: RoomId, invitation_id: InvitationId) -> Invitation | None:
+        row = self._one(invitations.INVITATION_TO, room_id, invitation_id)
+        return self._reader.invitation(row) if row else None
+
+    def invitations(
+        self, room_id: RoomId, viewer: UserId, all_from: Role, now_us: int, skip: int, limit: int
+    ) -> InvitationPage:
+        access = self.access(room_id, viewer)
+        if access.member is None:
+            return InvitationPage(access=access)
+        query, count = invitations.INVITATIONS, invitations.COUNT_INVITATIONS
+        bounds: tuple[int, ...] = (room_id, now_us)
+        if access.member.role < all_from:
+            query, count = invitations.INVITATIONS_OF, invitations.COUNT_INVITATIONS_OF
+            bounds = (*bounds, viewer)
+        found = self._all(query, (*bounds, min(limit, MAX_INTEGER), min(skip, MAX_INTEGER)))
+        return InvitationPage(
+            access=access, invitations=tuple(map(self._reader.invitation, found)), total=self._count(count, *bounds)
+        )
+
+    def ban(self, room_id: RoomId, user_id: UserId) -> Ban | None:
+        row = self._one(bans.BAN, room_id, user_id)
+        return self._reader.ban(row) if row else None
+
+    def bans(self, room_id: RoomId, viewer: UserId, skip: int, limit: int) -> BanPage:
+        access = self.access(room_id, viewer)
+        if access.member is None:
+            return BanPage(access=access)
+        found = self._all(bans.BANS, (room_id, min(limit, MAX_INTEGER), min(skip, MAX_INTEGER)))
+        return BanPage(
+            access=access, bans=tuple(map(self._reader.ban, found)), total=self._count(bans.COUNT_BANS, room_id)
+        )
+
+    def _count(self, query: str, *values: object) -> int:
+        row = self._one(query, *values)
+        return row[0] if row else 0
+
     def file(self, file_id: FileId) -> StoredFile | None:
         row = self._one(files.FILE, file_id)
         return self._reader.file(row) if row else None
@@ -374,6 +414,10 @@ class Snapshot:
         query = keys.NEWEST_ROOM_KEY if room.custody is KeyCustody.SERVER else keys.NEWEST_MEMBER_KEY
         row = self._one(query, room.id)
         return KeyVersion(version=row[0], changed_us=row[1]) if row else KeyVersion()
+
+    def key_maker(self, room_id: RoomId, version: int) -> UserId | None:
+        row = self._one(keys.KEY_MAKER, room_id, version)
+        return UserId(row[0]) if row else None
 
     def member_keys(self, room_id: RoomId, user_id: UserId) -> list[MemberKey]:
         return list(map(self._reader.member_key, self._all(keys.MEMBER_KEYS, (room_id, user_id))))

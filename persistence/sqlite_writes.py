@@ -5,6 +5,7 @@ from typing import Final, NamedTuple, assert_never
 
 import apsw
 
+from chinwag.engine.model import Role
 from chinwag.engine.store import (
     DeleteMember,
     DeleteMessage,
@@ -12,6 +13,7 @@ from chinwag.engine.store import (
     InsertFamily,
     InsertFile,
     InsertInvitation,
+    InsertKeyVersion,
     InsertMember,
     InsertMessage,
     InsertRefreshToken,
@@ -33,12 +35,20 @@ from chinwag.engine.store import (
     UseInvitation,
     WriteRejected,
 )
+from chinwag.engine.store_admissions import (
+    DeleteBan,
+    EndInvitation,
+    EndInvitationsOf,
+    EndInvitationsOfMembers,
+    PutBan,
+)
 from chinwag.persistence.actor import DriverWrite, Flush
 from chinwag.persistence.folding import folded_column
 from chinwag.persistence.journal import Journal
 from chinwag.persistence.message_rows import MessageRow, insert_rows, row_of
 from chinwag.persistence.queries import (
     accounts,
+    bans,
     files,
     invitations,
     keys,
@@ -50,6 +60,9 @@ from chinwag.persistence.queries import (
 )
 from chinwag.persistence.rows import extras_text, list_text
 from chinwag.persistence.sqlite_errors import engine_error, write_transaction
+
+FORGOTTEN_AT_ONCE = 20
+"""Invitations that have ended and go with the making of a new one."""
 
 
 class Applied(NamedTuple):
@@ -284,9 +297,24 @@ class _Batch:
                     invitation.expires_us,
                     invitation.max_uses,
                     invitation.uses,
+                    int(invitation.maker_role),
                 )
+                self._forget_invitations(write.forget_us)
             case UseInvitation():
                 self._change("invitation's last use", invitations.USE_INVITATION, write.digest)
+            case EndInvitation():
+                self._execute(invitations.END_INVITATION, write.digest)
+            case EndInvitationsOf(user_id=maker, room_id=None):
+                self._execute(invitations.END_ALL_INVITATIONS_OF, maker)
+            case EndInvitationsOf(user_id=maker, room_id=room_id):
+                self._execute(invitations.END_INVITATIONS_OF, maker, room_id)
+            case EndInvitationsOfMembers():
+                self._execute(invitations.END_INVITATIONS_BELOW, write.room_id, int(Role.MODERATOR))
+            case PutBan(ban=ban):
+                self._execute(bans.PUT_BAN, ban.id, ban.room_id, ban.user_id, ban.banned_by, ban.created_us)
+            case DeleteBan(ban=ban):
+                self._change("ban", bans.DELETE_BAN, ban.room_id, ban.user_id)
+                self._execute(rooms.REMEMBER_ID, ban.id)
             case InsertFile(file=file):
                 self._execute(
                     files.INSERT_FILE,
@@ -323,6 +351,8 @@ class _Batch:
                 self._execute(
                     keys.INSERT_ROOM_KEY, room_key.room_id, room_key.version, room_key.sealed, room_key.created_us
                 )
+            case InsertKeyVersion():
+                self._execute(keys.INSERT_KEY_VERSION, write.room_id, write.version, write.made_by)
             case PutMemberKey(key=key):
                 self._execute(
                     keys.PUT_MEMBER_KEY,
@@ -338,6 +368,15 @@ class _Batch:
             case _:
                 assert_never(write)
 
+    def _forget_invitations(self, forget_us: int) -> None:
+        """Delete some that have ended: more than come in, so that they cannot gather."""
+        query = sqlite_text(invitations.ENDED_INVITATIONS)
+        ended = [row[0] for row in self._connection.execute(query, (forget_us, FORGOTTEN_AT_ONCE))]
+        for invitation_id in ended:
+            self._execute(invitations.FORGET_INVITATION, invitation_id)
+        if ended:
+            self._execute(rooms.REMEMBER_ID, max(ended))
+
     def _delete_room(self, write: DeleteRoom) -> None:
         self.stale_rows += self._execute(search.MARK_ROOM_STALE, write.room_id)
         self._execute(rooms.REMEMBER_HIGHEST_ID, write.room_id)
@@ -348,4 +387,6 @@ class _Batch:
         self._execute(summaries.DELETE_SUMMARIES, write.room_id)
         self._execute(keys.DELETE_ROOM_KEYS, write.room_id)
         self._execute(keys.DELETE_MEMBER_KEYS, write.room_id)
+        self._execute(keys.DELETE_KEY_VERSIONS, write.room_id)
+        self._execute(bans.DELETE_BANS, write.room_id)
         self._change("room", rooms.DELETE_ROOM, write.room_id)

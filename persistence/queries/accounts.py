@@ -27,7 +27,7 @@ REFRESH_TOKEN = "SELECT digest, family_id, user_id, expires_us, spent_us FROM re
 
 # The end of each table's index of ids is one step away.
 # Index: primary key, messages_by_id
-# Scan: each part reads one entry, the last of its index; the outer one walks these eight values
+# Scan: each part reads one entry, the last of its index; the outer one walks these nine values
 HIGHEST_ID = """
 SELECT coalesce(max(highest), 0) FROM (
     SELECT max(id) AS highest FROM users
@@ -35,6 +35,7 @@ SELECT coalesce(max(highest), 0) FROM (
     UNION ALL SELECT max(id) FROM rooms
     UNION ALL SELECT max(id) FROM messages
     UNION ALL SELECT max(id) FROM invitations
+    UNION ALL SELECT max(id) FROM bans
     UNION ALL SELECT max(id) FROM files
     UNION ALL SELECT max(id) FROM summaries
     UNION ALL SELECT value FROM remains WHERE name = 'highest_id'

@@ -32,6 +32,15 @@ ORDER BY version
 # Index: member_keys_by_version
 NEWEST_MEMBER_KEY = "SELECT version, 0 FROM member_keys WHERE room_id = $1 ORDER BY version DESC LIMIT 1"
 
+# Index: key_versions_by_room
+KEY_MAKER = "SELECT made_by FROM key_versions WHERE room_id = $1 AND version = $2"
+
+# Index: none
+INSERT_KEY_VERSION = "INSERT INTO key_versions (room_id, version, made_by) VALUES ($1, $2, $3)"
+
+# Index: key_versions_by_room
+DELETE_KEY_VERSIONS = "DELETE FROM key_versions WHERE room_id = $1"
+
 # Index: none
 PUT_MEMBER_KEY = """
 INSERT INTO member_keys (room_id, version, user_id, sealed, sealed_by, created_us)

@@ -68,7 +68,8 @@ WHERE room_id = $1 AND seq > $2 AND seq <= $3 AND text = '' AND extras IS NOT NU
 LIMIT 1
 """
 
-# How many living messages of others than a user ($3) come after a sequence ($2), counted up to $4.
+# How many living messages of others than a user ($3) come after a sequence ($2), counted up to $4. What the room says
+# itself is not among them: 3 is `MessageKind.SYSTEM`, and `kind` comes first in `extras` where it is there.
 # Index: messages_by_seq
 # Scan: counts what the inner query finds
 UNREAD = """
@@ -77,6 +78,7 @@ FROM (
     SELECT 1
     FROM messages
     WHERE room_id = $1 AND seq > $2 AND author_id <> $3 AND deleted_us IS NULL
+    AND (extras IS NULL OR extras NOT LIKE '{"kind":3%')
     LIMIT $4
 ) AS unread
 """

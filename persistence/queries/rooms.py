@@ -97,8 +97,8 @@ DELETE_MESSAGES = "DELETE FROM messages WHERE room_id = $1"
 DELETE_ROOM = "DELETE FROM rooms WHERE id = $1"
 
 # Keeps the highest id that goes with a room ($1), so that it is not given again.
-# Index: messages_by_seq, invitations_by_room, files_by_room, summaries_by_room
-# Scan: five values, each the last of its index
+# Index: messages_by_seq, invitations_by_room, bans_by_room, files_by_room, summaries_by_room
+# Scan: six values, each the last of its index
 REMEMBER_HIGHEST_ID = """
 INSERT INTO remains (name, value)
 SELECT 'highest_id', max(highest)
@@ -106,10 +106,19 @@ FROM (
     SELECT $1 AS highest
     UNION ALL SELECT (SELECT m.id FROM messages AS m WHERE m.room_id = $1 ORDER BY m.seq DESC LIMIT 1)
     UNION ALL SELECT (SELECT i.id FROM invitations AS i WHERE i.room_id = $1 ORDER BY i.id DESC LIMIT 1)
+    UNION ALL SELECT (SELECT b.id FROM bans AS b WHERE b.room_id = $1 ORDER BY b.id DESC LIMIT 1)
     UNION ALL SELECT (SELECT f.id FROM files AS f WHERE f.room_id = $1 ORDER BY f.id DESC LIMIT 1)
     UNION ALL SELECT (SELECT s.id FROM summaries AS s WHERE s.room_id = $1 ORDER BY s.id DESC LIMIT 1)
 ) AS parts
 WHERE highest IS NOT NULL
+ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE remains.value < excluded.value
+"""
+
+# The same for one id that goes.
+# Index: none
+REMEMBER_ID = """
+INSERT INTO remains (name, value)
+VALUES ('highest_id', $1)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE remains.value < excluded.value
 """
 

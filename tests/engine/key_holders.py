@@ -1,7 +1,9 @@
 """People with devices, and rooms that they hold keys of."""
 
+from collections.abc import Sequence
 from functools import cache
 
+from chinwag.engine.events import Event, RoomKeyChanged
 from chinwag.engine.harness import EngineHarness, Person
 from chinwag.engine.model import KeyCustody, Room
 from tests.engine.encryption import Client
@@ -32,3 +34,8 @@ async def keys_of(h: EngineHarness, room: Room, person: Person) -> dict[int, byt
     mine = device(person.user.username)
     assert ring.newest == max((key.version for key in ring.keys), default=0)
     return {key.version: mine.unseal(key.sealed) for key in ring.keys}
+
+
+def of_keys(events: Sequence[Event]) -> list[int]:
+    """The versions that a client was told of."""
+    return [event.version for event in events if isinstance(event, RoomKeyChanged)]

@@ -10,7 +10,7 @@ from chinwag.engine.commands import Posted, PostMessage, RoomCommand
 from chinwag.engine.errors import EngineError
 from chinwag.engine.events import Event, StatusAdvanced
 from chinwag.engine.ids import IdSource, InvitationId, MessageId, RoomId, UserId
-from chinwag.engine.model import Invitation, Member, Message, Role, Room, RoomKind, Status
+from chinwag.engine.model import Invitation, Member, Message, Role, Room, RoomKind, Status, direct_key
 from chinwag.engine.room_memory import Outcome
 from chinwag.engine.room_state import RoomState
 from chinwag.engine.store import RoomSnapshot
@@ -30,7 +30,10 @@ def state_of(
     roles: Mapping[UserId, Role] = MappingProxyType({ANN: Role.OWNER}),
     **settings: Any,
 ) -> RoomState:
-    """A room that ANN made and owns; the others came in the order given. `settings` are those of `Room`."""
+    """A room that ANN made and owns; the others came in the order given. `settings` are those of `Room`. A direct one
+    is ANN's and BOB's."""
+    if kind is RoomKind.DIRECT:
+        settings["direct_key"] = direct_key(ANN, BOB)
     room = Room(id=ROOM, kind=kind, name="tea", description="", created_by=ANN, created_us=0, **settings)
     return RoomState(
         RoomSnapshot(
@@ -42,7 +45,7 @@ def state_of(
             last_seq=0,
             recent=(),
         ),
-        new_id=IdSource(clock_us=lambda: 0),
+        new_id=IdSource(above=1, clock_us=lambda: 0),
         recent_messages=recent_messages,
     )
 
@@ -55,7 +58,8 @@ def post(state: RoomState, author: UserId = ANN, text: str = "hi", *, key: str |
 
 def view(state: RoomState) -> object:
     """All that a command may not change when it is refused."""
-    memory = dict(state._recent), dict(state._keys), dict(state._typing), dict(state._invitations)
+    recalled = dict(state._invitations), dict(state._bans), dict(state._absent)
+    memory = dict(state._recent), dict(state._keys), dict(state._typing), recalled
     return state.room, state.deleted, state.members, state.last_seq, state._last_us, state.receipts, memory
 
 
@@ -83,15 +87,28 @@ def refused(state: RoomState, command: RoomCommand, error: type[E], now_us: int 
     return refusal.value
 
 
-def invitation(*, max_uses: int = 1, uses: int = 0, expires_us: int = NOW + 1, room_id: RoomId = ROOM) -> Invitation:
-    """An invitation of ANN's."""
+CODE = b"d" * 32
+"""The digest of an invitation's code."""
+
+
+def invitation(
+    *,
+    max_uses: int = 1,
+    uses: int = 0,
+    expires_us: int = NOW + 1,
+    room_id: RoomId = ROOM,
+    created_by: UserId = ANN,
+    maker_role: Role = Role.OWNER,
+) -> Invitation:
+    """An invitation, made before anything that the room's rules make."""
     return Invitation(
-        id=InvitationId(500),
+        id=InvitationId(1),
         room_id=room_id,
-        digest=b"d" * 32,
-        created_by=ANN,
+        digest=CODE,
+        created_by=created_by,
         created_us=0,
         expires_us=expires_us,
         max_uses=max_uses,
         uses=uses,
+        maker_role=maker_role,
     )

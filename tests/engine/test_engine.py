@@ -193,7 +193,7 @@ async def test_who_left_a_direct_room_is_back_when_it_is_asked_for_again(
     room = await h.engine.direct_room(ann.id, bob.id)
     await h.engine.remove_member(room.id, bob.id, bob.id)
     with pytest.raises(Forbidden):
-        await h.post(room, bob, "x")
+        await h.engine.history(room.id, bob.id, skip=0, limit=9)
     client = await h.connect(bob)
     assert await h.engine.direct_room(ann.id, bob.id) == room
     assert client.received() == [RoomJoined(room_id=room.id, user_id=bob.id, room=room)]

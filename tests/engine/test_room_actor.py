@@ -361,7 +361,7 @@ async def test_typing_stops_by_itself_also_when_the_mailbox_was_full_at_that_mom
     await room.ask(StartTyping(user_id=ann.user))
     await trio.sleep(TYPING_TTL_S - 1.0)
     room.h.store.delay_s = 3.0
-    slow = room.tell(post_command(ann.user, text="slow"))
+    slow = room.tell(post_command(bob.user, text="slow"))
     await wait_all_tasks_blocked()  # the room waits for its store, and reads nothing
     for _ in range(RoomActor.mailbox_limit):
         room.tell(UpdateProfile(user=bob.person.user))

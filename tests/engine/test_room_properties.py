@@ -4,16 +4,11 @@ The turns are those of a real actor, one after the other: what is unknown is rec
 lost together. Rows live in a `MemoryStore`, so what a reload sees is what a store makes of the writes.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
-import trio
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
-    consumes,
     initialize,
     invariant,
     multiple,
@@ -30,7 +25,6 @@ from chinwag.engine.commands import (
     Posted,
     PostMessage,
     RemoveMember,
-    RoomCommand,
 )
 from chinwag.engine.errors import EngineError, Forbidden, RoleNeeded, StoreUnavailable
 from chinwag.engine.events import (
@@ -43,47 +37,23 @@ from chinwag.engine.events import (
     RoleChanged,
     StatusAdvanced,
 )
-from chinwag.engine.ids import IdSource, MessageId, RoomId, UserId
-from chinwag.engine.mailbox import Ask, Envelope
-from chinwag.engine.model import Member, Message, Role, Room, RoomKind, Status, User, ViewedMessage
-from chinwag.engine.pump import TurnPump
-from chinwag.engine.room_actor import RoomActor, RoomStats
+from chinwag.engine.ids import IdSource, MessageId, UserId
+from chinwag.engine.model import Member, Message, Role, Room, RoomKind, Status, ViewedMessage
 from chinwag.engine.room_state import RoomState
-from chinwag.engine.store import InsertMember, InsertRoom, InsertUser, RoomSnapshot, Write, WriteRejected
-from chinwag.engine.testing import MemoryStore, make_user
-
-ROOM = RoomId(1_000)
-USERS = [UserId(n) for n in range(1, 5)]
-WINDOW = 4
-"""Messages in memory: few, so that many commands are about older ones."""
-
-T = TypeVar("T")
+from chinwag.engine.store import InsertMember, InsertRoom, RoomSnapshot, WriteRejected
+from chinwag.engine.testing import make_user
+from tests.engine.machines import ROOM, USERS, WINDOW, ActorMachine, wait
 
 
-def wait(task: Callable[..., Awaitable[T]], *args: object) -> T:
-    return trio.run(task, *args)
-
-
-def _no_timers(*_: object) -> None:
-    raise AssertionError("nobody types here")
-
-
-class RoomMachine(RuleBasedStateMachine):
+class RoomMachine(ActorMachine):
     """A room under test, a model of it, and a client's picture of it that is made of events alone."""
 
     ids = Bundle("ids")
 
     @initialize()
     def open_room(self) -> None:
-        self.new_id = IdSource(above=2_000, clock_us=lambda: 0)
-        self.store = MemoryStore()
         room = Room(id=ROOM, kind=RoomKind.GROUP, name="r", description="", created_by=USERS[0], created_us=0)
         ann = Member(user_id=USERS[0], username="u1", role=Role.OWNER, joined_us=0)
-        writes: list[Write] = [
-            InsertUser(user=User(id=user, username=f"u{user}", email=None, created_us=0), password_hash="")
-            for user in USERS
-        ]
-        wait(self.store.commit, [*writes, InsertRoom(room=room), InsertMember(room_id=ROOM, member=ann)])
         self.model_members: dict[UserId, Role] = {USERS[0]: Role.OWNER}
         self.model_messages: dict[MessageId, tuple[UserId, str | None]] = {}
         self.model_keys: dict[tuple[UserId, str], tuple[MessageId, str]] = {}
@@ -91,55 +61,7 @@ class RoomMachine(RuleBasedStateMachine):
         self.seen_members: dict[UserId, Role] = {USERS[0]: Role.OWNER}
         self.seen_messages: dict[int, Message] = {}
         self.seen_status: dict[MessageId, Status] = {}
-        self.load()
-
-    # --- the actor ---
-
-    @property
-    def state(self) -> RoomState:
-        """What the actor has in memory, loaded when it has thrown it away."""
-        state = self.actor._state or wait(self.actor._load)
-        assert state is not None
-        return state
-
-    def load(self) -> None:
-        """Start the room's actor, in place of the one before."""
-
-        async def start() -> RoomActor:
-            return RoomActor(
-                ROOM,
-                store=self.store,
-                publisher=self,
-                new_id=self.new_id,
-                spawn=_no_timers,
-                stats=RoomStats(),
-                pump=TurnPump(),
-                recent_messages=WINDOW,
-            )
-
-        self.actor = wait(start)
-
-    def publish(self, room_id: RoomId, events: list[Event]) -> None:
-        """The room's fan-out."""
-        assert room_id == ROOM
-        for event in events:
-            self.see(event)
-
-    def turn(self, *commands: RoomCommand) -> list[object]:
-        """Give the actor commands as one turn; the outcomes are answers or refusals."""
-
-        async def take() -> list[object]:
-            slots = [Ask() for _ in commands]
-            await self.actor.turn([Envelope(*each) for each in zip(commands, slots, strict=True)])
-            outcomes: list[object] = []
-            for slot in slots:
-                try:
-                    outcomes.append(await slot.result())
-                except EngineError as refusal:
-                    outcomes.append(refusal)
-            return outcomes
-
-        return wait(take)
+        self.open_store([InsertRoom(room=room), InsertMember(room_id=ROOM, member=ann)])
 
     def see(self, event: Event) -> None:
         """What a client that hears everything makes of it."""
@@ -215,7 +137,7 @@ class RoomMachine(RuleBasedStateMachine):
         else:
             assert isinstance(outcome, EngineError)
 
-    @rule(caller=st.sampled_from(USERS), message_id=consumes(ids))
+    @rule(caller=st.sampled_from(USERS), message_id=ids)
     def delete(self, caller: UserId, message_id: MessageId) -> None:
         [outcome] = self.turn(DeleteMessage(caller=caller, message_id=message_id))
         author, old = self.model_messages[message_id]
@@ -230,7 +152,7 @@ class RoomMachine(RuleBasedStateMachine):
     def receive_or_read(self, caller: UserId, message_id: MessageId, read: bool) -> None:
         before = {member.user_id: member for member in self.state.members}
         [outcome] = self.turn(AdvanceReceipts(caller=caller, message_id=message_id, read=read))
-        if caller not in self.model_members or self.model_messages[message_id][1] is None:
+        if caller not in self.model_members:
             assert isinstance(outcome, EngineError)
             return
         assert outcome is None

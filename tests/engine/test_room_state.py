@@ -9,6 +9,7 @@ from chinwag.engine.commands import (
     AddMember,
     AddReaction,
     AdvanceReceipts,
+    BanMember,
     CreateInvitation,
     DeleteMessage,
     DeleteRoom,
@@ -18,14 +19,15 @@ from chinwag.engine.commands import (
     PostMessage,
     RemoveMember,
     RemoveReaction,
-    RestoreMember,
+    RevokeInvitation,
     RoomCommand,
     SetMemberRole,
     StartTyping,
     StopTyping,
+    UnbanMember,
     UpdateRoom,
 )
-from chinwag.engine.errors import Conflict, Forbidden, Invalid, NotAMember, NotFound
+from chinwag.engine.errors import Conflict, Forbidden, NotAMember, NotFound
 from chinwag.engine.events import (
     MemberAdded,
     MemberRemoved,
@@ -40,7 +42,7 @@ from chinwag.engine.events import (
     TypingStopped,
 )
 from chinwag.engine.ids import MessageId, UserId
-from chinwag.engine.model import Attachment, Member, Role, RoomKind, Status
+from chinwag.engine.model import Attachment, Member, Role, Status
 from chinwag.engine.room_memory import Outcome
 from chinwag.engine.room_state import TYPING_TTL_S
 from chinwag.engine.store import (
@@ -52,11 +54,13 @@ from chinwag.engine.store import (
     SetWatermarks,
     UpdateMessage,
 )
+from chinwag.engine.store_admissions import EndInvitationsOf, PutBan
 from chinwag.engine.testing import make_user as user
 from tests.engine.states import (
     ANN,
     BOB,
     CID,
+    CODE,
     EVE,
     NOW,
     ROOM,
@@ -154,14 +158,13 @@ def test_the_author_and_an_admin_delete_and_nobody_else() -> None:
     assert kinds(state.handle(DeleteMessage(caller=ANN, message_id=second.id), NOW)) == [MessageDeleted]
 
 
-@pytest.mark.parametrize("command", [EditMessage, DeleteMessage, AdvanceReceipts, AddReaction, RemoveReaction])
+@pytest.mark.parametrize("command", [EditMessage, DeleteMessage, AddReaction, RemoveReaction])
 def test_a_deleted_message_and_an_unknown_one_are_not_found(command: Any) -> None:
     state = state_of()
     message = post(state, ANN)
     state.handle(DeleteMessage(caller=ANN, message_id=message.id), NOW)
     extra: dict[Any, dict[str, object]] = {
         EditMessage: {"text": "x"},
-        AdvanceReceipts: {"read": True},
         AddReaction: {"emoji": "x"},
         RemoveReaction: {"emoji": "x"},
     }
@@ -180,7 +183,10 @@ def test_a_deleted_message_and_an_unknown_one_are_not_found(command: Any) -> Non
         AddReaction(caller=EVE, message_id=MessageId(1), emoji="👍"),
         RemoveReaction(caller=EVE, message_id=MessageId(1), emoji="👍"),
         AddMember(caller=EVE, user=user(EVE, "eve"), role=Role.ADMIN),
-        CreateInvitation(caller=EVE, invitation=invitation()),
+        CreateInvitation(caller=EVE, digest=CODE, max_uses=1, lifetime_us=1),
+        RevokeInvitation(caller=EVE, invitation=invitation(created_by=EVE)),
+        BanMember(caller=EVE, user=user(BOB, "bob")),
+        UnbanMember(caller=EVE, user_id=BOB),
         UpdateRoom(caller=EVE, name="mine"),
         SetMemberRole(caller=EVE, user_id=EVE, role=Role.OWNER),
         RemoveMember(caller=EVE, user_id=BOB),
@@ -243,7 +249,7 @@ def test_a_removed_member_is_a_stranger() -> None:
         MemberRemoved(room_id=ROOM, user_id=BOB, username="u2"),
         RoomLeft(room_id=ROOM, user_id=BOB),
     )
-    assert outcome.writes == (DeleteMember(room_id=ROOM, user_id=BOB),)
+    assert [type(write) for write in outcome.writes] == [DeleteMember, PutBan]
     with pytest.raises(Forbidden):
         post(state, BOB)
 
@@ -252,7 +258,10 @@ def test_when_the_owner_leaves_the_longest_there_takes_over() -> None:
     state = state_of((ANN, CID, BOB))
     outcome = state.handle(RemoveMember(caller=ANN, user_id=ANN), NOW)
     assert outcome.events[2:] == (RoleChanged(room_id=ROOM, user_id=CID, role=Role.OWNER),)
-    assert outcome.writes[1:] == (SetRole(room_id=ROOM, user_id=CID, role=Role.OWNER),)
+    assert outcome.writes[1:] == (
+        EndInvitationsOf(user_id=ANN, room_id=ROOM),
+        SetRole(room_id=ROOM, user_id=CID, role=Role.OWNER),
+    )
     assert {member.user_id: member.role for member in state.members} == {CID: Role.OWNER, BOB: Role.MEMBER}
 
 
@@ -271,19 +280,6 @@ def test_while_the_owner_remains_nobody_is_promoted_and_the_last_member_may_leav
     state.handle(RemoveMember(caller=ANN, user_id=BOB), NOW)
     assert kinds(state.handle(RemoveMember(caller=ANN, user_id=ANN), NOW)) == [MemberRemoved, RoomLeft]
     assert state.members == ()
-
-
-def test_a_direct_room_keeps_its_two_members() -> None:
-    state = state_of(kind=RoomKind.DIRECT)
-    with pytest.raises(Invalid):
-        state.handle(AddMember(caller=ANN, user=user(CID, "cid"), role=Role.MEMBER), NOW)
-    with pytest.raises(Forbidden):
-        state.handle(RemoveMember(caller=ANN, user_id=BOB), NOW)
-    state.handle(RemoveMember(caller=BOB, user_id=BOB), NOW)
-    outcome = state.handle(RestoreMember(user=user(BOB, "bob")), NOW)
-    assert kinds(outcome) == [MemberAdded, RoomJoined]
-    again = state.handle(RestoreMember(user=user(BOB, "bob")), NOW)
-    assert (again.answer, again.events, again.writes) == (outcome.answer, (), ())
 
 
 def test_deleting_a_room_tells_everybody_and_nothing_works_afterwards() -> None:
@@ -374,6 +370,30 @@ def test_a_deleted_message_gets_no_status() -> None:
     assert statuses(outcome) == [(second.id, Status.READ)]
 
 
+@pytest.mark.parametrize("read", [True, False])
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_a_receipt_for_a_deleted_message_counts_up_to_its_place(read: bool, in_memory: bool) -> None:
+    state = state_of(recent_messages=200 if in_memory else 1)
+    messages = [post(state, ANN, f"{n}") for n in range(3)]
+    state.handle(DeleteMessage(caller=ANN, message_id=messages[1].id), NOW)
+    state.end_turn()
+    command = AdvanceReceipts(caller=BOB, message_id=messages[1].id, read=read)
+    if not in_memory:
+        assert state.unknown_message(command) == messages[1].id
+        state.recall(messages[1].id, replace(messages[1], text="", deleted_us=NOW))
+    state.handle(command, NOW)
+    bob = next(member for member in state.members if member.user_id == BOB)
+    assert (bob.delivered_seq, bob.read_seq) == (2, 2 if read else 0)
+    assert state.receipts.status_of(messages[0]) is (Status.READ if read else Status.DELIVERED)
+
+
+def test_a_receipt_for_what_is_no_message_of_the_room_is_not_found() -> None:
+    state = state_of()
+    post(state, ANN)
+    state.recall(MessageId(777), None)
+    assert refused(state, AdvanceReceipts(caller=BOB, message_id=MessageId(777), read=True), NotFound).what == "message"
+
+
 # --- typing ---
 
 
@@ -407,6 +427,35 @@ def test_the_timer_of_somebody_who_stopped_or_left_says_nothing() -> None:
     state.handle(StartTyping(user_id=BOB), NOW)
     state.handle(RemoveMember(caller=ANN, user_id=BOB), NOW)
     assert state.handle(ExpireTyping(user_id=BOB, started_us=NOW), NOW) == Outcome()
+
+
+def test_a_message_ends_its_authors_typing_and_nobody_elses() -> None:
+    state = state_of((ANN, BOB, CID))
+    for each in (ANN, BOB):
+        state.handle(StartTyping(user_id=each), NOW)
+    posted = state.handle(PostMessage(author=ANN, text="there"), NOW)
+    assert kinds(posted) == [TypingStopped, MessagePosted]
+    assert posted.events[0] == TypingStopped(room_id=ROOM, user_id=ANN, username="u1")
+    assert kinds(state.handle(PostMessage(author=ANN, text="and there"), NOW)) == [MessagePosted]
+    assert state.handle(ExpireTyping(user_id=ANN, started_us=NOW), NOW) == Outcome()
+    assert state.handle(StopTyping(user_id=ANN), NOW) == Outcome()  # it has been said
+    assert kinds(state.handle(ExpireTyping(user_id=BOB, started_us=NOW), NOW)) == [TypingStopped]
+
+
+def test_a_retry_is_no_message_and_ends_no_typing() -> None:
+    state = state_of()
+    post(state, ANN, key="k")
+    state.handle(StartTyping(user_id=ANN), NOW)
+    assert state.handle(PostMessage(author=ANN, text="hi", key="k", digest=b"hi"), NOW).events == ()
+    assert kinds(state.handle(StopTyping(user_id=ANN), NOW)) == [TypingStopped]
+
+
+@pytest.mark.parametrize("caller", [ANN, BOB])
+def test_who_goes_types_no_more_and_the_others_are_told_before_they_are_gone(caller: UserId) -> None:
+    state = state_of((ANN, BOB, CID))
+    state.handle(StartTyping(user_id=BOB), NOW)
+    outcome = state.handle(RemoveMember(caller=caller, user_id=BOB), NOW)
+    assert kinds(outcome) == [TypingStopped, MemberRemoved, RoomLeft]
 
 
 # --- what is in memory ---

@@ -6,6 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from chinwag.engine.admissions import MOST_INVITATION_S, MOST_INVITATION_USES
 from chinwag.engine.commands import RemoveMember
 from chinwag.engine.engine import EngineConfig, post_command
 from chinwag.engine.errors import (
@@ -21,7 +22,6 @@ from chinwag.engine.harness import EngineHarness, RoomHarness, open_harness, tex
 from chinwag.engine.ids import MessageId, RoomId, UserId
 from chinwag.engine.model import KeyCustody, MessageKind, Role
 from chinwag.engine.room_memory import RECENT_MESSAGES
-from chinwag.engine.rooms import MOST_INVITATION_S, MOST_INVITATION_USES
 
 IDLE_S = 2.0
 

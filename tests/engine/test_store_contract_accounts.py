@@ -27,7 +27,9 @@ from chinwag.engine.store import (
     Write,
     WriteRejected,
 )
+from chinwag.engine.store_admissions import PutBan
 from chinwag.engine.testing import (
+    make_ban,
     make_file,
     make_invitation,
     make_member,
@@ -185,6 +187,7 @@ async def test_the_highest_id_is_over_all_kinds_and_never_falls(empty: Store) ->
     "write",
     [
         InsertInvitation(invitation=make_invitation(2000, ROOM, ANN)),
+        PutBan(ban=make_ban(2000, ROOM, BOB, ANN)),
         InsertFile(file=make_file(2000, ANN, ROOM)),
         InsertSummary(summary=make_summary(2000, ROOM, first_us=1, last_us=2)),
         post(2000, ROOM, 2),

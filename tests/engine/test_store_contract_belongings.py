@@ -12,6 +12,7 @@ from chinwag.engine.store import (
     DeleteRoom,
     InsertFile,
     InsertInvitation,
+    InsertKeyVersion,
     InsertMember,
     InsertMessage,
     InsertRoom,
@@ -24,7 +25,16 @@ from chinwag.engine.store import (
     UseInvitation,
     WriteRejected,
 )
-from chinwag.engine.testing import make_file, make_invitation, make_member, make_message, make_room, make_summary
+from chinwag.engine.store_admissions import PutBan
+from chinwag.engine.testing import (
+    make_ban,
+    make_file,
+    make_invitation,
+    make_member,
+    make_message,
+    make_room,
+    make_summary,
+)
 from tests.engine.stores import ANN, BOB, CAT, MEMBER_KEY, NOWHERE, OTHER, ROOM, ROOM_KEY
 
 # --- invitations --------------------------------------------------------------------------------------------------
@@ -170,6 +180,14 @@ async def test_the_latest_room_key_is_of_the_room_that_was_made_last(store: Stor
     assert await store.latest_room_key() == other
 
 
+async def test_who_introduced_a_version_of_a_key_is_known_while_the_keys_are_replaced(store: Store) -> None:
+    await store.commit([InsertKeyVersion(room_id=ROOM, version=1, made_by=ANN), PutMemberKey(key=MEMBER_KEY)])
+    await store.commit([PutMemberKey(key=replace(MEMBER_KEY, sealed_by=BOB))])
+    assert await store.key_maker(ROOM, 1) == ANN
+    assert await store.key_maker(ROOM, 2) is None
+    assert await store.key_maker(OTHER, 1) is None
+
+
 async def test_keys_stay_when_their_member_leaves(store: Store) -> None:
     """Who comes back has to read what was said before."""
     await store.commit([InsertRoomKey(key=ROOM_KEY), PutMemberKey(key=MEMBER_KEY)])
@@ -189,6 +207,8 @@ async def test_a_deleted_room_takes_them_along_and_leaves_those_of_others(store:
             await store.summaries(room_id, automatic=None, after_us=None, before_us=None, limit=9),
             await store.room_keys(room_id),
             await store.member_keys(room_id, BOB),
+            await store.key_maker(room_id, 1),
+            await store.ban(room_id, BOB),
         )
 
     for n, room_id in ((50, ROOM), (60, OTHER)):
@@ -199,16 +219,18 @@ async def test_a_deleted_room_takes_them_along_and_leaves_those_of_others(store:
                 InsertSummary(summary=make_summary(n + 2, room_id, first_us=1, last_us=2)),
                 InsertRoomKey(key=replace(ROOM_KEY, room_id=room_id)),
                 PutMemberKey(key=replace(MEMBER_KEY, room_id=room_id)),
+                InsertKeyVersion(room_id=room_id, version=1, made_by=ANN),
+                PutBan(ban=make_ban(n + 3, room_id, BOB, ANN)),
                 InsertMessage(message=make_message(1000 + n, room_id, 1, ANN, reply_to=1)),
             ]
         )
     kept = await all_of(OTHER, 60)
     assert all(kept)
     await store.commit([InsertFile(file=make_file(70, UserId(ANN), None)), DeleteRoom(room_id=ROOM)])
-    assert await all_of(ROOM, 50) == (None, None, [], [], [])
+    assert await all_of(ROOM, 50) == (None, None, [], [], [], None, None)
     assert await all_of(OTHER, 60) == kept
     assert await store.file(FileId(70)) is not None
     # and the room may be made again
     await store.commit([InsertRoom(room=make_room(ROOM, ANN)), InsertMember(room_id=ROOM, member=make_member(ANN))])
-    assert await all_of(ROOM, 50) == (None, None, [], [], [])
+    assert await all_of(ROOM, 50) == (None, None, [], [], [], None, None)
     assert (await store.access(ROOM, BOB)) == Access(room=make_room(ROOM, ANN), member=None)

@@ -17,6 +17,7 @@ from chinwag.engine.store import (
     InsertFamily,
     InsertFile,
     InsertInvitation,
+    InsertKeyVersion,
     InsertMember,
     InsertMessage,
     InsertRefreshToken,
@@ -38,7 +39,15 @@ from chinwag.engine.store import (
     Write,
     WriteRejected,
 )
+from chinwag.engine.store_admissions import (
+    DeleteBan,
+    EndInvitation,
+    EndInvitationsOf,
+    EndInvitationsOfMembers,
+    PutBan,
+)
 from chinwag.engine.testing import (
+    make_ban,
     make_file,
     make_invitation,
     make_member,
@@ -178,7 +187,15 @@ async def test_a_commit_is_all_or_nothing(store: Store) -> None:
 async def test_every_kind_of_write_is_undone_with_the_commit_it_belongs_to(store: Store) -> None:
     invitation = make_invitation(50, ROOM, ANN)
     message = make_message(1001, ROOM, 1, ANN)
-    await store.commit([InsertInvitation(invitation=invitation), PutMemberKey(key=MEMBER_KEY), post(1001, ROOM, 1)])
+    ban = make_ban(51, ROOM, CAT, ANN)
+    await store.commit(
+        [
+            InsertInvitation(invitation=invitation),
+            PutMemberKey(key=MEMBER_KEY),
+            PutBan(ban=ban),
+            post(1001, ROOM, 1),
+        ]
+    )
     with pytest.raises(WriteRejected):
         await store.commit(
             [
@@ -187,7 +204,13 @@ async def test_every_kind_of_write_is_undone_with_the_commit_it_belongs_to(store
                 edit(ROOM, message.id, "changed"),
                 SetReactions(message=replace(message, reactions=(THUMB,))),
                 UseInvitation(digest=invitation.digest),
-                InsertInvitation(invitation=make_invitation(60, ROOM, ANN)),
+                InsertInvitation(invitation=make_invitation(60, ROOM, ANN), forget_us=10**15),
+                EndInvitation(digest=invitation.digest),
+                EndInvitationsOf(user_id=ANN, room_id=None),
+                EndInvitationsOfMembers(room_id=ROOM),
+                DeleteBan(ban=ban),
+                PutBan(ban=make_ban(63, ROOM, BOB, ANN)),
+                InsertKeyVersion(room_id=ROOM, version=1, made_by=ANN),
                 InsertFile(file=make_file(61, ANN, ROOM)),
                 InsertSummary(summary=make_summary(62, ROOM, first_us=1, last_us=2)),
                 InsertRoomKey(key=ROOM_KEY),
@@ -204,6 +227,9 @@ async def test_every_kind_of_write_is_undone_with_the_commit_it_belongs_to(store
     assert await store.summaries(ROOM, automatic=None, after_us=None, before_us=None, limit=9) == []
     assert await store.room_keys(ROOM) == []
     assert await store.member_keys(ROOM, BOB) == [MEMBER_KEY]
+    assert await store.key_maker(ROOM, 1) is None
+    assert await store.ban(ROOM, CAT) == replace(ban, username="cat")
+    assert await store.ban(ROOM, BOB) is None
     assert await store.highest_id() == 1001
 
 
@@ -306,6 +332,8 @@ async def test_any_number_of_messages_goes_into_one_commit(store: Store, count: 
         ("id", InsertFile(file=make_file(51, BOB, None))),
         ("id", InsertSummary(summary=make_summary(52, OTHER, first_us=1, last_us=2))),
         ("room_key", InsertRoomKey(key=replace(ROOM_KEY, sealed=b"other"))),
+        ("room_key", InsertKeyVersion(room_id=ROOM, version=1, made_by=BOB)),
+        ("id", PutBan(ban=make_ban(53, OTHER, BOB, ANN))),
     ],
 )
 async def test_a_clash_names_its_key_and_changes_nothing(store: Store, key: str, write: Write) -> None:
@@ -320,6 +348,8 @@ async def test_a_clash_names_its_key_and_changes_nothing(store: Store, key: str,
             InsertFile(file=make_file(51, ANN, ROOM)),
             InsertSummary(summary=make_summary(52, ROOM, first_us=1, last_us=2)),
             InsertRoomKey(key=ROOM_KEY),
+            InsertKeyVersion(room_id=ROOM, version=1, made_by=ANN),
+            PutBan(ban=make_ban(53, ROOM, CAT, ANN)),
         ]
     )
     with pytest.raises(DuplicateKey) as caught:
@@ -385,6 +415,12 @@ async def test_users_without_e_mail_and_groups_without_key_do_not_clash(store: S
         PutMemberKey(key=replace(MEMBER_KEY, room_id=NOWHERE)),
         PutMemberKey(key=replace(MEMBER_KEY, user_id=NOBODY)),
         PutMemberKey(key=replace(MEMBER_KEY, sealed_by=NOBODY)),
+        InsertKeyVersion(room_id=NOWHERE, version=1, made_by=ANN),
+        InsertKeyVersion(room_id=ROOM, version=1, made_by=NOBODY),
+        PutBan(ban=make_ban(53, NOWHERE, CAT, ANN)),
+        PutBan(ban=make_ban(53, ROOM, NOBODY, ANN)),
+        PutBan(ban=make_ban(53, ROOM, CAT, NOBODY)),
+        DeleteBan(ban=make_ban(53, ROOM, CAT, ANN)),
     ],
     ids=lambda write: type(write).__name__,
 )

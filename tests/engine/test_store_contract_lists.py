@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from chinwag.engine.ids import MessageId, RoomId, UserId
-from chinwag.engine.model import ReceiptFloor, RoomKind, RoomOverview
+from chinwag.engine.model import Message, MessageKind, ReceiptFloor, RoomKind, RoomOverview, Sealed
 from chinwag.engine.store import (
     UNREAD_BOUND,
     Access,
@@ -18,12 +18,13 @@ from chinwag.engine.store import (
     InsertRoom,
     MessagePage,
     Overviews,
+    SetReactions,
     SetWatermarks,
     Store,
     UpdateUser,
 )
 from chinwag.engine.testing import make_member, make_message, make_room, make_user
-from tests.engine.stores import ANN, BOB, CAT, DIRECT, NOBODY, NOWHERE, OTHER, ROOM, fill, ids, post
+from tests.engine.stores import ANN, BOB, CAT, DIRECT, NOBODY, NOWHERE, OTHER, ROOM, THUMB, fill, ids, post
 
 # --- history between two times ------------------------------------------------------------------------------------
 
@@ -146,6 +147,34 @@ async def test_an_overview_shows_room_members_last_message_and_what_is_unread(st
         unread=3,  # 1002, 1004 and 1006: neither the own one nor the tombstones
         active_us=1007,
     )
+
+
+async def test_what_the_room_says_itself_is_never_unread(store: Store) -> None:
+    def message(n: int, **more: Any) -> Message:
+        return make_message(1000 + n, ROOM, n, ANN, **more)
+
+    joined = message(1, text="cat joined", kind=MessageKind.SYSTEM)
+    greeted = replace(joined, reactions=(THUMB,))
+    await store.commit([InsertMessage(message=joined)])
+    found = await overview(store, BOB)
+    assert (found.unread, found.last_message) == (0, replace(joined, author_name="ann"))
+    await store.commit([SetReactions(message=greeted)])
+    assert (await overview(store, BOB)).unread == 0
+    others = (
+        message(2, reply_to=1001),
+        message(3, kind=MessageKind.FILE),
+        message(4, text='{"kind":3}', reactions=(replace(THUMB, username='"kind":3'),)),
+        message(5, text="", sealed=Sealed(data='{"kind":3', iv='"kind":3', key_version=1)),
+    )
+    await store.commit([InsertMessage(message=each) for each in others])
+    assert (await overview(store, BOB)).unread == len(others)
+
+
+async def test_the_bound_counts_no_more_of_what_the_room_says(store: Store) -> None:
+    system = [make_message(1001 + n, ROOM, n + 1, ANN, "joined", kind=MessageKind.SYSTEM) for n in range(UNREAD_BOUND)]
+    await store.commit([InsertMessage(message=each) for each in system])
+    await store.commit([post(9001, ROOM, UNREAD_BOUND + 1), post(9002, ROOM, UNREAD_BOUND + 2)])
+    assert (await overview(store, BOB)).unread == 2
 
 
 async def test_an_overview_of_a_room_without_living_messages(store: Store) -> None:

@@ -1,10 +1,12 @@
 """What sockets of all fronts have in common: the answers to a client's commands."""
 
+import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from chinwag.engine.commands import StartTyping
 from chinwag.engine.engine import post_command
 from chinwag.engine.errors import EngineError
-from chinwag.engine.events import Event, MessagePosted, MessageReplayed
+from chinwag.engine.events import Event, MessagePosted, MessageReplayed, TypingStarted, TypingStopped
 from chinwag.engine.harness import open_harness, texts
 from chinwag.engine.ids import RoomId
 from chinwag.engine.memory import EVENT_LINES
@@ -41,3 +43,22 @@ async def test_a_retry_during_a_replay_is_answered_after_it(autojump_clock: Mock
         assert messages[:-1] == sorted(set(messages))
         assert messages[-1] == mine.id
         assert texts(heard) == [*missed, "mine", "mine"]
+
+
+async def test_typing_that_a_room_hears_of_when_its_user_is_gone_already_ends_with_it(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_harness() as h:
+        ann, bob = await h.join("ann"), await h.join("bob")
+        room = await h.room("tea", ann, bob)
+        watching, client = await h.connect(bob, room), await h.connect(ann, room)
+        await h.post(room, bob, "awake")
+        watching.received()
+        h.store.delay_s = 1.0
+        h.engine.tell_room(room.id, post_command(bob.id, text="busy"))
+        await wait_all_tasks_blocked()  # the room is in a turn, and takes nothing more until it is committed
+        reply = SocketReply(Words(), h.engine, client.session, room.id)
+        assert tell_room(h.engine, client.session, room.id, StartTyping(user_id=ann.id), reply) is None
+        client.transport.abort()
+        await trio.sleep(1.5)
+        assert [type(event) for event in watching.received()] == [MessagePosted, TypingStarted, TypingStopped]

@@ -13,8 +13,8 @@ import trio
 from structlog.testing import capture_logs
 
 from chinwag.engine.errors import StoreUnavailable
-from chinwag.engine.ids import FamilyId, FileId, MessageId, UserId
-from chinwag.engine.model import Sealed
+from chinwag.engine.ids import FamilyId, FileId, InvitationId, MessageId, UserId
+from chinwag.engine.model import Role, Sealed
 from chinwag.engine.store import (
     DeleteMessage,
     InsertMessage,
@@ -195,6 +195,7 @@ async def test_a_message_that_only_clients_can_read_is_found_at_once(path: Path)
 
 ARGUMENTS: dict[str, object] = {
     "after_us": None,
+    "all_from": Role.MODERATOR,
     "around": MessageId(1100),
     "author_id": ANN,
     "automatic": None,
@@ -205,11 +206,13 @@ ARGUMENTS: dict[str, object] = {
     "family_id": FamilyId(1),
     "file_id": FileId(1),
     "identifier": "ann",
+    "invitation_id": InvitationId(1),
     "key": "key",
     "kind": None,
     "limit": 10,
     "message_id": MessageId(1100),
     "name_contains": "",
+    "now_us": 0,
     "recent": 10,
     "room_id": ROOMS[0],
     "room_ids": ROOMS,
@@ -218,6 +221,7 @@ ARGUMENTS: dict[str, object] = {
     "text": "hello",
     "user_id": ANN,
     "user_ids": [ANN],
+    "version": 1,
     "viewer": ANN,
     "within_s": 60.0,
 }

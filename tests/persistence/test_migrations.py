@@ -143,3 +143,26 @@ async def test_version_3_gives_every_group_one_owner(tmp_path: Path, members: st
         snapshot = await store.room_snapshot(room_id, recent=0)
         assert snapshot is not None
         assert {member.user_id: member.role for member in snapshot.members} == expected
+
+
+async def test_version_5_ends_codes_of_who_may_not_invite_any_more_and_knows_who_made_a_key(tmp_path: Path) -> None:
+    """Ann owns both rooms, 10 is private and 11 open; Bob is a member of both, Cat has left."""
+    makers = {50: (10, 1), 51: (10, 2), 52: (10, 3), 60: (11, 1), 61: (11, 2), 62: (11, 3)}
+    invitations = ", ".join(f"({n}, {room}, x'{n}', {maker}, 1, 9, 1, 0)" for n, (room, maker) in makers.items())
+    rows = f"""
+    INSERT INTO rooms (id, kind, name, description, created_by, created_us, private)
+    VALUES (10, 1, 'tea', '', 1, 10, 1), (11, 1, 'open', '', 1, 11, 0);
+    INSERT INTO members (room_id, user_id, role, joined_us, delivered_seq, read_seq)
+    VALUES (10, 1, 30, 1, 0, 0), (10, 2, 0, 1, 0, 0), (11, 1, 30, 1, 0, 0), (11, 2, 0, 1, 0, 0);
+    INSERT INTO invitations (id, room_id, digest, created_by, created_us, expires_us, max_uses, uses)
+    VALUES {invitations};
+    INSERT INTO member_keys (room_id, version, user_id, sealed, sealed_by, created_us)
+    VALUES (10, 1, 1, 'a', 2, 5), (10, 1, 2, 'b', 2, 5), (10, 1, 3, 'c', 1, 7), (10, 2, 1, 'a', 1, 8);
+    """
+    database_of_version(tmp_path / "chinwag.db", 4, PEOPLE + rows)
+    async with open_sqlite_store(tmp_path / "chinwag.db") as store:
+        for room_id, good in ((RoomId(10), [50]), (RoomId(11), [61, 60])):
+            page = await store.invitations(room_id, ANN, all_from=Role.MEMBER, now_us=5, skip=0, limit=9)
+            assert [(each.id, each.maker_role) for each in page.invitations] == [(n, Role.MEMBER) for n in good]
+        assert [await store.key_maker(RoomId(10), version) for version in (1, 2, 3)] == [BOB, ANN, None]
+        assert (await store.bans(RoomId(10), ANN, skip=0, limit=9)).total == 0

@@ -35,9 +35,7 @@ async def create_chatroom(call: Call[requests.CreateChatroom, None]) -> Reply:
 async def list_chatrooms(call: Call[None, requests.ChatroomsQuery]) -> Reply:
     """The caller's chatrooms, latest activity first."""
     query = call.query
-    found = await call.engine.overviews(
-        call.user, name_contains=query.search, skip=(query.page - 1) * query.limit, limit=query.limit
-    )
+    found = await call.engine.overviews(call.user, name_contains=query.search, skip=query.skip, limit=query.limit)
     pagination = wire.Pagination(
         page=query.page, limit=query.limit, total=found.total, pages=-(-found.total // query.limit)
     )
@@ -68,6 +66,7 @@ async def update_chatroom(call: Call[requests.UpdateChatroom, None]) -> Reply:
         call.user,
         name=body.name,
         description=body.description,
+        private=body.is_private,
         max_members=body.max_members,
         auto_summary=body.auto_summary_enabled,
         summary_threshold=body.summary_threshold,
@@ -78,9 +77,9 @@ async def update_chatroom(call: Call[requests.UpdateChatroom, None]) -> Reply:
 
 
 async def delete_chatroom(call: Plain) -> Reply:
-    """Remove a chatroom with all that is in it. For its owner."""
-    await call.engine.delete_room(call.path_id("chatroom_id", RoomId), call.user, least=model.Role.OWNER)
-    return Reply(wire.Done(message="Chatroom deleted"))
+    """Remove a chatroom with all that is in it. For its owner. A direct room is left, by either of its two."""
+    deleted = await call.engine.delete_room(call.path_id("chatroom_id", RoomId), call.user, least=model.Role.OWNER)
+    return Reply(wire.Done(message="Chatroom deleted" if deleted else "Left the chatroom"))
 
 
 async def leave_chatroom(call: Plain) -> Reply:
@@ -100,7 +99,7 @@ async def join_public(call: Plain) -> Reply:
 
 
 async def remove_member(call: Plain) -> Reply:
-    """Remove somebody from a chatroom. Moderators remove members, the owner anybody."""
+    """Remove somebody from a chatroom, and keep them out of it. Moderators remove members, the owner anybody."""
     room_id, user_id = call.path_id("chatroom_id", RoomId), call.path_id("user_id", UserId)
     await call.engine.remove_member(room_id, call.user, user_id)
     return Reply(wire.Done(message="Member removed"))

@@ -6,6 +6,7 @@ import msgspec
 
 from chinwag.engine.errors import (
     AccountInactive,
+    Banned,
     CannotDecrypt,
     Conflict,
     EngineError,
@@ -80,6 +81,7 @@ _CODES: dict[type[EngineError], tuple[int, str]] = {
     UnknownUser: (401, "AUTH_USER_NOT_FOUND"),
     Unauthenticated: (401, "AUTH_TOKEN_INVALID"),
     NotAMember: (403, "CHATROOM_ACCESS_DENIED"),
+    Banned: (403, "CHATROOM_ACCESS_DENIED"),
     Forbidden: (403, "RESOURCE_ACCESS_DENIED"),
     NotFound: (404, "RESOURCE_NOT_FOUND"),
     Conflict: (409, "RESOURCE_ALREADY_EXISTS"),

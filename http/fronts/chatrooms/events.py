@@ -25,7 +25,8 @@ SOCKET_EVENTS: tuple[SocketEvent, ...] = (
     SocketEvent(
         name="typing_start",
         direction="in",
-        description="Ends with typing_stop, or by itself after six seconds.",
+        description="Ends with the next message, with typing_stop, with the last connection of the user, or by itself "
+        "after six seconds.",
         payload=events.InChatroom,
     ),
     SocketEvent(
@@ -34,7 +35,7 @@ SOCKET_EVENTS: tuple[SocketEvent, ...] = (
     SocketEvent(
         name="message_read",
         direction="in",
-        description="The caller read this message and all before it.",
+        description="The caller read this message, which may be deleted by now, and all before it.",
         payload=events.MessageReadData,
     ),
     SocketEvent(name="add_reaction", direction="in", description="React to a message.", payload=events.ReactionData),
@@ -121,6 +122,12 @@ SOCKET_EVENTS: tuple[SocketEvent, ...] = (
         name="room_key_changed",
         direction="out",
         description="Encrypt with this version from now on; the keys endpoint has it.",
+        payload=events.KeyData,
+    ),
+    SocketEvent(
+        name="key_replaced",
+        direction="out",
+        description="The recipient's copy of this version was replaced, in client custody: fetch it again.",
         payload=events.KeyData,
     ),
     SocketEvent(

@@ -155,15 +155,24 @@ class UpdateChatroom(Checked, frozen=True, kw_only=True):
     checks: ClassVar[Mapping[str, Any]] = {"name": _name, "description": str.strip}
     name: Name | None = None
     description: Description | None = None
+    is_private: bool | None = None
     max_members: MaxMembers | None = None
     auto_summary_enabled: bool | None = None
     summary_threshold: Threshold | None = None
 
 
-class ChatroomsQuery(Checked, frozen=True, kw_only=True):
-    checks: ClassVar[Mapping[str, Any]] = {"search": partial(search_query, least=0)}
+class PageQuery(Checked, frozen=True, kw_only=True):
     page: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 1
     limit: Annotated[int, Meta(ge=1, le=100)] = 20
+
+    @property
+    def skip(self) -> int:
+        """How many come on the pages before."""
+        return (self.page - 1) * self.limit
+
+
+class ChatroomsQuery(PageQuery, frozen=True, kw_only=True):
+    checks: ClassVar[Mapping[str, Any]] = {"search": partial(search_query, least=0)}
     search: Annotated[
         str, Meta(description="part of the name", extra_json_schema={"maxLength": MOST_QUERY_CHARACTERS})
     ] = ""
@@ -172,6 +181,10 @@ class ChatroomsQuery(Checked, frozen=True, kw_only=True):
 class Invite(Checked, frozen=True, kw_only=True):
     max_uses: Annotated[int, Meta(ge=1, le=MOST_USES)] = 1
     expires_in_hours: Annotated[int, Meta(ge=1, le=MOST_HOURS)] = 24
+
+
+class Ban(Checked, frozen=True, kw_only=True):
+    user_id: Id
 
 
 class SetRole(Checked, frozen=True, kw_only=True):

@@ -16,7 +16,16 @@ from chinwag.engine.errors import (
 )
 from chinwag.engine.files import MAX_AVATAR_BYTES
 from chinwag.http.file_transfer import AvatarQuery, DownloadQuery
-from chinwag.http.fronts.chatrooms import accounts, chatrooms, files, messages, requests, wire
+from chinwag.http.fronts.chatrooms import (
+    accounts,
+    admissions,
+    chatrooms,
+    files,
+    messages,
+    requests,
+    wire,
+    wire_admissions,
+)
 from chinwag.http.multipart import OVERHEAD_BYTES
 from chinwag.http.routing import FormPart, Route
 from chinwag.http.search_answers import COMPLETE
@@ -132,7 +141,7 @@ ROUTES: tuple[Route, ...] = (
         response=wire.Success[wire.OneChatroom],
         errors=(Invalid, NotFound, NotAMember, RoleNeeded),
         summary="Update a chatroom's settings",
-        description="For its owner and moderators.",
+        description="For its owner and moderators. Making it private ends the invitations that plain members made.",
     ),
     Route(
         "DELETE",
@@ -141,7 +150,7 @@ ROUTES: tuple[Route, ...] = (
         response=wire.Done,
         errors=(NotFound, NotAMember, RoleNeeded),
         summary="Delete a chatroom",
-        description="For its owner.",
+        description="For its owner. Either of the two in a direct room leaves it by this, and the room stays.",
     ),
     Route(
         "POST",
@@ -152,7 +161,28 @@ ROUTES: tuple[Route, ...] = (
         response=wire.Success[wire.OneInvitation],
         errors=(Invalid, NotFound, NotAMember, RoleNeeded),
         summary="Create an invitation",
-        description="Any member may invite to a public chatroom, owner and moderators to a private one.",
+        description="Any member may invite to a public chatroom, owner and moderators to a private one. The code ends "
+        "when its maker may not invite any more.",
+    ),
+    Route(
+        "GET",
+        "/chatrooms/{chatroom_id}/invitations",
+        admissions.list_invitations,
+        query=requests.PageQuery,
+        response=wire.Success[wire_admissions.Invitations],
+        errors=(Invalid, NotFound, NotAMember),
+        summary="List invitations",
+        description="Those that are good, newest first: all for owner and moderators, else the caller's own. Without "
+        "their codes, which are not stored.",
+    ),
+    Route(
+        "DELETE",
+        "/chatrooms/{chatroom_id}/invitations/{invitation_id}",
+        admissions.revoke_invitation,
+        response=wire.Done,
+        errors=(NotFound, NotAMember, RoleNeeded),
+        summary="Revoke an invitation",
+        description="For its maker, owner and moderators.",
     ),
     Route(
         "GET",
@@ -169,8 +199,9 @@ ROUTES: tuple[Route, ...] = (
         "/chatrooms/join/{invite_code}",
         chatrooms.accept_invitation,
         response=wire.Success[wire.Joined],
-        errors=(NotFound, LimitReached),
+        errors=(NotFound, Forbidden, LimitReached),
         summary="Join by an invitation",
+        description="403 for who was removed or banned, unless owner or moderator made the invitation afterwards.",
     ),
     Route(
         "POST",
@@ -179,6 +210,7 @@ ROUTES: tuple[Route, ...] = (
         response=wire.Success[wire.Joined],
         errors=(NotFound, Forbidden, LimitReached),
         summary="Join a public chatroom",
+        description="403 for a private one, and for who was removed or banned.",
     ),
     Route(
         "POST",
@@ -196,6 +228,39 @@ ROUTES: tuple[Route, ...] = (
         response=wire.Done,
         errors=(NotFound, NotAMember, RoleNeeded),
         summary="Remove a member",
+        description="Who was removed is banned: they come back by a new invitation of owner or moderator, or when the "
+        "ban is lifted.",
+    ),
+    Route(
+        "GET",
+        "/chatrooms/{chatroom_id}/bans",
+        admissions.list_bans,
+        query=requests.PageQuery,
+        response=wire.Success[wire_admissions.Bans],
+        errors=(Invalid, NotFound, NotAMember, RoleNeeded),
+        summary="List who is banned",
+        description="Newest first. For owner and moderators.",
+    ),
+    Route(
+        "POST",
+        "/chatrooms/{chatroom_id}/bans",
+        admissions.ban,
+        body=requests.Ban,
+        status=201,
+        response=wire.Success[wire_admissions.OneBan],
+        errors=(Invalid, NotFound, NotAMember, Forbidden),
+        summary="Ban somebody",
+        description="A member is removed by it; who is none is kept out in advance. For owner and moderators, of those "
+        "with a lower role.",
+    ),
+    Route(
+        "DELETE",
+        "/chatrooms/{chatroom_id}/bans/{user_id}",
+        admissions.unban,
+        response=wire.Done,
+        errors=(NotFound, NotAMember, Forbidden),
+        summary="Lift a ban",
+        description="For owner and moderators.",
     ),
     Route(
         "PUT",
@@ -275,7 +340,7 @@ ROUTES: tuple[Route, ...] = (
         response=wire.Done,
         errors=(NotFound, NotTheAuthor),
         summary="Delete a message",
-        description="For its author, and the chatroom's owner and moderators.",
+        description="For its author, and the chatroom's owner and moderators; in a direct room for its author alone.",
     ),
     Route(
         "POST",
@@ -284,7 +349,7 @@ ROUTES: tuple[Route, ...] = (
         response=wire.Done,
         errors=(NotFound, NotAMember),
         summary="Mark as read",
-        description="Covers all messages before it, too.",
+        description="Covers all messages before it, too. It may be a deleted one.",
     ),
     Route(
         "POST",

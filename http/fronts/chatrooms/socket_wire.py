@@ -12,6 +12,7 @@ from chinwag.engine.errors import EngineError
 from chinwag.engine.events import (
     Event,
     MemberAdded,
+    MemberKeyReplaced,
     MemberRemoved,
     MessageDeleted,
     MessageEdited,
@@ -329,6 +330,8 @@ def _of_room(event: Event, links: Links) -> tuple[str, msgspec.Struct] | None:
             return "chatroom_deleted", ChatroomData(chatroom_id=chatroom_id)
         case RoomKeyChanged(version=version):
             return "room_key_changed", KeyData(chatroom_id=chatroom_id, key_version=version)
+        case MemberKeyReplaced(version=version):
+            return "key_replaced", KeyData(chatroom_id=chatroom_id, key_version=version)
         case Resumed(recovered=recovered, replayed=replayed):
             return "resumed", ResumedData(chatroom_id=chatroom_id, recovered=recovered, replayed=replayed)
         case _:

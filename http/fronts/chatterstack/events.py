@@ -14,7 +14,8 @@ SOCKET_EVENTS: tuple[SocketEvent, ...] = (
     SocketEvent(
         name="typing_start",
         direction="in",
-        description="The caller began to type. Ends with typing_stop, or by itself after six seconds.",
+        description="The caller began to type. Ends with the next message, with typing_stop, with the caller's last "
+        "connection, or by itself after six seconds.",
         payload=InRoom,
     ),
     SocketEvent(name="typing_stop", direction="in", description="The caller stopped typing.", payload=InRoom),
@@ -43,7 +44,8 @@ SOCKET_EVENTS: tuple[SocketEvent, ...] = (
     SocketEvent(
         name="room_added",
         direction="out",
-        description="The recipient was added to a room. To receive its messages, connect again with its id.",
+        description="The recipient was added to a room. To receive its messages, connect again with its id. (Those of "
+        "a direct room that this socket heard of before come again at once.)",
         payload=wire.Room,
     ),
     SocketEvent(

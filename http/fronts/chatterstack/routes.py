@@ -116,7 +116,7 @@ async def room(call: Plain) -> Reply:
 
 
 async def delete_room(call: Plain) -> Reply:
-    """Remove a room with all its messages. For its ADMINs."""
+    """Remove a room with all its messages, for its ADMINs; or leave a direct room."""
     await call.engine.delete_room(call.path_id("room_id", RoomId), call.user)
     return Reply()
 
@@ -135,7 +135,7 @@ async def add_member(call: Call[requests.AddMember, None]) -> Reply:
 
 
 async def remove_member(call: Plain) -> Reply:
-    """Remove a user from a room (for its ADMINs), or leave it (for anyone)."""
+    """Remove a user from a room, and keep them out of it (for its ADMINs), or leave it (for anyone)."""
     room_id = call.path_id("room_id", RoomId)
     await call.engine.remove_member(room_id, call.user, call.path_id("user_id", UserId))
     return Reply()
@@ -371,7 +371,7 @@ ROUTES: tuple[Route, ...] = (
         status=204,
         errors=(Forbidden, NotFound),
         summary="Delete a room",
-        description="For its ADMINs.",
+        description="For its ADMINs. Either of the two in a direct room leaves it by this, and the room stays.",
     ),
     Route(
         "GET",
@@ -390,7 +390,8 @@ ROUTES: tuple[Route, ...] = (
         response=wire.Member,
         errors=(Invalid, Forbidden, NotFound, Conflict),
         summary="Add a room member",
-        description="For the room's ADMINs. 409 when the user is a member already.",
+        description="For the room's ADMINs. 409 when the user is a member already. Who was removed before is let in "
+        "again.",
     ),
     Route(
         "DELETE",
@@ -399,8 +400,8 @@ ROUTES: tuple[Route, ...] = (
         status=204,
         errors=(Forbidden, NotFound),
         summary="Remove a room member",
-        description="Anyone may remove themselves; ADMINs may remove others. When the last ADMIN leaves, the member "
-        "who has been there longest becomes ADMIN.",
+        description="Anyone may remove themselves; ADMINs may remove others, who then stay out until an ADMIN adds "
+        "them. When the last ADMIN leaves, the member who has been there longest becomes ADMIN.",
     ),
     Route(
         "POST",
@@ -443,7 +444,7 @@ ROUTES: tuple[Route, ...] = (
         status=204,
         errors=(Forbidden, NotFound),
         summary="Delete a message",
-        description="For its author and the room's ADMINs.",
+        description="For its author and the room's ADMINs. In a direct room for its author alone.",
     ),
     Route(
         "POST",
@@ -452,7 +453,7 @@ ROUTES: tuple[Route, ...] = (
         status=204,
         errors=(Invalid, Forbidden, NotFound),
         summary="Mark as delivered",
-        description="Covers all messages before it, too. 400 when it is no message of this room.",
+        description="Covers all messages before it, too. 400 when it is no message of this room; a deleted one is.",
     ),
     Route(
         "POST",
@@ -461,7 +462,7 @@ ROUTES: tuple[Route, ...] = (
         status=204,
         errors=(Invalid, Forbidden, NotFound),
         summary="Mark as read",
-        description="Covers all messages before it, too. 400 when it is no message of this room.",
+        description="Covers all messages before it, too. 400 when it is no message of this room; a deleted one is.",
     ),
     Route(
         "GET",

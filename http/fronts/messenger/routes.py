@@ -297,7 +297,8 @@ ROUTES: tuple[Route, ...] = (
         response=wire.Said,
         errors=(Invalid, Forbidden, NotFound, Conflict),
         summary="Add a member",
-        description="For the group's creator and admins. 400 when the user is a member already.",
+        description="For the group's creator and admins. 400 when the user is a member already. Who was removed before "
+        "is let in again.",
     ),
     Route(
         "DELETE",

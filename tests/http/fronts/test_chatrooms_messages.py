@@ -267,7 +267,6 @@ async def test_a_deleted_message_is_gone_for_good(chatrooms: Chatrooms) -> None:
         ("DELETE", "", None),
         ("POST", "/reactions", {"emoji": "🍵"}),
         ("DELETE", "/reactions/x", None),
-        ("POST", "/read", None),
     ):
         refused(await chatrooms.ask(method, path + below, as_=bob, json=body), 404, "MESSAGE_NOT_FOUND")
     assert b"secret" not in (await chatrooms.ask("GET", f"/chatrooms/{room}/messages", as_=bob)).body

@@ -1,0 +1,61 @@
+"""Invitations and bans as they are listed. As `wire`, pure functions."""
+
+import msgspec
+
+from chinwag.engine import model
+from chinwag.http.fronts.chatrooms.wire import Id, Pagination, Time, encode
+from chinwag.http.times import rfc3339
+
+
+class ListedInvitation(msgspec.Struct, frozen=True, kw_only=True):
+    """An invitation without its code, which was shown when it was made and is not stored."""
+
+    id: Id
+    created_by: Id
+    max_uses: int
+    current_uses: int
+    expires_at: Time
+    created_at: Time
+
+
+class Invitations(msgspec.Struct, frozen=True, kw_only=True):
+    invitations: list[ListedInvitation]
+    pagination: Pagination
+
+
+class Ban(msgspec.Struct, frozen=True, kw_only=True):
+    user_id: Id
+    username: str
+    display_name: str
+    banned_by: Id
+    created_at: Time
+
+
+class OneBan(msgspec.Struct, frozen=True, kw_only=True):
+    ban: Ban
+
+
+class Bans(msgspec.Struct, frozen=True, kw_only=True):
+    bans: list[Ban]
+    pagination: Pagination
+
+
+def listed_invitation(i: model.Invitation) -> ListedInvitation:
+    return ListedInvitation(
+        id=encode(i.id),
+        created_by=encode(i.created_by),
+        max_uses=i.max_uses,
+        current_uses=i.uses,
+        expires_at=rfc3339(i.expires_us),
+        created_at=rfc3339(i.created_us),
+    )
+
+
+def ban(b: model.Ban) -> Ban:
+    return Ban(
+        user_id=encode(b.user_id),
+        username=b.username,
+        display_name=b.display_name or b.username,
+        banned_by=encode(b.banned_by),
+        created_at=rfc3339(b.created_us),
+    )

@@ -1,0 +1,98 @@
+"""What the state machines of a room share: a real actor, given one turn after the other, over a `MemoryStore`."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import trio
+from hypothesis.stateful import RuleBasedStateMachine
+
+from chinwag.engine.commands import RoomCommand
+from chinwag.engine.errors import EngineError
+from chinwag.engine.events import Event
+from chinwag.engine.ids import IdSource, RoomId, UserId
+from chinwag.engine.mailbox import Ask, Envelope
+from chinwag.engine.model import User
+from chinwag.engine.pump import TurnPump
+from chinwag.engine.room_actor import RoomActor, RoomStats
+from chinwag.engine.room_state import RoomState
+from chinwag.engine.store import InsertUser, Write
+from chinwag.engine.testing import MemoryStore
+from chinwag.engine.typists import Typists
+
+ROOM = RoomId(1_000)
+USERS = [UserId(n) for n in range(1, 5)]
+WINDOW = 4
+"""Messages in memory: few, so that many commands are about older ones."""
+
+T = TypeVar("T")
+
+
+def wait(task: Callable[..., Awaitable[T]], *args: object) -> T:
+    """Run something to its end."""
+    return trio.run(task, *args)
+
+
+def _no_timers(*_: object) -> None:
+    raise AssertionError("nobody types here")
+
+
+class ActorMachine(RuleBasedStateMachine):
+    """A room's actor under test. A subclass says what the room begins with, what happens, and what always holds."""
+
+    def open_store(self, writes: Sequence[Write]) -> None:
+        """Begin with the users, and these rows."""
+        self.new_id = IdSource(above=2_000, clock_us=lambda: 0)
+        self.store = MemoryStore()
+        users = [User(id=user, username=f"u{user}", email=None, created_us=0) for user in USERS]
+        wait(self.store.commit, [*(InsertUser(user=user, password_hash="") for user in users), *writes])
+        self.load()
+
+    @property
+    def state(self) -> RoomState:
+        """What the actor has in memory, loaded when it has thrown it away."""
+        state = self.actor._state or wait(self.actor._load)
+        assert state is not None
+        return state
+
+    def load(self) -> None:
+        """Start the room's actor, in place of the one before."""
+
+        async def start() -> RoomActor:
+            return RoomActor(
+                ROOM,
+                store=self.store,
+                publisher=self,
+                new_id=self.new_id,
+                spawn=_no_timers,
+                stats=RoomStats(),
+                pump=TurnPump(),
+                typists=Typists(),
+                recent_messages=WINDOW,
+            )
+
+        self.actor = wait(start)
+
+    def publish(self, room_id: RoomId, events: list[Event]) -> None:
+        """The room's fan-out."""
+        assert room_id == ROOM
+        for event in events:
+            self.see(event)
+
+    def see(self, event: Event) -> None:
+        """What a client that hears everything makes of an event."""
+
+    def turn(self, *commands: RoomCommand) -> list[object]:
+        """Give the actor commands as one turn; the outcomes are answers or refusals."""
+
+        async def take() -> list[object]:
+            slots = [Ask() for _ in commands]
+            await self.actor.turn([Envelope(*each) for each in zip(commands, slots, strict=True)])
+            outcomes: list[object] = []
+            for slot in slots:
+                try:
+                    outcomes.append(await slot.result())
+                except EngineError as refusal:
+                    outcomes.append(refusal)
+            return outcomes
+
+        return wait(take)
