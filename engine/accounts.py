@@ -17,10 +17,11 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from chinwag.engine.errors import AccountInactive, Conflict, Invalid, NotFound, Unauthenticated, UnknownUser
-from chinwag.engine.ids import FamilyId, UserId, now_us
-from chinwag.engine.model import Family, Presence, Record, RefreshToken, User
+from chinwag.engine.ids import FamilyId, FileId, UserId, now_us
+from chinwag.engine.model import Family, Presence, Record, RefreshToken, StoredFile, User
 from chinwag.engine.passwords import Passwords
 from chinwag.engine.store import (
+    DeleteFile,
     DuplicateKey,
     InsertFamily,
     InsertRefreshToken,
@@ -61,13 +62,15 @@ class Accounts:
         on_revoked: Callable[[UserId, FamilyId | None], None],
         on_profile: Callable[[User], None],
         on_declared: Callable[[User | None, UserId, Presence | None], None],
+        on_dropped: Callable[[Sequence[StoredFile]], None],
         refresh_days: float = REFRESH_TOKEN_DAYS,
     ) -> None:
         """`on_revoked(user, family)` ends the sessions of one family, or with None all of the user's.
 
         `on_profile(user)` hears of a user's new display name, avatar or key, and `on_declared(before, user_id,
-        declared)` of a presence set by hand; `before` is the user until then, None when that is not known. All three
-        are called with the commit, and must not wait.
+        declared)` of a presence set by hand; `before` is the user until then, None when that is not known.
+        `on_dropped(files)` is told which avatars nobody shows any more. All four are called with the commit, and must
+        not wait.
         """
         self._store = store
         self._passwords = passwords
@@ -75,6 +78,7 @@ class Accounts:
         self._on_revoked = on_revoked
         self._on_profile = on_profile
         self._on_declared = on_declared
+        self._on_dropped = on_dropped
         self._refresh_us = int(refresh_days * 86_400_000_000)
         self._decoy = ""
         self._families: dict[FamilyId, UserId] = {}
@@ -251,20 +255,32 @@ class Accounts:
         display_name: str | UnsetType | None = UNSET,
         avatar_url: str | UnsetType | None = UNSET,
         public_key: str | UnsetType | None = UNSET,
+        avatar_id: FileId | None = None,
     ) -> User:
-        """Change what a user shows of themselves: UNSET leaves as is, None clears. Raises `NotFound`."""
+        """Change what a user shows of themselves: UNSET leaves as is, None clears. Raises `NotFound`.
+
+        `avatar_id` is the uploaded avatar that `avatar_url` is the address of, if it is one's. With another address the
+        avatars that the user uploaded before are gone.
+        """
         given = {"display_name": display_name, "avatar_url": avatar_url, "public_key": public_key}
         changes = {name: value for name, value in given.items() if value is not UNSET}
         async with self._changing_row(user_id) as before:
             user = replace(before, **changes)
             if user == before:
                 return user
+            await self._commit_profile(before, user, avatar_id)
+        return user
 
-            def note() -> None:
-                self._remember_row(user)
-                self._on_profile(user)
+    async def show_avatar(self, user_id: UserId, avatar_id: FileId, url: str) -> User:
+        """Let an avatar that was just uploaded be the one that the user shows, by its address. Raises `NotFound`.
 
-            await self._commit_row([UpdateUser(user=user)], note)
+        Of two that are uploaded at once the later one stays: this does nothing when it has come already.
+        """
+        async with self._changing_row(user_id) as before:
+            if avatar_id not in {each.id for each in await self._store.avatars_of(user_id)}:
+                return before
+            user = replace(before, avatar_url=url)
+            await self._commit_profile(before, user, avatar_id)
         return user
 
     async def set_active(self, user_id: UserId, active: bool) -> None:
@@ -326,6 +342,20 @@ class Accounts:
             changing.waiting -= 1
             if not changing.waiting:
                 del self._changing[user_id]
+
+    async def _commit_profile(self, before: User, user: User, avatar_id: FileId | None) -> None:
+        """Commit a profile within `_changing_row`, without the avatars that are no longer shown."""
+        dropped: list[StoredFile] = []
+        if user.avatar_url != before.avatar_url:
+            uploaded = await self._store.avatars_of(user.id)
+            dropped = [each for each in uploaded if avatar_id is None or each.id < avatar_id]
+
+        def note() -> None:
+            self._remember_row(user)
+            self._on_profile(user)
+            self._on_dropped(dropped)
+
+        await self._commit_row([UpdateUser(user=user), *(DeleteFile(file_id=each.id) for each in dropped)], note)
 
     async def _commit_row(self, writes: Sequence[Write], then: Callable[[], None]) -> None:
         """Commit within `_changing_row`. Shielded: a caller who is cancelled must not give up the lock before that."""

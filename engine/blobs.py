@@ -1,7 +1,7 @@
 """What the engine needs of a blob store: bytes under names that the store makes up. No file system here."""
 
 from collections.abc import AsyncGenerator
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 
 class Draft(Protocol):
@@ -32,10 +32,6 @@ class Blob(Protocol):
         Whoever iterates closes the generator (`contextlib.aclosing`). Raises `StoreUnavailable` when they cannot be
         read.
         """
-        ...
-
-    def file(self) -> BinaryIO:
-        """The bytes as a file, to be closed. Blocks: for worker threads."""
         ...
 
 

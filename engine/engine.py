@@ -22,14 +22,15 @@ from chinwag.engine.admissions import Admissions
 from chinwag.engine.blobs import Blobs
 from chinwag.engine.commands import RoomCommand
 from chinwag.engine.connections import Connected, Connections
-from chinwag.engine.extractive import ExtractiveSummarizer
+from chinwag.engine.extractive import open_extractive_summarizer
 from chinwag.engine.fanout import Fanout, WireFormat
 from chinwag.engine.files import Files
 from chinwag.engine.ids import FamilyId, IdSource, MessageId, RoomId, UserId
 from chinwag.engine.mailbox import ReplyTo
 from chinwag.engine.messages import Messages, post_command
-from chinwag.engine.model import Presence, Record, User
+from chinwag.engine.model import Presence, Record, StoredFile, User
 from chinwag.engine.passwords import Argon2Passwords, Passwords
+from chinwag.engine.pictures import Pictures, open_pictures
 from chinwag.engine.presence import GRACE_S, PresenceNews, PresenceRegistry
 from chinwag.engine.profiles import tell_profile
 from chinwag.engine.pump import TurnPump
@@ -77,6 +78,7 @@ class Engine(Rooms, Admissions, Messages):
         passwords: Passwords,
         config: EngineConfig,
         summarizer: Summarizer,
+        pictures: Pictures,
         master_key: MasterKey | None = None,
         blobs: Blobs | None = None,
     ) -> None:
@@ -92,13 +94,14 @@ class Engine(Rooms, Admissions, Messages):
             on_revoked=self._end_sessions,
             on_profile=self._profile_changed,
             on_declared=self._declared_presence,
+            on_dropped=self._avatars_dropped,
             refresh_days=config.refresh_token_days,
         )
         self.keys = RoomKeys(store=store, master=master_key, publish=self.fanout.publish)
         self.summaries = Summaries(store, summarizer, new_id=ids, spawn=self.spawn)
         self._searches = SearchLane()
         self.ranked_search = RankedSearcher(store, self._searches)
-        self.files = Files(store=store, new_id=ids, blobs=blobs)
+        self.files = Files(store=store, new_id=ids, blobs=blobs, pictures=pictures)
         self.presence = PresenceRegistry(on_change=self._came_or_went, grace_s=config.presence_grace_s)
         self._store = store
         self._nursery = nursery
@@ -270,6 +273,10 @@ class Engine(Rooms, Admissions, Messages):
         self._registry.asleep.forget_author(user.id)
         tell_profile(user, [room for room in self._registry if room.may_know(user.id)], spawn=self.spawn)
 
+    def _avatars_dropped(self, files: Sequence[StoredFile]) -> None:
+        if files:
+            self.spawn(self.files.forget, files)
+
     def _came_or_went(self, user_id: UserId, now: Presence) -> None:
         if self.accounts.may_have_declared(user_id):
             self.spawn(self._follow_connections, user_id, now)
@@ -300,19 +307,26 @@ async def open_engine(
     """Run an engine over an open store, and a blob store if it is to take files. On the way out sessions are told to go
     away and every room finishes.
 
-    Without a `summarizer` summaries are extractive; without a `master_key` no room can be made whose keys the server
-    holds. Raises `StoreUnavailable` when the store does not answer, `WrongMasterKey` when its keys need another one.
+    The first image that is uploaded starts a worker process (`pictures`), and so does the first extractive summary;
+    they end with the engine or before. Without a `summarizer` summaries are extractive; without a `master_key` no room
+    can be made whose keys the server holds. Raises `StoreUnavailable` when the store does not answer, `WrongMasterKey`
+    when its keys need another one.
     """
     await check_master_key(store, master_key)
     ids = IdSource(above=await store.highest_id())
-    async with trio.open_nursery() as nursery:
+    async with (
+        open_pictures() as pictures,
+        open_extractive_summarizer() as extractive,
+        trio.open_nursery() as nursery,
+    ):
         engine = Engine(
             store,
             nursery=nursery,
             ids=ids,
             passwords=passwords or Argon2Passwords(),
             config=config or EngineConfig(),
-            summarizer=summarizer or ExtractiveSummarizer(),
+            summarizer=summarizer or extractive,
+            pictures=pictures,
             master_key=master_key,
             blobs=blobs,
         )

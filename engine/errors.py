@@ -21,6 +21,7 @@
     │   ├── Overloaded         a mailbox is full, or an actor is parked after repeated crashes
     │   ├── ActorStopped       the actor ended before it came to this command
     │   ├── StoreUnavailable   the store cannot be reached or cannot take writes (a full disk)
+    │   ├── PicturesUnavailable  what makes small pictures cannot be started
     │   ├── KeysUnavailable    the server cannot open the keys it holds (another master key)
     │   └── SummarizerUnavailable  what writes summaries does not answer, or not usefully
     ├── InternalError      a bug; logged with its traceback where it was caught
@@ -223,6 +224,15 @@ class KeysUnavailable(TryLater):
     """
 
     code = "keys_unavailable"
+
+
+class PicturesUnavailable(TryLater):
+    """No small picture of an image can be made on this machine: the process for it cannot be started.
+
+    Only what cannot be without one is refused: an avatar. It was logged; the operator has to mend it.
+    """
+
+    code = "pictures_unavailable"
 
 
 class SummarizerUnavailable(TryLater):

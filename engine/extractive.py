@@ -5,24 +5,34 @@ higher; of those that say the same, one is taken. Works in any script: where wor
 characters stand in for words. Everything it needs is installed with it and nothing is fetched. The same messages always
 give the same summary.
 
-It runs in a worker thread, one at a time, and its libraries are imported there at the first summary: a server's start
-does not wait for them. Between two sentences it lets the event loop's thread go first, because both need the
-interpreter.
+It runs in a worker process (`worker_process`), one summary at a time: the language detector is C++ over whatever people
+write, and the work would hold up the event loop. The process imports the libraries; the server never does.
 """
 
 import functools
 import importlib
 import math
 import re
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, NamedTuple
 
-import trio
+import msgspec
 
+from chinwag.engine.errors import SummarizerUnavailable
 from chinwag.engine.scripts import UNSPACED
 from chinwag.engine.summaries import UNDETERMINED, Spoken, SummaryDraft
+from chinwag.engine.worker_process import (
+    WorkerFailed,
+    WorkerLimits,
+    WorkerProcess,
+    WorkerRefused,
+    WorkerUnavailable,
+    open_worker,
+)
+
+LIMITS: Final = WorkerLimits(memory_bytes=256 * 1024 * 1024, cpu_s=10.0, deadline_s=30.0, answer_bytes=100_000)
 
 MOST_CHARACTERS = 60_000
 """Of the newest messages so much is read: about a tenth of a second of work."""
@@ -63,15 +73,38 @@ _ISO_639_1 = {"iw": "he", "fil": "tl", "jv": "jv"}
 """What the detector calls by older or longer codes."""
 
 
-class ExtractiveSummarizer:
-    """A `Summarizer` that picks sentences. Never raises `SummarizerUnavailable`."""
+class _Call(msgspec.Struct, frozen=True):
+    messages: tuple[Spoken, ...]
+    prompt: str | None
 
-    def __init__(self) -> None:
-        self._thread = trio.CapacityLimiter(1)
+
+class ExtractiveSummarizer:
+    """A `Summarizer` that picks sentences. Make it with `open_extractive_summarizer`."""
+
+    def __init__(self, worker: WorkerProcess) -> None:
+        self._worker = worker
 
     async def summarize(self, messages: Sequence[Spoken], prompt: str | None) -> SummaryDraft:
-        """See `Summarizer`. Reads the newest of what is too much."""
-        return await trio.to_thread.run_sync(summarize, tuple(messages), prompt, limiter=self._thread)
+        """See `Summarizer`. Reads the newest of what is too much. Raises `SummarizerUnavailable` when the process fails
+        or cannot be started."""
+        call = msgspec.msgpack.encode(_Call(tuple(messages), prompt))
+        try:
+            return msgspec.msgpack.decode(await self._worker.call(call), type=SummaryDraft)
+        except (WorkerFailed, WorkerRefused, WorkerUnavailable, msgspec.MsgspecError) as error:
+            raise SummarizerUnavailable(f"the summary could not be made: {error}") from error
+
+
+@asynccontextmanager
+async def open_extractive_summarizer() -> AsyncIterator[ExtractiveSummarizer]:
+    """A summarizer within the block. The first summary starts its process, and the end of the block ends it."""
+    async with open_worker("chinwag.engine.extractive:answer", LIMITS) as worker:
+        yield ExtractiveSummarizer(worker)
+
+
+def answer(call: bytes) -> bytes:
+    """The worker's function: `summarize` in MessagePack."""
+    asked = msgspec.msgpack.decode(call, type=_Call)
+    return msgspec.msgpack.encode(summarize(asked.messages, asked.prompt))
 
 
 class _Sentence(NamedTuple):
@@ -82,7 +115,7 @@ class _Sentence(NamedTuple):
 
 
 def summarize(messages: Sequence[Spoken], prompt: str | None = None) -> SummaryDraft:
-    """The summary of messages in the order they were said. Takes up to half a second; call it in a thread."""
+    """The summary of messages in the order they were said. Takes up to half a second."""
     kept = _newest(messages)
     language = language_of(text for _, text in kept)
     sentences = _sentences(kept, language)
@@ -121,7 +154,6 @@ def _sentences(messages: Sequence[tuple[str, str]], language: str) -> list[_Sent
             for part in reversed(segment("en" if language == UNDETERMINED else language, line) if line.strip() else []):
                 if len(found) == MOST_SENTENCES_READ:
                     break
-                _let_others_go()
                 sentence = " ".join(part.split())
                 terms = Counter(terms_of(sentence))
                 if terms:
@@ -165,7 +197,6 @@ def _key_sentences(sentences: Sequence[_Sentence], prompt: str | None) -> list[_
     chosen: list[_Sentence] = []
     left = MOST_SUMMARY_CHARACTERS
     for each in ranked:
-        _let_others_go()
         size = len(each.author) + min(len(each.text), MOST_SENTENCE_CHARACTERS) + 2
         if chosen and (size > left or any(_shared(each, other, rarity) >= REDUNDANT for other in chosen)):
             continue
@@ -212,7 +243,6 @@ def keywords_of(texts: Iterable[str], language: str) -> tuple[str, ...]:
     words: Counter[str] = Counter()
     compounds: Counter[str] = Counter()  # pairs of words, and what may be a word or a part of one
     for text in texts:
-        _let_others_go()
         previous = ""
         for run in _RUN.findall(_URL.sub(" ", text).lower()):
             if _UNSPACED.match(run):
@@ -280,10 +310,7 @@ def sentiment_of(texts: Iterable[str], language: str) -> float:
     """From -1 to 1, the mean over all sentences; only English has a lexicon, anything else is 0."""
     if language != "en":
         return 0.0
-    scores = []
-    for text in texts:
-        _let_others_go()
-        scores.append(float(_sentiment_analyzer().polarity_scores(text)["compound"]))
+    scores = [float(_sentiment_analyzer().polarity_scores(text)["compound"]) for text in texts]
     return round(max(-1.0, min(1.0, math.fsum(scores) / len(scores))), 3) if scores else 0.0
 
 
@@ -308,8 +335,3 @@ def _sentiment_analyzer() -> Any:
 def _stop_words(language: str) -> frozenset[str]:
     """Words that say nothing by themselves; none for a language that has no list."""
     return frozenset(word.casefold() for word in _library("stopwordsiso").stopwords(language))
-
-
-def _let_others_go() -> None:
-    """Give up the interpreter for a moment. The event loop would otherwise wait for its turn of five milliseconds."""
-    time.sleep(0)

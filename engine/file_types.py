@@ -9,15 +9,16 @@ import hashlib
 import unicodedata
 from typing import Final
 
-import filetype
-
 from chinwag.engine.errors import TypeNotAllowed
+from chinwag.engine.file_magic import type_by_beginning
 
 PLAIN_TEXT: Final = "text/plain"
 UNKNOWN: Final = "application/octet-stream"
-IMAGES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
+IMAGES: Final = frozenset(
+    {"image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "image/bmp", "image/x-icon"}
+)
 """Images that every browser shows, and of which thumbnails are made."""
-AVATARS: Final = frozenset({"image/jpeg", "image/png", "image/gif"})
+AVATARS: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 
 MAX_NAME_BYTES: Final = 255
 """Of a file's name in UTF-8: what file systems take."""
@@ -66,7 +67,7 @@ class Inspector:
             self._is_text = self._continues_text(b"", final=True)
         if self._head.startswith(_SHEBANG) or (not self._is_text and self._head.startswith(_EXECUTABLES)):
             raise TypeNotAllowed("is an executable, which is not taken")
-        known = filetype.guess_mime(self._head)
+        known = type_by_beginning(self._head)
         if self._is_text:  # much that begins like some format is a text that happens to begin so
             return known if known in _WRITTEN_AS_TEXT else PLAIN_TEXT
         return known or UNKNOWN

@@ -9,14 +9,19 @@ An upload is spooled to the blob store while it comes, then judged, then kept:
 
 Whatever goes wrong before the end, nothing of it remains: no row without bytes, no bytes without a row. A type is what
 the content says (`file_types`), a name is made safe, and whoever is not in the room (any more) gets nothing.
+
+A room's files are kept byte for byte. An avatar, which everybody sees, is written anew (`pictures`): it says no place,
+no camera and no time. Those that an earlier release kept as they came are written anew when they are next opened.
 """
 
+import hashlib
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
 import trio
+from msgspec.structs import replace
 
 from chinwag.engine.access import admit
 from chinwag.engine.blobs import Blob, Blobs, Draft
@@ -26,13 +31,14 @@ from chinwag.engine.errors import (
     Invalid,
     NotFound,
     StoreUnavailable,
+    TryLater,
     TypeNotAllowed,
 )
 from chinwag.engine.file_types import AVATARS, IMAGES, Inspector, safe_name
 from chinwag.engine.ids import FileId, RoomId, UserId, now_us
 from chinwag.engine.model import Attachment, Record, StoredFile
-from chinwag.engine.store import InsertFile, Store, WriteRejected
-from chinwag.engine.thumbnails import BadImage, Thumbnails
+from chinwag.engine.pictures import BadPicture, Pictures, picture_type
+from chinwag.engine.store import InsertFile, ReplaceFile, Store, WriteRejected
 
 log = structlog.get_logger("chinwag.engine")
 
@@ -55,13 +61,12 @@ class OpenedFile(Record):
 class Files:
     """The files of one engine. Without a blob store it has none, and takes none."""
 
-    def __init__(
-        self, *, store: Store, new_id: Callable[[], int], blobs: Blobs | None, thumbnails: Thumbnails | None = None
-    ) -> None:
+    def __init__(self, *, store: Store, new_id: Callable[[], int], blobs: Blobs | None, pictures: Pictures) -> None:
         self._store = store
         self._new_id = new_id
         self._blobs = blobs
-        self._thumbnails = thumbnails or Thumbnails()
+        self._pictures = pictures
+        self._cleaning = trio.Lock()
 
     # --- uploading ---
 
@@ -114,11 +119,6 @@ class Files:
         try:
             blob = await draft.commit()
             committed.append(blob)
-            thumbnail = None
-            if mime_type in IMAGES:
-                thumbnail = await self._thumbnail(blob, needed=room_id is None)
-                if thumbnail is not None:
-                    committed.append(thumbnail)
             file = StoredFile(
                 id=FileId(self._new_id()),
                 owner_id=owner,
@@ -128,37 +128,70 @@ class Files:
                 size_bytes=content.size_bytes,
                 digest=content.digest,
                 blob=blob,
-                thumbnail=thumbnail,
+                thumbnail=None,
                 created_us=now_us(),
             )
+            if room_id is None:
+                file = await self._cleaned(file, committed)
+            elif mime_type in IMAGES:
+                file = replace(file, thumbnail=await self._thumbnail(file, committed))
             try:
                 with trio.CancelScope(shield=True):  # whether it was stored must be known, or its bytes could go astray
                     await self._store.commit([InsertFile(file=file)])
             except WriteRejected:
                 raise NotFound("room") from None  # it was deleted at this very moment
         except BaseException:  # cancellation too: bytes without a row would be found by nobody
-            with trio.CancelScope(shield=True):
-                await self._delete(committed)
+            await self._delete(committed)
             raise
+        await self._delete([blob] if file.blob != blob else [])
         return file
 
-    async def _thumbnail(self, blob: str, *, needed: bool) -> str | None:
-        """The name of a small picture's blob; None when it is no image after all, unless one is `needed`."""
-        assert self._blobs is not None
-        opened = await self._blobs.open(blob)
-        assert opened is not None
+    async def _thumbnail(self, file: StoredFile, committed: list[str]) -> str | None:
+        """The name of a small picture's blob; None when none can be made of it, or not now."""
         try:
-            small = await self._thumbnails.make(await trio.to_thread.run_sync(opened.file))
-        except BadImage as bad:
-            if needed:
-                raise TypeNotAllowed(str(bad)) from None
+            rendered = await self._pictures.render(await self._blob(file, file.blob), owner=file.owner_id)
+        except (BadPicture, TryLater) as error:
+            log.debug("no thumbnail", file=file.id, reason=str(error))
             return None
+        return await self._store_bytes(rendered.thumbnail, committed)
+
+    async def _cleaned(self, file: StoredFile, committed: list[str]) -> StoredFile:
+        """An avatar of other bytes: a picture made anew. Raises `TypeNotAllowed`, and what makes it wait does."""
+        try:
+            rendered = await self._pictures.render(await self._blob(file, file.blob), owner=file.owner_id, avatar=True)
+        except BadPicture as bad:
+            raise TypeNotAllowed(str(bad)) from None
+        assert rendered.avatar is not None
+        mime_type = picture_type(rendered.avatar)
+        assert mime_type is not None
+        return replace(
+            file,
+            name=f"avatar.{mime_type.removeprefix('image/')}",
+            mime_type=mime_type,
+            size_bytes=len(rendered.avatar),
+            digest=hashlib.sha256(rendered.avatar).digest(),
+            blob=await self._store_bytes(rendered.avatar, committed),
+            thumbnail=await self._store_bytes(rendered.thumbnail, committed),
+            cleaned=True,
+        )
+
+    async def _blob(self, file: StoredFile, name: str) -> Blob:
+        blob = None if self._blobs is None else await self._blobs.open(name)
+        if blob is None:
+            log.error("the bytes of a file are gone", file=file.id, blob=name)
+            raise NotFound("file")
+        return blob
+
+    async def _store_bytes(self, data: bytes, committed: list[str]) -> str:
+        """A blob's name, which joins those that are removed if its file is not stored after all."""
+        assert self._blobs is not None
         draft = await self._blobs.create()
         try:
-            await draft.write(small)
-            return await draft.commit()
+            await draft.write(data)
+            committed.append(await draft.commit())
         finally:
             await draft.discard()
+        return committed[-1]
 
     async def of_room(self, room_id: RoomId) -> list[StoredFile]:
         """All files of a room that is about to be deleted: for `forget`, when it is."""
@@ -171,11 +204,12 @@ class Files:
     async def _delete(self, blobs: Sequence[str]) -> None:
         if self._blobs is None:
             return
-        for name in blobs:
-            try:
-                await self._blobs.delete(name)
-            except StoreUnavailable:
-                log.warning("a blob that nothing refers to is left", blob=name)
+        with trio.CancelScope(shield=True):  # nothing refers to them any more
+            for name in blobs:
+                try:
+                    await self._blobs.delete(name)
+                except StoreUnavailable:
+                    log.warning("a blob that nothing refers to is left", blob=name)
 
     # --- using ---
 
@@ -213,14 +247,40 @@ class Files:
         return tuple(found)
 
     async def _open(self, file: StoredFile, *, thumbnail: bool) -> OpenedFile:
+        if self._blobs is None:
+            raise NotFound("file")
+        if file.room_id is None and not file.cleaned:
+            file = await self._clean_late(file.id)
         name = file.thumbnail if thumbnail else file.blob
-        if name is None or self._blobs is None:
+        if name is None:
             raise NotFound("file")
-        blob = await self._blobs.open(name)
-        if blob is None:
-            log.error("the bytes of a file are gone", file=file.id, blob=name)
-            raise NotFound("file")
-        return OpenedFile(file=file, blob=blob, thumbnail=thumbnail)
+        return OpenedFile(file=file, blob=await self._blob(file, name), thumbnail=thumbnail)
+
+    async def _clean_late(self, avatar_id: FileId) -> StoredFile:
+        """An avatar that an earlier release kept as it came, as it is from now on. Raises `NotFound("file")` when it
+        cannot be: as it came, nobody gets it."""
+        async with self._cleaning:
+            before = await self._store.file(avatar_id)
+            if before is None:
+                raise NotFound("file")
+            if before.cleaned:  # somebody else who opened it was faster
+                return before
+            committed: list[str] = []
+            try:
+                file = await self._cleaned(before, committed)
+                with trio.CancelScope(shield=True):
+                    await self._store.commit([ReplaceFile(file=file, blob=before.blob)])
+            except TypeNotAllowed as error:
+                log.warning("an avatar cannot be written anew", file=avatar_id, reason=error.reason)
+                raise NotFound("file") from None
+            except WriteRejected:  # its user has another one by now
+                await self._delete(committed)
+                raise NotFound("file") from None
+            except BaseException:
+                await self._delete(committed)
+                raise
+        await self.forget([before])
+        return file
 
 
 class Incoming:

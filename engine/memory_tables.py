@@ -32,6 +32,7 @@ from chinwag.engine.store import (
     UNREAD_BOUND,
     Access,
     Credentials,
+    DeleteFile,
     DeleteMember,
     DeleteMessage,
     DeleteRoom,
@@ -50,6 +51,7 @@ from chinwag.engine.store import (
     KeyedMessage,
     KeyVersion,
     PutMemberKey,
+    ReplaceFile,
     RevokeFamilies,
     RevokeFamily,
     SetDeclaredPresence,
@@ -228,6 +230,14 @@ class Tables(UndoableTables):
                 if file.room_id is not None:
                     self._existing(self.rooms, file.room_id)
                 self._insert(self.files, file.id, file, "id")
+            case ReplaceFile(file=file):
+                before = self._existing(self.files, file.id)
+                if before.blob != write.blob:
+                    raise WriteRejected("the file's bytes are others by now")
+                kept = replace(file, owner_id=before.owner_id, room_id=before.room_id, created_us=before.created_us)
+                self._put(self.files, file.id, kept)
+            case DeleteFile():
+                self._remove_all(self.files, self.files.keys() & {write.file_id})
             case InsertSummary(summary=summary):
                 self._existing(self.rooms, summary.room_id)
                 self._insert(self.summaries, summary.id, summary, "id")

@@ -355,7 +355,11 @@ class Ban(Record):
 
 class StoredFile(Record):
     """An uploaded file. `room_id` is None for an avatar. `blob` names its bytes in the blob store, `thumbnail` those of
-    a small picture of it; `digest` is the SHA-256 of the bytes."""
+    a small picture of it; `digest` is the SHA-256 of the bytes.
+
+    Other files are kept byte for byte; an avatar is `cleaned`: written anew by the server, of nothing but its pixels.
+    (Those that releases before this rule took are not, until they are opened.)
+    """
 
     id: FileId
     owner_id: UserId
@@ -367,6 +371,7 @@ class StoredFile(Record):
     blob: str
     thumbnail: str | None
     created_us: int
+    cleaned: bool = False
 
 
 class Summary(Record):

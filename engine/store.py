@@ -180,6 +180,20 @@ class InsertFile(Record):
     file: StoredFile
 
 
+class ReplaceFile(Record):
+    """Replaces a file's bytes and what is said of them: name, type, size, digest, blob, thumbnail, `cleaned`. Rejected
+    unless its bytes are in `blob` until then."""
+
+    file: StoredFile
+    blob: str
+
+
+class DeleteFile(Record):
+    """Removes a file's row. No error when there is none."""
+
+    file_id: FileId
+
+
 class InsertSummary(Record):
     summary: Summary
 
@@ -239,6 +253,8 @@ Write = (
     | InsertInvitation
     | UseInvitation
     | InsertFile
+    | ReplaceFile
+    | DeleteFile
     | InsertSummary
     | KeyWrite
     | AdmissionWrite
@@ -366,6 +382,10 @@ class Store(AdmissionStore, KeyStore, Protocol):
 
     async def files_of(self, room_id: RoomId) -> list[StoredFile]:
         """All files of a room, in no particular order."""
+        ...
+
+    async def avatars_of(self, user_id: UserId) -> list[StoredFile]:
+        """All files of a user's that belong to no room, in no particular order."""
         ...
 
     async def summaries(

@@ -188,6 +188,10 @@ class MemoryStore(MemoryAdmissions):
     async def files_of(self, room_id: RoomId) -> list[StoredFile]:
         return [each for each in (await self._read()).files.values() if each.room_id == room_id]
 
+    async def avatars_of(self, user_id: UserId) -> list[StoredFile]:
+        files = (await self._read()).files.values()
+        return [each for each in files if each.owner_id == user_id and each.room_id is None]
+
     async def summaries(
         self, room_id: RoomId, *, automatic: bool | None, after_us: int | None, before_us: int | None, limit: int
     ) -> list[Summary]:

@@ -25,8 +25,8 @@ import structlog
 import trio
 
 from chinwag.engine.errors import SummarizerUnavailable
-from chinwag.engine.extractive import ExtractiveSummarizer
-from chinwag.engine.summaries import UNDETERMINED, Spoken, SummaryDraft
+from chinwag.engine.extractive import open_extractive_summarizer
+from chinwag.engine.summaries import UNDETERMINED, Spoken, Summarizer, SummaryDraft
 from chinwag.http.times import rfc3339
 
 log = structlog.get_logger("chinwag.http")
@@ -80,13 +80,15 @@ class _TryAgain(Exception):
 class LLMSummarizer:
     """A `Summarizer` that asks a language model. Made by `open_llm_summarizer`."""
 
-    def __init__(self, client: httpx2.AsyncClient, url: str, model: str, config: LLMConfig) -> None:
+    def __init__(
+        self, client: httpx2.AsyncClient, url: str, model: str, config: LLMConfig, *, local: Summarizer
+    ) -> None:
         self._client = client
         self._url = url.rstrip("/") + "/chat/completions"
         self._model = model
         self._config = config
         self._asks_for_json = True
-        self._local = ExtractiveSummarizer()
+        self._local = local
 
     async def summarize(self, messages: Sequence[Spoken], prompt: str | None) -> SummaryDraft:
         """See `Summarizer`. What the model leaves out of its answer (keywords, sentiment, language) is made here."""
@@ -171,8 +173,11 @@ async def open_llm_summarizer(
     config = config or LLMConfig()
     headers = {"accept-encoding": "identity"} | ({"authorization": f"Bearer {key}"} if key else {})
     timeout = httpx2.Timeout(config.timeout_s, connect=config.connect_timeout_s)
-    async with httpx2.AsyncClient(headers=headers, timeout=timeout, trust_env=False) as client:
-        yield LLMSummarizer(client, url, model, config)
+    async with (
+        httpx2.AsyncClient(headers=headers, timeout=timeout, trust_env=False) as client,
+        open_extractive_summarizer() as local,
+    ):
+        yield LLMSummarizer(client, url, model, config, local=local)
 
 
 def request_text(messages: Sequence[Spoken], prompt: str | None) -> str:

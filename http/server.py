@@ -15,7 +15,6 @@ import structlog
 import trio
 
 from chinwag.engine.engine import Engine, EngineConfig, open_engine
-from chinwag.engine.extractive import ExtractiveSummarizer
 from chinwag.engine.summaries import Summarizer
 from chinwag.http.access_log import LoggedService
 from chinwag.http.app import ChinwagApp
@@ -97,10 +96,10 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
 
 
 @asynccontextmanager
-async def summarizer(settings: Settings) -> AsyncIterator[Summarizer]:
-    """Who writes the summaries: a language model if one is named, else the extractive one."""
+async def summarizer(settings: Settings) -> AsyncIterator[Summarizer | None]:
+    """Who writes the summaries: a language model if one is named, else (None) the engine itself."""
     if settings.llm_url is None or settings.llm_model is None:
-        yield ExtractiveSummarizer()
+        yield None
         return
     from chinwag.http.llm import KEY_VARIABLE, open_llm_summarizer  # what few servers need
 

@@ -156,7 +156,7 @@ class FolderBlob:
             file.close()  # nothing is buffered for writing, so this does not wait for the disk
 
     def file(self) -> BinaryIO:
-        """See `Blob.file`."""
+        """The bytes as a file, to be closed. Blocks: for worker threads."""
         return self._path.open("rb")
 
 

@@ -234,7 +234,8 @@ class RowReader:
         )
 
     def file(self, row: Row) -> StoredFile:
-        file_id, owner_id, room_id, name, mime_type, size_bytes, digest, blob, thumbnail, created_us = row
+        file_id, owner_id, room_id, name, mime_type, size_bytes, digest, blob, thumbnail, *more = row
+        created_us, cleaned = more
         return StoredFile(
             id=FileId(file_id),
             owner_id=UserId(owner_id),
@@ -246,6 +247,7 @@ class RowReader:
             blob=blob,
             thumbnail=thumbnail,
             created_us=created_us,
+            cleaned=bool(cleaned),
         )
 
     def summary(self, row: Row) -> Summary:

@@ -221,6 +221,9 @@ class SqliteStore(SqliteAdmissions):
     async def files_of(self, room_id: RoomId) -> list[StoredFile]:
         return await self._read(Snapshot.files_of, room_id)
 
+    async def avatars_of(self, user_id: UserId) -> list[StoredFile]:
+        return await self._read(Snapshot.avatars_of, user_id)
+
     async def summaries(
         self, room_id: RoomId, *, automatic: bool | None, after_us: int | None, before_us: int | None, limit: int
     ) -> list[Summary]:

@@ -391,6 +391,9 @@ class Snapshot:
     def files_of(self, room_id: RoomId) -> list[StoredFile]:
         return list(map(self._reader.file, self._all(files.FILES_OF_ROOM, (room_id,))))
 
+    def avatars_of(self, user_id: UserId) -> list[StoredFile]:
+        return list(map(self._reader.file, self._all(files.AVATARS_OF_USER, (user_id,))))
+
     def summaries(
         self, room_id: RoomId, automatic: bool | None, after_us: int | None, before_us: int | None, limit: int
     ) -> list[Summary]:

@@ -7,6 +7,7 @@ import apsw
 
 from chinwag.engine.model import Role
 from chinwag.engine.store import (
+    DeleteFile,
     DeleteMember,
     DeleteMessage,
     DeleteRoom,
@@ -22,6 +23,7 @@ from chinwag.engine.store import (
     InsertSummary,
     InsertUser,
     PutMemberKey,
+    ReplaceFile,
     RevokeFamilies,
     RevokeFamily,
     SetDeclaredPresence,
@@ -328,7 +330,24 @@ class _Batch:
                     file.blob,
                     file.thumbnail,
                     file.created_us,
+                    file.cleaned,
                 )
+            case ReplaceFile(file=file):
+                self._change(
+                    "file as it was",
+                    files.REPLACE_FILE,
+                    file.id,
+                    write.blob,
+                    file.name,
+                    file.mime_type,
+                    file.size_bytes,
+                    file.digest,
+                    file.blob,
+                    file.thumbnail,
+                    file.cleaned,
+                )
+            case DeleteFile():
+                self._execute(files.DELETE_FILE, write.file_id)
             case InsertSummary(summary=summary):
                 self._execute(
                     summaries.INSERT_SUMMARY,

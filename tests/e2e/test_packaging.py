@@ -1,9 +1,11 @@
 """Installed, editable, or just the folder: the names work, and nothing hides the standard library's `http`."""
 
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -46,6 +48,15 @@ def test_the_editable_install_works_in_any_folder(tmp_path: Path) -> None:
         count, where = imported(sys.executable, folder)
         assert count == len(migrations.for_sqlite())
         assert where == ROOT / "engine"
+
+
+def test_every_dependency_is_documented_and_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {re.split(r"[>=<\[]", each)[0].lower() for each in project["dependencies"]}
+    pins = (line.partition("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines())
+    assert needed <= {each.replace("_", "-") for each in pins}
+    documented = set(re.findall(r"`([a-z0-9-]+)`", (ROOT / "docs/dependencies.md").read_text()))
+    assert needed <= documented
 
 
 @pytest.fixture(scope="module")

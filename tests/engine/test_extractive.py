@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chinwag.engine import extractive
-from chinwag.engine.extractive import ExtractiveSummarizer, keywords_of, language_of, sentiment_of, summarize, terms_of
+from chinwag.engine.errors import SummarizerUnavailable
+from chinwag.engine.extractive import (
+    keywords_of,
+    language_of,
+    open_extractive_summarizer,
+    sentiment_of,
+    summarize,
+    terms_of,
+)
 from chinwag.engine.summaries import Spoken, SummaryDraft
 
 
@@ -155,10 +163,9 @@ def test_terms_and_keywords_hold_no_spaces_at_their_ends(text: str) -> None:
     assert all(word and word == word.strip() for word in keywords_of([text], "en"))
 
 
-async def test_it_works_beside_the_event_loop() -> None:
+async def test_it_works_in_a_process_of_its_own_and_makes_the_same_of_it() -> None:
     """The loop goes on meanwhile: the summary is only finished after it has been seen to be under way."""
-    summarizer = ExtractiveSummarizer()
-    async with trio.open_nursery() as nursery:
+    async with open_extractive_summarizer() as summarizer, trio.open_nursery() as nursery:
         turns = 0
 
         async def count() -> None:
@@ -172,6 +179,13 @@ async def test_it_works_beside_the_event_loop() -> None:
         nursery.cancel_scope.cancel()
     assert draft == summarize(TALK)
     assert turns > 0
+
+
+async def test_without_a_process_there_is_no_summary_and_the_asker_hears_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "")
+    async with open_extractive_summarizer() as summarizer:
+        with pytest.raises(SummarizerUnavailable, match="worker process"):
+            await summarizer.summarize(TALK, None)
 
 
 def test_its_libraries_are_loaded_by_the_first_summary_and_not_by_the_engine() -> None:

@@ -1,6 +1,7 @@
 """What an uploaded file is taken for, and what it may be called."""
 
 import hashlib
+import re
 import unicodedata
 import zipfile
 from io import BytesIO
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chinwag.engine.errors import TypeNotAllowed
+from chinwag.engine.file_magic import _BEGINNINGS, type_by_beginning
 from chinwag.engine.file_types import MAX_NAME_BYTES, Inspector, safe_name
 
 
@@ -20,11 +22,22 @@ def type_of(content: bytes, *, step: int = 7) -> str:
     return inspector.mime_type()
 
 
-def zipped(name: str) -> bytes:
+OFFICE = "application/vnd.openxmlformats-officedocument"
+OPEN_DOCUMENT = "application/vnd.oasis.opendocument"
+COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+
+
+def zipped(*names: str, content: bytes = b"\0" * 100) -> bytes:
     made = BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
-        archive.writestr(name, b"\0" * 100)
+        for name in names:
+            archive.writestr(name, content)
     return made.getvalue()
+
+
+def ftyp(*brands: bytes) -> bytes:
+    """The beginning of an ISO base media file."""
+    return (12 + 4 * len(brands)).to_bytes(4) + b"ftyp" + brands[0] + bytes(4) + b"".join(brands[1:])
 
 
 @pytest.mark.parametrize(
@@ -43,6 +56,31 @@ def zipped(name: str) -> bytes:
         (b"GIF89a/\0\0*<script>alert(1)</script>*/", "image/gif"),
         (b"\xff\xd8\xff\xe0\0\x10JFIF\0<script>", "image/jpeg"),
         (zipped("a.txt"), "application/zip"),
+        (zipped("word/document.xml"), "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+        (zipped("[Content_Types].xml", "_rels/.rels", "xl/a"), f"{OFFICE}.spreadsheetml.sheet"),
+        (zipped("mimetype", content=f"{OPEN_DOCUMENT}.text".encode()), f"{OPEN_DOCUMENT}.text"),
+        (zipped("mimetype", content=b"application/epub+zip"), "application/epub+zip"),
+        (zipped("mimetype", content=b"text/html"), "application/zip"),
+        (b"PK\x03\x04\0" + b"\xff" * 30, "application/zip"),
+        (COMPOUND + "WordDocument".encode("utf-16-le"), "application/msword"),
+        (COMPOUND + b"\0" * 600, "application/octet-stream"),
+        (b"RIFF\0\0\0\0WEBPVP8 ", "image/webp"),
+        (b"RIFF\xff\0\0\0WAVE", "audio/x-wav"),
+        (b"RIFF\xff\0\0\0what", "application/octet-stream"),
+        (ftyp(b"avif"), "image/avif"),
+        (ftyp(b"mif1", b"miaf", b"avif"), "image/avif"),
+        (ftyp(b"mif1", b"heic"), "image/heic"),
+        (ftyp(b"isom", b"avif"), "video/mp4"),
+        (ftyp(b"M4A "), "audio/mp4"),
+        (ftyp(b"what"), "application/octet-stream"),
+        (b"\xff\xff\xff\xffftypavif", "image/avif"),
+        (b"\x1aE\xdf\xa3\x01\0\0\0\0\0\0\x1fB\x82\x84webm", "video/webm"),
+        (b"BM\xff\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0", "image/bmp"),
+        (b"BM\xff\0what begins like a bitmap", "application/octet-stream"),
+        (b"\0\0\x01\0\x01\0\x10\x10\0\0", "image/x-icon"),
+        (b"\0\0\x01\xba", "video/mpeg"),
+        (b"ID3\x04\0", "audio/mpeg"),
+        (bytes(257) + b"ustar\0", "application/x-tar"),
         ("<script>alert(1)</script>".encode("utf-16"), "application/octet-stream"),
         (b"cut in the middle of a character \xc3", "application/octet-stream"),
         (b"\xff\xfe\xfd", "application/octet-stream"),
@@ -68,6 +106,17 @@ def test_the_type_is_what_the_content_says(content: bytes, mime_type: str) -> No
 def test_executables_are_refused(content: bytes) -> None:
     with pytest.raises(TypeNotAllowed, match="executable"):
         type_of(content)
+
+
+BEGINNINGS = sorted(
+    {magic for _, magic, _ in _BEGINNINGS} | {b"RIFF", b"PK\x03\x04", b"\0\0\0\x20ftyp", b"BM", COMPOUND}
+)
+
+
+@given(st.sampled_from(BEGINNINGS), st.binary(max_size=300))
+def test_whatever_comes_after_a_known_beginning_there_is_a_type_of_the_usual_form(begin: bytes, rest: bytes) -> None:
+    told = type_by_beginning(begin + rest)
+    assert told is None or re.fullmatch(r"[a-z]+/[a-z0-9.+-]+", told)
 
 
 @given(st.binary(max_size=300), st.integers(1, 50))

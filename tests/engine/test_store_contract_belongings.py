@@ -8,6 +8,7 @@ from chinwag.engine.ids import FileId, RoomId, UserId
 from chinwag.engine.model import KeyCustody, Summary
 from chinwag.engine.store import (
     Access,
+    DeleteFile,
     DeleteMember,
     DeleteRoom,
     InsertFile,
@@ -20,6 +21,7 @@ from chinwag.engine.store import (
     InsertSummary,
     KeyVersion,
     PutMemberKey,
+    ReplaceFile,
     Store,
     UpdateRoom,
     UseInvitation,
@@ -93,6 +95,41 @@ async def test_a_rooms_files_are_found_without_those_of_others(store: Store) -> 
     await store.commit([InsertFile(file=file) for file in (*its, *others)])
     assert sorted(await store.files_of(ROOM), key=lambda file: file.id) == its
     assert await store.files_of(RoomId(10**30)) == []
+
+
+async def test_a_users_avatars_are_found_without_other_files(store: Store) -> None:
+    hers = [make_file(51, ANN, None), make_file(54, ANN, None, thumbnail="small")]
+    others = [make_file(52, BOB, None), make_file(53, ANN, ROOM)]
+    await store.commit([InsertFile(file=file) for file in (*hers, *others)])
+    assert sorted(await store.avatars_of(ANN), key=lambda file: file.id) == hers
+    assert await store.avatars_of(CAT) == []
+    assert await store.avatars_of(UserId(10**30)) == []
+
+
+async def test_a_file_gets_other_bytes_as_long_as_it_has_those_that_were_seen(store: Store) -> None:
+    before = make_file(51, ANN, None)
+    after = replace(
+        before, name="b", mime_type="image/png", size_bytes=9, digest=b"x" * 32, blob="b", thumbnail="t", cleaned=True
+    )
+    await store.commit([InsertFile(file=before)])
+    with pytest.raises(WriteRejected):
+        await store.commit([ReplaceFile(file=after, blob="another blob")])
+    assert await store.file(before.id) == before
+    unlike = replace(after, owner_id=BOB, room_id=ROOM, created_us=7)  # whose it is, where and since when, stays
+    await store.commit([ReplaceFile(file=unlike, blob=before.blob)])
+    assert await store.file(before.id) == after
+    with pytest.raises(WriteRejected):
+        await store.commit([ReplaceFile(file=make_file(52, ANN, None), blob="blob-52")])
+
+
+async def test_a_deleted_file_is_gone_and_may_be_deleted_again(store: Store) -> None:
+    gone, kept = make_file(51, ANN, None), make_file(52, ANN, ROOM)
+    await store.commit([InsertFile(file=gone), InsertFile(file=kept)])
+    for _ in range(2):
+        await store.commit([DeleteFile(file_id=gone.id)])
+    assert await store.file(gone.id) is None
+    assert await store.file(kept.id) == kept
+    assert await store.avatars_of(ANN) == []
 
 
 # --- summaries ----------------------------------------------------------------------------------------------------

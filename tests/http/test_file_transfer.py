@@ -181,7 +181,7 @@ async def test_an_avatar_is_for_whoever_knows_its_url(server: FileServer) -> Non
     made = await server.ask("POST", "/avatar", token=token, body=form(file_part(image, "me.gif")), headers=FORM_HEADERS)
     assert made.status == 200
     got = await server.ask("GET", made.json)
-    assert (got.status, got.body, got.headers["content-type"]) == (200, image, "image/gif")
+    assert (got.status, got.body[:3], got.headers["content-type"]) == (200, b"GIF", "image/gif")
     path, _, signature = made.json.partition("?signature=")
     for wrong in (path, f"{path}?signature=", f"{path}?signature={signature[:-1]}", f"{path}?signature=%C3%A9"):
         assert (await server.ask("GET", wrong)).status == 401
@@ -198,8 +198,9 @@ async def test_an_avatar_is_for_whoever_knows_its_url(server: FileServer) -> Non
     ("content", "reason"),
     [
         (b"hello", "is text/plain"),
-        (picture()[:-400], "cannot be decoded"),
-        (picture("WEBP"), "is image/webp"),
+        (picture()[:60], "ends before there is anything to see"),
+        (picture()[:20], "cannot be decoded"),
+        (picture("TIFF"), "is image/tiff"),
         (b"%PDF-1.4\n\xe2\xe3\xcf\xd3\0", "is application/pdf"),
     ],
 )

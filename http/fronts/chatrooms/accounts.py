@@ -7,6 +7,7 @@ from chinwag.http.calls import Call, Reply
 from chinwag.http.fields import login_name
 from chinwag.http.fronts.chatrooms import requests, wire
 from chinwag.http.fronts.chatrooms.errors import Coded
+from chinwag.http.fronts.chatrooms.links import avatar_of
 from chinwag.http.messages import Header
 
 
@@ -77,7 +78,11 @@ async def update_profile(call: Call[requests.UpdateProfile, None]) -> Reply:
     body = call.body
     avatar = call.links.stored(body.avatar_url) if isinstance(body.avatar_url, str) else body.avatar_url
     user = await call.engine.accounts.update_profile(
-        call.user, display_name=body.display_name, avatar_url=avatar, public_key=body.public_key
+        call.user,
+        display_name=body.display_name,
+        avatar_url=avatar,
+        public_key=body.public_key,
+        avatar_id=avatar_of(avatar) if isinstance(avatar, str) else None,
     )
     return success(wire.profile(user, call.links), "Profile updated")
 

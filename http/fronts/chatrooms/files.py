@@ -1,12 +1,12 @@
 """Handlers for uploads and downloads, and for the server's health. Source: chatrooms spec, "File Upload Endpoints"."""
 
+from collections.abc import Collection
 from importlib.metadata import version
 from typing import Literal
 
 import trio
 
 from chinwag.engine.errors import EngineError
-from chinwag.engine.file_types import AVATARS
 from chinwag.engine.files import MAX_AVATAR_BYTES
 from chinwag.engine.ids import FileId, now_us
 from chinwag.http.calls import Call, Reply
@@ -25,6 +25,8 @@ from chinwag.http.fronts.chatrooms.links import avatar_path, signed_link
 from chinwag.http.refusals import MalformedBody
 from chinwag.http.times import rfc3339
 
+AVATARS = frozenset({"image/jpeg", "image/png", "image/gif"})
+"""What the spec takes."""
 MAX_FILE_BYTES = 10 * 1024 * 1024
 HEALTH_TIMEOUT_S = 2.0
 
@@ -47,9 +49,9 @@ async def upload(call: Call[None, None]) -> Reply:
 
 async def upload_avatar(call: Call[None, None]) -> Reply:
     """Take a picture of the caller, and show it from now on."""
-    received = await _received(call, limit_bytes=MAX_AVATAR_BYTES, room_field=None, avatar=True)
+    received = await _received(call, limit_bytes=MAX_AVATAR_BYTES, room_field=None, types=AVATARS)
     path = avatar_path(call, received.file.id)
-    await call.engine.accounts.update_profile(call.user, avatar_url=path)
+    await call.engine.accounts.show_avatar(call.user, received.file.id, path)
     return success(wire.Avatar(avatar_url=call.links.own(path)), "Avatar updated")
 
 
@@ -83,12 +85,10 @@ async def health(call: Call[None, None]) -> Reply:
 
 
 async def _received(
-    call: Call[None, None], *, limit_bytes: int, room_field: str | None, avatar: bool = False
+    call: Call[None, None], *, limit_bytes: int, room_field: str | None, types: Collection[str] | None = None
 ) -> Received:
     """A form that cannot be read, or that ends too soon, is an upload that failed."""
     try:
-        return await receive_upload(
-            call, limit_bytes=limit_bytes, room_field=room_field, types=AVATARS if avatar else None
-        )
+        return await receive_upload(call, limit_bytes=limit_bytes, room_field=room_field, types=types)
     except MalformedBody as error:
         raise Coded(400, "FILE_UPLOAD_FAILED", error.message) from error

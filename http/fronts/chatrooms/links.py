@@ -1,6 +1,7 @@
 """Links to files and avatars that work by themselves: made out to one caller, or for everybody and for good."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from chinwag.engine.ids import FileId
 from chinwag.engine.model import Attachment
@@ -36,3 +37,10 @@ def signed_link(call: Call[Any, Any], file_id: FileId, variant: Variant) -> str:
 def avatar_path(call: Call[Any, Any], file_id: FileId) -> str:
     """Where an avatar is on this server: for everybody, and for good."""
     return f"{FILES_PREFIX}/avatars/{IDS.encode(file_id)}?signature={SignedUrls(call.tokens).avatar_signature(file_id)}"
+
+
+def avatar_of(url: str) -> FileId | None:
+    """The avatar whose `avatar_path` this is, None for any other address."""
+    *_, folder, name = ("", *urlsplit(url).path.split("/"))
+    avatar_id = IDS.decode(name) if folder == "avatars" else None
+    return None if avatar_id is None else FileId(avatar_id)

@@ -1,10 +1,12 @@
 """The chatrooms front's accounts: registration, log-in, tokens, profiles, avatars."""
 
+import io
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from PIL import Image
 
 from chinwag.engine.files import MAX_AVATAR_BYTES
 from chinwag.engine.ids import UserId
@@ -294,13 +296,44 @@ async def test_a_profile_lists_every_wrong_field(chatrooms: Chatrooms) -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF"])
 async def test_an_avatar_is_shown_to_whoever_knows_its_url(chatrooms: Chatrooms, kind: str) -> None:
-    ann, image = await chatrooms.person("ann"), picture(kind)
-    data = succeeded(await chatrooms.upload(ann, None, image, name="me", path="/users/me/avatar"))
+    ann = await chatrooms.person("ann")
+    data = succeeded(await chatrooms.upload(ann, None, picture(kind), name="me", path="/users/me/avatar"))
     assert list(data) == ["avatar_url"]
     assert succeeded(await chatrooms.ask("GET", "/users/me", as_=ann))["avatar_url"] == data["avatar_url"]
     chatrooms.clock.now += 10 * 365 * 86_400
     got = await chatrooms.get(data["avatar_url"])
-    assert (got.status, got.body, got.headers["content-type"]) == (200, image, f"image/{kind.lower()}")
+    assert (got.status, got.headers["content-type"]) == (200, f"image/{kind.lower()}")
+    assert Image.open(io.BytesIO(got.body)).size == Image.open(io.BytesIO(picture(kind))).size
+
+
+async def test_an_avatar_says_nothing_of_its_owner_and_the_one_before_is_gone(chatrooms: Chatrooms) -> None:
+    ann = await chatrooms.person("ann")
+    exif = Image.Exif()
+    exif[0x010E] = "taken at home"
+    source = io.BytesIO()
+    Image.new("RGB", (40, 30), "red").save(source, "JPEG", exif=exif)
+    urls = [
+        succeeded(await chatrooms.upload(ann, None, content, name="at home.jpg", path="/users/me/avatar"))["avatar_url"]
+        for content in (picture(), source.getvalue())
+    ]
+    refused(await chatrooms.get(urls[0]), 404, "FILE_NOT_FOUND")
+    got = await chatrooms.get(urls[1])
+    assert got.status == 200
+    assert "at home" not in str(got.headers)
+    assert b"at home" in source.getvalue()
+    assert b"at home" not in got.body
+
+
+@pytest.mark.parametrize("instead", [None, "https://example.org/me.png"])
+async def test_who_shows_no_uploaded_avatar_any_more_leaves_none_behind(
+    chatrooms: Chatrooms, instead: str | None
+) -> None:
+    ann = await chatrooms.person("ann")
+    url = succeeded(await chatrooms.upload(ann, None, picture(), path="/users/me/avatar"))["avatar_url"]
+    succeeded(await chatrooms.ask("PUT", "/users/me", as_=ann, json={"avatar_url": f"https://chat.example{url}"}))
+    assert (await chatrooms.get(url)).status == 200
+    succeeded(await chatrooms.ask("PUT", "/users/me", as_=ann, json={"avatar_url": instead}))
+    refused(await chatrooms.get(url), 404, "FILE_NOT_FOUND")
 
 
 async def test_an_avatars_url_needs_its_signature(chatrooms: Chatrooms) -> None:
