@@ -145,7 +145,7 @@ async def test_version_3_gives_every_group_one_owner(tmp_path: Path, members: st
         assert {member.user_id: member.role for member in snapshot.members} == expected
 
 
-async def test_version_5_ends_codes_of_who_may_not_invite_any_more_and_knows_who_made_a_key(tmp_path: Path) -> None:
+async def test_version_6_ends_codes_of_who_may_not_invite_any_more_and_knows_who_made_a_key(tmp_path: Path) -> None:
     """Ann owns both rooms, 10 is private and 11 open; Bob is a member of both, Cat has left."""
     makers = {50: (10, 1), 51: (10, 2), 52: (10, 3), 60: (11, 1), 61: (11, 2), 62: (11, 3)}
     invitations = ", ".join(f"({n}, {room}, x'{n}', {maker}, 1, 9, 1, 0)" for n, (room, maker) in makers.items())
