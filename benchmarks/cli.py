@@ -192,6 +192,29 @@ def mixed(**options: Any) -> None:
 
 @bench.command()
 @click.option(
+    "--kind",
+    type=click.Choice(["log-in", "search"]),
+    default="log-in",
+    show_default=True,
+    help="Wrong log-ins, or searches that find nothing in 1,000 messages of 4,000 letters.",
+)
+@click.option(
+    "--connections", type=click.IntRange(1), help="Those that flood. [default: 400 that log in, 8 that search]"
+)
+@click.option("--senders", type=click.IntRange(1), default=16, show_default=True, help="Those that send messages.")
+@_options(_seconds(10.0), SIZE, COMMON)
+def flood(**options: Any) -> None:
+    """What honest people notice of a flood of wrong log-ins, or of searches, from their own address.
+
+    The server has its limits on. Measured without the flood and with it: sending messages, logging in, /healthz.
+    """
+    from chinwag.benchmarks import commands
+
+    commands.flood(**options)
+
+
+@bench.command()
+@click.option(
     "--sizes",
     callback=_sizes,
     default="1000,100000,1000000",

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from chinwag.benchmarks import churn as churn_work
 from chinwag.benchmarks import files, http_work, machine, page, tables
+from chinwag.benchmarks import flood as flood_work
 from chinwag.benchmarks import idle as idle_work
 from chinwag.benchmarks import mixed as mixed_work
 from chinwag.benchmarks import rooms as rooms_work
@@ -27,6 +28,8 @@ from chinwag.benchmarks.world import Plan, nameless
 
 CEILING_S = 1.0
 """How long the generator's own ceiling is measured, at most."""
+
+FLOOD_CONNECTIONS: Final[Mapping[flood_work.Kind, int]] = {"log-in": 400, "search": 8}
 
 OnProgress = Callable[[float, int], None]
 
@@ -128,6 +131,26 @@ def mixed(*, rooms: int, members: int, mix: Mapping[str, int] | None, seconds: f
         expected=seconds,
         measure=lambda site, tell: mixed_work.run(site, work, tell),
         ceiling=_http_ceiling(rooms * members, seconds),
+    )
+
+
+def flood(
+    *, kind: flood_work.Kind, connections: int | None, senders: int, seconds: float, size: int, **common: Any
+) -> None:
+    """See `chinwag bench flood`."""
+    work = flood_work.FloodWork(
+        kind=kind,
+        connections=connections or FLOOD_CONNECTIONS[kind],
+        senders=senders,
+        size=size,
+        seconds=seconds,
+    )
+    _scenario(
+        Run(**common),
+        plan=work.plan,
+        expected=seconds,
+        measure=lambda site, tell: flood_work.run(site, work, tell),
+        limited=True,
     )
 
 
@@ -245,8 +268,10 @@ def _scenario(
     in_messages: bool = False,
     measure: Callable[[Site, OnProgress], Result],
     ceiling: Callable[[Site], Result] | None = None,
+    limited: bool = False,
 ) -> None:
-    """Measure one scenario, and the generator's ceiling for it; `expected` seconds or messages make the bar full."""
+    """Measure one scenario, and the generator's ceiling for it; `expected` seconds or messages make the bar full. A
+    server with its limits on remembers who met them: each run has a server of its own."""
     with _session(run.server_cpu, run.client_cpu) as (cpu, console):
         results: list[Result] = []
         most = None
@@ -255,12 +280,16 @@ def _scenario(
             def registered(count: int) -> None:
                 tell(f"registering people: {count} of {plan.people}", 0)
 
-            contestant: Contestant = Chinwag(run.front) if run.target is None else Target(run.target, registered)
-            tell(f"starting {contestant.name}", 0)
-            with contestant.open(plan, cpu) as site:
-                results += (
-                    measure(site, _told(tell, turn, run.repeat, expected, in_messages)) for turn in range(run.repeat)
-                )
+            contestant: Contestant = (
+                Chinwag(run.front, limited=limited) if run.target is None else Target(run.target, registered)
+            )
+            turns = range(run.repeat)
+            for of_one_server in ([turn] for turn in turns) if limited else [turns]:
+                tell(f"starting {contestant.name}", 0)
+                with contestant.open(plan, cpu) as site:
+                    results += (
+                        measure(site, _told(tell, turn, run.repeat, expected, in_messages)) for turn in of_one_server
+                    )
             if ceiling is not None:
                 tell("measuring the generator's ceiling", 1)
                 with reflector().open(plan, cpu) as site:

@@ -90,6 +90,8 @@ class Chinwag:
 
     front: str = "chatterstack"
     name: str = "Chinwag"
+    limited: bool = False
+    """With its rate limits on, which work at full speed would meet."""
 
     @contextlib.contextmanager
     def open(self, plan: Plan, cpu: int | None) -> Iterator[Site]:
@@ -97,15 +99,18 @@ class Chinwag:
         with tempfile.TemporaryDirectory(prefix="chinwag-bench-") as name:
             folder = Path(name) / "data"
             world = prepare(folder, plan)
-            with serving(folder, front=self.front, cpu=cpu) as process:
+            with serving(folder, front=self.front, cpu=cpu, limited=self.limited) as process:
                 yield Site(name=self.name, host="127.0.0.1", port=process.port, world=world, process=process)
 
 
-def serving(folder: Path, *, front: str, cpu: int | None) -> "contextlib.AbstractContextManager[ServerProcess]":
+def serving(
+    folder: Path, *, front: str, cpu: int | None, limited: bool = False
+) -> "contextlib.AbstractContextManager[ServerProcess]":
     """Serve a data folder."""
     port = machine.free_port()
     command = [sys.executable, "-c", "from chinwag.http.cli import main; main()", "serve", "--front", front]
-    command += ["--bind", f"127.0.0.1:{port}", "--data", str(folder), "--log-level", "warning", "--rate-limits", "off"]
+    command += ["--bind", f"127.0.0.1:{port}", "--data", str(folder), "--log-level", "warning"]
+    command += [] if limited else ["--rate-limits", "off"]
     return running(command, port=port, cpu=cpu)
 
 

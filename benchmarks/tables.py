@@ -9,6 +9,7 @@ from rich.table import Table
 from chinwag.benchmarks.compare import Comparison, Row, Verdict
 from chinwag.benchmarks.contestants import Chinwag
 from chinwag.benchmarks.results import Result
+from chinwag.benchmarks.stats import median
 
 
 def number(value: float) -> str:
@@ -57,9 +58,10 @@ def show_results(console: Console, results: Sequence[Result], ceiling: Result | 
         table.add_section()
         table.add_row("ceiling", *_cells(ceiling), style="dim")
     console.print(table)
-    for result in results:
-        for name, value in result.more.items():
-            console.print(f"{name}: {number(value)}")
+    for name in dict.fromkeys(name for result in results for name in result.more):
+        values = [result.more[name] for result in results if name in result.more]
+        of = "" if len(values) == 1 else f" (median of {', '.join(map(number, values))})"
+        console.print(f"{name}: {number(median(values))}{of}")
     faults = [str(result.faults) for result in results if result.faults]
     console.print("[red]" + "; ".join(faults) + "[/red]" if faults else f"{first.faults}")
     if first.start_s is not None:

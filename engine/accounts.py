@@ -36,6 +36,7 @@ from chinwag.engine.store import (
     WriteRejected,
 )
 from chinwag.engine.store_admissions import EndInvitationsOf
+from chinwag.engine.tries import Tries
 
 REFRESH_TOKEN_DAYS = 7
 CACHED_USERS = 100_000
@@ -58,6 +59,7 @@ class Accounts:
         *,
         store: Store,
         passwords: Passwords,
+        tries: Tries,
         new_id: Callable[[], int],
         on_revoked: Callable[[UserId, FamilyId | None], None],
         on_profile: Callable[[User], None],
@@ -74,6 +76,7 @@ class Accounts:
         """
         self._store = store
         self._passwords = passwords
+        self._tries = tries
         self._new_id = new_id
         self._on_revoked = on_revoked
         self._on_profile = on_profile
@@ -98,9 +101,13 @@ class Accounts:
         password: str,
         display_name: str | None = None,
         public_key: str | None = None,
+        source: str = "",
     ) -> User:
-        """Create an account. Raises `Invalid` without a username or password, `Conflict` for a username or e-mail that
-        is taken, in any case."""
+        """Create an account. `source` is where the request comes from, in any words: an address, as a rule.
+
+        Raises `Invalid` without a username or password, `Conflict` for a username or e-mail that is taken, in any case,
+        `TooManyTries` when that happened too often to this source, `Overloaded`.
+        """
         if not username:
             raise Invalid("username", "is empty")
         if not password:
@@ -113,20 +120,28 @@ class Accounts:
             display_name=display_name,
             public_key=public_key,
         )
-        hashed = await self._passwords.hash(password)
+        async with self._tries.registration(source):
+            hashed = await self._passwords.hash(password)
         try:
             await self._store.commit([InsertUser(user=user, password_hash=hashed)])
         except DuplicateKey as clash:
+            self._tries.taken(source)
             raise Conflict(clash.key, f"{clash.key} is already in use") from None
+        self._tries.proved(user, source)
         return user
 
-    async def log_in(self, identifier: str, password: str) -> LogIn:
-        """Start a family, by e-mail or username. Raises `Unauthenticated`, in the same words and time for any cause,
-        and `AccountInactive` to who knows the password of a deactivated account."""
-        known = await self._store.credentials(identifier)
-        hashed = known.password_hash if known is not None else self._decoy
-        if not await self._passwords.verify(hashed, password) or known is None:
-            raise Unauthenticated("invalid credentials")
+    async def log_in(self, identifier: str, password: str, *, source: str = "") -> LogIn:
+        """Start a family, by e-mail or username. `source` is where the request comes from, as for `register`.
+
+        Raises `Unauthenticated`, in the same words and time for any cause, and `AccountInactive` to who knows the
+        password of a deactivated account; `TooManyTries` after too many failures (`tries`), and `Overloaded`.
+        """
+        async with self._tries.log_in(identifier, source):
+            known = await self._store.credentials(identifier)
+            hashed = known.password_hash if known is not None else self._decoy
+            if not await self._passwords.verify(hashed, password) or known is None:
+                raise Unauthenticated("invalid credentials")
+        self._tries.proved(known.user, source)
         return await self.open_log_in(known.user.id)
 
     async def open_log_in(self, user_id: UserId) -> LogIn:
@@ -149,8 +164,9 @@ class Accounts:
             await self._commit_row(writes, lambda: self._remember_row(user))
         return LogIn(user=user, family_id=family.id, refresh_token=secret)
 
-    async def refresh(self, refresh_token: str) -> LogIn:
-        """Trade a refresh token for the next one of its family. A token is good once.
+    async def refresh(self, refresh_token: str, *, source: str = "") -> LogIn:
+        """Trade a refresh token for the next one of its family. A token is good once. `source` is where the request
+        comes from: the user's log-ins are known there from now on.
 
         Raises `Unauthenticated` for one that is unknown, expired, revoked or spent; a spent one revokes the family.
         `AccountInactive` when the account was deactivated.
@@ -166,14 +182,16 @@ class Accounts:
             await self._store.commit(writes)
         except WriteRejected:
             await self._revoke_for_reuse(spent)
+        self._tries.proved(user, source)
         return LogIn(user=user, family_id=spent.family_id, refresh_token=secret)
 
-    async def renew(self, refresh_token: str) -> LogIn:
+    async def renew(self, refresh_token: str, *, source: str = "") -> LogIn:
         """Prove who one is by a refresh token, without spending it: for APIs whose refresh answers no new one.
 
         Raises as `refresh` does. The token stays good until it expires or its family is revoked.
         """
         token, user = await self._good_refresh_token(refresh_token, now_us())
+        self._tries.proved(user, source)
         return LogIn(user=user, family_id=token.family_id, refresh_token=refresh_token)
 
     async def log_out(self, user_id: UserId, family_id: FamilyId) -> None:

@@ -8,7 +8,7 @@ import trio
 
 from chinwag.engine.access import admit
 from chinwag.engine.accounts import Accounts
-from chinwag.engine.errors import ActorStopped, Forbidden, LimitReached
+from chinwag.engine.errors import ActorStopped, Forbidden, TooManyConnections
 from chinwag.engine.fanout import Fanout, WireFormat
 from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
 from chinwag.engine.model import Record
@@ -69,15 +69,13 @@ class Connections:
         since: MessageId | None = None,
         follow: bool = False,
         most: int | None = None,
+        source: str = "",
     ) -> Connected:
         """See `Engine.connect`."""
         self._refuse_when_closing()
         await self._accounts.authenticate(family_id, user_id)
         self._refuse_when_closing()  # the shutdown may have begun, and would not find a session that is added now
-        if most is not None:
-            same = [each for each in self._fanout.sessions_of(user_id) if each.wire is wire and each.open]
-            if len(same) >= most:
-                raise LimitReached("connections", f"only {most} connections at a time")
+        self._refuse_too_many(user_id, source, wire, most)
         session = Session(
             user_id=user_id,
             family_id=family_id,
@@ -88,6 +86,7 @@ class Connections:
             stats=self._stats,
             spawn=self._spawn,
             follows=follow,
+            source=source,
         )
         # Subscribed before anything is checked: what happens in between is held, so nothing falls into a gap, and a
         # removal or log-out in between finds the session. A room that is joined after the session was added, and that
@@ -172,6 +171,17 @@ class Connections:
                 await trio.sleep(0.02)
         for session in self._fanout:
             session.abandon()
+
+    def _refuse_too_many(self, user_id: UserId, source: str, wire: WireFormat, most: int | None) -> None:
+        """What is counted here is added by `connect` in the same step."""
+        mine = [each for each in self._fanout.sessions_of(user_id) if each.open]
+        if most is not None and sum(each.wire is wire for each in mine) >= most:
+            raise TooManyConnections(f"only {most} connections at a time")
+        limits = self._limits
+        if limits.per_user is not None and len(mine) >= limits.per_user:
+            raise TooManyConnections(f"only {limits.per_user} connections at a time")
+        if source and limits.per_source is not None and self._stats.by_source.get(source, 0) >= limits.per_source:
+            raise TooManyConnections("too many connections from the same address")
 
     def _refuse_when_closing(self) -> None:
         if self.closing:

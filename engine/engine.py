@@ -25,7 +25,9 @@ from chinwag.engine.connections import Connected, Connections
 from chinwag.engine.extractive import open_extractive_summarizer
 from chinwag.engine.fanout import Fanout, WireFormat
 from chinwag.engine.files import Files
+from chinwag.engine.guesses import GuessRules
 from chinwag.engine.ids import FamilyId, IdSource, MessageId, RoomId, UserId
+from chinwag.engine.lanes import FairLane
 from chinwag.engine.mailbox import ReplyTo
 from chinwag.engine.messages import Messages, post_command
 from chinwag.engine.model import Presence, Record, StoredFile, User
@@ -45,6 +47,7 @@ from chinwag.engine.session import Session, SessionLimits, SessionStats
 from chinwag.engine.store import Store
 from chinwag.engine.summaries import Summaries, Summarizer
 from chinwag.engine.transport import CloseReason, Transport
+from chinwag.engine.tries import Tries
 
 __all__ = ["Connected", "Engine", "EngineConfig", "open_engine", "post_command"]
 
@@ -62,6 +65,8 @@ class EngineConfig(Record):
     presence_grace_s: float = GRACE_S
     refresh_token_days: float = REFRESH_TOKEN_DAYS
     limits: SessionLimits = SessionLimits()
+    guessing: GuessRules | None = GuessRules()
+    """What failed log-ins cost; None: nothing."""
     shutdown_spread_s: float = 1.0
     """Over how long connections are told to go away, so that their clients do not all come back at once."""
 
@@ -87,9 +92,11 @@ class Engine(Rooms, Admissions, Messages):
         self.session_stats = SessionStats()
         self.room_stats = RoomStats()
         self.pump = TurnPump()
+        self.tries = Tries(config.guessing)
         self.accounts = Accounts(
             store=store,
             passwords=passwords,
+            tries=self.tries,
             new_id=ids,
             on_revoked=self._end_sessions,
             on_profile=self._profile_changed,
@@ -141,15 +148,17 @@ class Engine(Rooms, Admissions, Messages):
         since: MessageId | None = None,
         follow: bool = False,
         most: int | None = None,
+        source: str = "",
     ) -> Connected:
         """Admit a connection to those of the rooms that the user is a member of, from this moment on; None: all.
 
         With `follow` it hears of rooms that the user joins later, too, from the joining on. `most`: how many
-        connections with this wire format the user may have, this one included. `expires_at` is in
+        connections with this wire format the user may have, this one included; how many in all, and from one `source`
+        (where the caller is, in any words; "" is unknown), is in the configuration. `expires_at` is in
         `trio.current_time()` seconds. With `resume` the replay holds what came after `since` (None: a position that
         makes no sense) and a `Resumed` event per room. The session is subscribed already, with its events held back:
         pass it to `serve_session` with a transport, or `abandon` it.
-        Raises `Unauthenticated`; `LimitReached("connections")`; `Forbidden` when none of the rooms asked for is the
+        Raises `Unauthenticated`; `TooManyConnections`; `Forbidden` when none of the rooms asked for is the
         user's; `StoreUnavailable`.
         """
         return await self._connections.connect(
@@ -162,6 +171,7 @@ class Engine(Rooms, Admissions, Messages):
             since=since,
             follow=follow,
             most=most,
+            source=source,
         )
 
     def serve_session(
@@ -211,6 +221,10 @@ class Engine(Rooms, Admissions, Messages):
     def mailbox_depths(self) -> list[int]:
         """Commands queued, per active room."""
         return [actor.queued for actor in self._registry]
+
+    def lanes(self) -> tuple[FairLane, ...]:
+        """The lanes of work that must not crowd out other work."""
+        return (*self.tries.lanes, self._searches.lane)
 
     def room_restarts(self) -> int:
         """How often room actors were restarted after a crash."""

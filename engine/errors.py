@@ -12,13 +12,15 @@
     │   │   └── NotTheAuthor       of the message
     │   ├── Conflict           it clashes with what is there
     │   ├── LimitReached       there are as many as there may be
+    │   │   └── TooManyConnections of one user, or from one source
     │   ├── CannotDecrypt      it is not encrypted with the room's key
     │   └── Unauthenticated    who is asking could not be established
     │       ├── TokenExpired       it could, but for the time; refresh the token
     │       ├── UnknownUser        the token's user is not in the store
     │       └── AccountInactive    the account was deactivated
     ├── TryLater           not now; the same request, with the same idempotency key, may succeed later
-    │   ├── Overloaded         a mailbox is full, or an actor is parked after repeated crashes
+    │   ├── Overloaded         a mailbox or a lane is full, or an actor is parked after repeated crashes
+    │   ├── TooManyTries       too many passwords were wrong; says how long to wait
     │   ├── ActorStopped       the actor ended before it came to this command
     │   ├── StoreUnavailable   the store cannot be reached or cannot take writes (a full disk)
     │   ├── PicturesUnavailable  what makes small pictures cannot be started
@@ -153,6 +155,15 @@ class LimitReached(Refused):
         self.what = what
 
 
+class TooManyConnections(LimitReached):
+    """A user, or those who come from one source, have as many connections as they may have."""
+
+    code = "too_many_connections"
+
+    def __init__(self, message: str) -> None:
+        super().__init__("connections", message)
+
+
 class CannotDecrypt(Refused):
     """The server holds the room's key, and what was sent is not encrypted with it."""
 
@@ -200,9 +211,22 @@ class TryLater(EngineError):
 
 
 class Overloaded(TryLater):
-    """A mailbox is full, or its actor is parked after repeated crashes. Back off, then retry."""
+    """A mailbox or a lane is full, or an actor is parked after repeated crashes. Back off, then retry."""
 
     code = "overloaded"
+
+
+class TooManyTries(TryLater):
+    """Too many tries have failed, from this source or at this account: wait `retry_after_s` seconds before the next.
+
+    Nothing was looked at, so it does not tell whether there is such an account, or whether the password is right.
+    """
+
+    code = "too_many_tries"
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__("too many tries have failed, wait before the next")
+        self.retry_after_s = retry_after_s
 
 
 class ActorStopped(TryLater):

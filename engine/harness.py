@@ -112,6 +112,7 @@ class EngineHarness:
         follow: bool = False,
         most: int | None = None,
         wire: WireFormat = EVENT_LINES,
+        source: str = "",
     ) -> MemoryClient:
         """Connect, and serve until the client's transport is aborted, the engine ends it, or the harness closes."""
         transport = MemoryTransport(take_bytes=take_bytes)
@@ -125,6 +126,7 @@ class EngineHarness:
             follow=follow,
             most=most,
             wire=wire,
+            source=source,
         )
         self.serve(connected, transport, transport.until_gone)
         return MemoryClient(connected.session, transport, connected.refused)
@@ -140,6 +142,7 @@ class EngineHarness:
         everywhere: bool = False,
         follow: bool = False,
         most: int | None = None,
+        source: str = "",
     ) -> Connected:
         """`Engine.connect` without serving: for tests of what happens in between.
 
@@ -155,6 +158,7 @@ class EngineHarness:
             since=since,
             follow=follow or everywhere,
             most=most,
+            source=source,
         )
 
     def serve(

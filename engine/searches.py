@@ -54,7 +54,7 @@ class SearchLane:
     """Whose search is next."""
 
     def __init__(self) -> None:
-        self._lane = FairLane("searching", at_once=SEARCHES_AT_ONCE, waiting=WAITING, waiting_per_key=WAITING_PER_USER)
+        self.lane = FairLane("searching", at_once=SEARCHES_AT_ONCE, waiting=WAITING, waiting_per_key=WAITING_PER_USER)
 
     @asynccontextmanager
     async def turn(self, viewer: UserId) -> AsyncIterator[Deadline]:
@@ -62,7 +62,7 @@ class SearchLane:
         too long."""
         async with AsyncExitStack() as stack:
             with trio.move_on_after(LONGEST_WAIT_S) as waiting:
-                await stack.enter_async_context(self._lane.turn(viewer))
+                await stack.enter_async_context(self.lane.turn(viewer))
             if waiting.cancelled_caught:
                 raise Overloaded("too much searching at once")
             yield Deadline(SEARCH_S)

@@ -8,6 +8,7 @@ all sessions at once.
 """
 
 import enum
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -17,34 +18,13 @@ import trio
 from chinwag.engine.events import Event, MessagePosted, RoomJoined, RoomLeft
 from chinwag.engine.fanout import Fanout, WireFormat
 from chinwag.engine.ids import FamilyId, RoomId, UserId
-from chinwag.engine.model import Record
 from chinwag.engine.resume import Replay
+from chinwag.engine.session_limits import SessionLimits, SessionStats
 from chinwag.engine.transport import LOST, CloseReason, Transport
 
+__all__ = ["ENTRY_BYTES", "REPLAY_CHUNK", "Phase", "Session", "SessionLimits", "SessionStats", "Spawn"]
+
 log = structlog.get_logger("chinwag.engine")
-
-
-class SessionLimits(Record):
-    """How much a connection may cost."""
-
-    outbox_bytes: int = 4 * 1024 * 1024
-    """A session with more than this unsent when the next bytes come is a slow consumer. So its outbox is bounded by
-    this and one turn's frames, which all subscribers of a room share."""
-    unanswered: int = 256
-    """Commands of one client under way beyond which it is read no further until some are answered."""
-    pause_bytes: int = 3 * 1024 * 1024
-    """A client that has more than this unsent is read no further until it has taken it: who asks for more than they
-    read feels it as backpressure, and does not fill the room's mailbox or become a slow consumer by it."""
-    held_events: int = 20_000
-    """Live events that may wait for a replay to end."""
-    blocked_s: float = 20.0
-    """How long a client may take none of what waits for it."""
-    ping_interval_s: float = 20.0
-    """A ping goes out so often. A peer from whom no byte at all came for two intervals is gone."""
-    unclaimed_s: float = 30.0
-    """How long an admitted session may wait to be run: its client may vanish in the middle of the handshake."""
-    closing_s: float = 3.0
-    """How long a closing session may take to write its last bytes and hear the peer's goodbye."""
 
 
 class Phase(enum.Enum):
@@ -57,18 +37,6 @@ class Phase(enum.Enum):
 
 
 _LIVE, _HELD = Phase.LIVE, Phase.HELD  # in Python 3.11 to look a member up in its class takes 0.2 µs
-
-
-class SessionStats:
-    """Counters that all sessions of an engine share."""
-
-    __slots__ = ("closed_by_reason", "replaying_bytes", "slow_consumers")
-
-    def __init__(self) -> None:
-        self.replaying_bytes = 0
-        """What the replays that are under way hold in memory."""
-        self.slow_consumers = 0
-        self.closed_by_reason: dict[CloseReason, int] = {}
 
 
 ENTRY_BYTES = 256
@@ -98,6 +66,7 @@ class Session:
         "_partial",
         "_progress",
         "_replay_bytes",
+        "_source",
         "_spawn",
         "_stats",
         "_transport",
@@ -125,9 +94,10 @@ class Session:
         stats: SessionStats,
         spawn: Spawn,
         follows: bool = False,
+        source: str = "",
     ) -> None:
         """`expires_at`: when its token ends, in `trio.current_time()` seconds. `spawn` starts its writer. `follows`:
-        whether it hears of rooms that its user joins later."""
+        whether it hears of rooms that its user joins later. It counts for its `source` until it is abandoned."""
         self.user_id = user_id
         self.family_id = family_id
         self.expires_at = expires_at
@@ -140,6 +110,8 @@ class Session:
         self._fanout = fanout
         self._limits = limits
         self._stats = stats
+        self._source = sys.intern(source)  # many come from one
+        stats.count_from(source, 1)
         self._spawn = spawn
         self._transport: Transport | None = None
         self._held: list[Event] = []
@@ -319,6 +291,8 @@ class Session:
     def abandon(self) -> None:
         """Forget the session at once and drop its transport. Twice is fine."""
         self._replay_is_over()
+        if self.phase is not Phase.CLOSED:
+            self._stats.count_from(self._source, -1)
         self._end_as(Phase.CLOSED)
         self._fanout.discard(self)
         self._outbox = None

@@ -16,6 +16,7 @@ class CloseReason(enum.Enum):
     INTERNAL_ERROR = (1011, "internal error")
     TOKEN_INVALID = (4401, "token expired or revoked")
     SLOW_CONSUMER = (4408, "slow consumer")
+    TOO_MANY = (4409, "too many connections")
     PING_TIMEOUT = (4410, "no answer to pings")
 
     def __init__(self, code: int, text: str) -> None:

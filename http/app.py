@@ -154,8 +154,8 @@ class SocketConnection(TrioASGIWebsocketConnection):
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Decide who may connect, then serve the session until it ends."""
         await receive()  # websocket.connect
-        request = to_request(self.scope)
         service, gateway = self.app.service, self.app.gateway
+        request = service.seen(to_request(self.scope))
         front = service.socket_front(request)
         if gateway is None or front is None or service.socket_endpoint(front) is None:
             await self._deny(await service.handle(request), send)
@@ -163,6 +163,7 @@ class SocketConnection(TrioASGIWebsocketConnection):
         try:
             connected = await gateway.admit(request, front)
         except EngineError as error:
+            await service.pace(request, error)
             await self._deny(service.refuse(request, error), send)
             return
         except Exception:

@@ -11,6 +11,7 @@ from chinwag.engine.errors import Invalid, NotFound
 from chinwag.engine.ids import FileId, InvitationId, MessageId, RoomId, UserId
 from chinwag.http.links import Links
 from chinwag.http.messages import Header, HttpResponse
+from chinwag.http.rate_limits import address_key
 from chinwag.http.tokens import AccessTokens, Claims
 
 Body = TypeVar("Body")
@@ -61,7 +62,10 @@ class Reply(msgspec.Struct, frozen=True):
 class Call(Generic[Body, Query]):
     """One request to one endpoint, checked and decoded: `Call[PostMessage, None]` has a body and no query."""
 
-    __slots__ = ("_claims", "_path", "_root", "_stream", "body", "engine", "headers", "ids", "links", "query", "tokens")
+    __slots__ = (
+        *("_claims", "_client", "_path", "_root", "_stream"),
+        *("body", "engine", "headers", "ids", "links", "query", "tokens"),
+    )
 
     def __init__(
         self,
@@ -77,9 +81,11 @@ class Call(Generic[Body, Query]):
         stream: AsyncIterator[bytes] | None = None,
         root: str = "",
         links: Links | None = None,
+        client: str = "",
     ) -> None:
         """`claims` is None on a route that needs no token, `path` the values of the template's names. `root` is where
-        the front is found: "https://example.org/NAME"; `links` lead to what is elsewhere on the server."""
+        the front is found: "https://example.org/NAME"; `links` lead to what is elsewhere on the server. `client` is the
+        address of who asks."""
         self.engine = engine
         self.tokens = tokens
         self.ids = ids
@@ -88,6 +94,7 @@ class Call(Generic[Body, Query]):
         self.headers = headers
         self.links = links or Links()
         self._claims = claims
+        self._client = client
         self._path = path
         self._stream = stream
         self._root = root
@@ -98,6 +105,11 @@ class Call(Generic[Body, Query]):
         if self._claims is None:
             raise AssertionError("this route needs no token, so nobody is known to be asking")
         return self._claims
+
+    @property
+    def source(self) -> str:
+        """Where the request comes from, as the engine counts it."""
+        return address_key(self._client)
 
     @property
     def user(self) -> UserId:

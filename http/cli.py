@@ -24,7 +24,17 @@ from chinwag.http.logs import configure_logging
 from chinwag.http.rate_limits import RateLimit
 from chinwag.http.registry import FRONTS, fronts_named
 from chinwag.http.secret_files import MASTER_KEY_VARIABLE, BadSecret
-from chinwag.http.settings import DEFAULT_HOST, DEFAULT_PORT, LogFormat, LogLevel, RateLimits, ServerName, Settings
+from chinwag.http.settings import (
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    DEFAULT_SOCKETS_PER_ADDRESS,
+    DEFAULT_SOCKETS_PER_USER,
+    LogFormat,
+    LogLevel,
+    RateLimits,
+    ServerName,
+    Settings,
+)
 from chinwag.http.tls import BadCertificate
 from chinwag.persistence.errors import CannotOpen
 
@@ -91,7 +101,8 @@ def main(context: click.Context) -> None:
     envvar="CHINWAG_RATE_LIMITS",
     show_envvar=True,
     show_default=True,
-    help="Enforce the limits that the APIs document, or none of any API: for load tests.",
+    help="Enforce the limits that the APIs document, those of sockets, and waits after wrong passwords; or none of "
+    "them: for load tests.",
 )
 @click.option(
     "--rate-limit",
@@ -103,6 +114,37 @@ def main(context: click.Context) -> None:
     show_envvar=True,
     help="How many requests each caller may make of one API in a time, instead of what it documents (a limit of its "
     "uploads stays); FRONT=off for any number, of uploads too. Repeat for several.",
+)
+@click.option(
+    "--sockets-per-user",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=DEFAULT_SOCKETS_PER_USER,
+    envvar="CHINWAG_SOCKETS_PER_USER",
+    show_envvar=True,
+    show_default=True,
+    help="How many WebSockets a user may have at a time, of all APIs together; 0 for any number.",
+)
+@click.option(
+    "--sockets-per-address",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=DEFAULT_SOCKETS_PER_ADDRESS,
+    envvar="CHINWAG_SOCKETS_PER_ADDRESS",
+    show_envvar=True,
+    show_default=True,
+    help="How many WebSockets may come from one address at a time; 0 for any number.",
+)
+@click.option(
+    "--trusted-proxy",
+    "trusted_proxies",
+    multiple=True,
+    callback=cli_values.proxies,
+    metavar="CIDR",
+    envvar="CHINWAG_TRUSTED_PROXY",
+    show_envvar=True,
+    help="Take from requests of this address or network, such as 10.0.0.0/8, whom they are for (X-Forwarded-For or "
+    "Forwarded), and whether by https; repeat for several. Without it every address is that of the peer.",
 )
 @click.option(
     "--admin-token",
@@ -218,6 +260,9 @@ def serve(
     data_dir: Path,
     rate_limits: RateLimits,
     rate_limit: dict[str, RateLimit | None],
+    sockets_per_user: int,
+    sockets_per_address: int,
+    trusted_proxies: tuple[str, ...],
     admin_token: str | None,
     metrics_token: str | None,
     cors_origins: tuple[str, ...],
@@ -263,6 +308,9 @@ def serve(
         data_dir=data_dir,
         rate_limits=rate_limits,
         rate_limit=rate_limit,
+        sockets_per_user=sockets_per_user or None,
+        sockets_per_address=sockets_per_address or None,
+        trusted_proxies=trusted_proxies,
         admin_token=admin_token,
         metrics_token=metrics_token,
         cors_origins=cors_origins,

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import click
 
 from chinwag.http.cors import canonical_origin
+from chinwag.http.proxies import TrustedProxies
 from chinwag.http.rate_limits import RateLimit
 from chinwag.http.registry import FRONTS
 from chinwag.http.settings import DEFAULT_HOST
@@ -95,6 +96,16 @@ def finite(_context: click.Context, _parameter: click.Parameter, value: float) -
     if not math.isfinite(value):
         raise click.BadParameter(f"{value} is not a number")
     return value
+
+
+def proxies(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Addresses and networks of proxies."""
+    for value in values:
+        try:
+            TrustedProxies([value])
+        except ValueError:
+            raise click.BadParameter(f"{value!r} is no address or network, such as 10.0.0.0/8 or ::1") from None
+    return values
 
 
 def _is_count(text: str) -> bool:

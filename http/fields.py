@@ -22,6 +22,9 @@ _CONTROL = re.compile(
 )
 """Control characters, and those that are not seen or turn the direction of what is: with them one name looks like
 another. (The joiners U+200C and U+200D are letters' business, and emoji's.)"""
+LONGEST_ADDRESS: Final = 320
+"""Characters of an address: no longer one can be delivered to (RFC 3696, erratum 1690 says even fewer). It takes
+milliseconds to see what is wrong with one of thousands of characters, and anybody may send one."""
 _UNSAFE_IN_URL = re.compile(r"[\x00-\x20\x7f-\x9f\s]")
 
 
@@ -51,18 +54,27 @@ def one_line(text: str, field: str = "") -> str:
 
 def email_address(text: str, field: str = "") -> str:
     """The form in which an address is stored: trimmed, its domain in lower case. Nobody looks whether it exists."""
+    text = text.strip()
+    if len(text) > LONGEST_ADDRESS:
+        raise FieldError(field, "is not a valid address: it is too long", rule=Rule.FORMAT)
     try:
-        return validate_email(text.strip(), check_deliverability=False).normalized
+        return validate_email(text, check_deliverability=False).normalized
     except EmailNotValidError as error:
         raise FieldError(field, f"is not a valid address: {error}", rule=Rule.FORMAT) from None
 
 
 def login_name(text: str) -> str:
-    """What was typed as username or address: trimmed, and in the form that addresses are stored in where it is one."""
+    """What was typed as username or address: trimmed, and in the form that addresses are stored in where it is one.
+
+    What is longer than either can be is nobody's: "".
+    """
+    text = text.strip()
+    if len(text) > LONGEST_ADDRESS:
+        return ""
     try:
         return email_address(text)
     except FieldError:
-        return text.strip()
+        return text
 
 
 def is_web_address(url: str) -> bool:

@@ -19,7 +19,8 @@ and giving files out. The route needs no token, since the query may have a signa
     async def download(call: Call[None, DownloadQuery]) -> Reply:
         return await send_file(call, call.path_id("file_id", FileId), "original")
 
-    Route("GET", "/files/{file_id}", download, query=DownloadQuery, auth=False, media_type="*/*", ...)
+    Route("GET", "/files/{file_id}", download, query=DownloadQuery, auth=False, media_type="*/*",
+          asked_by=viewer_of("original"), ...)
 
     async def avatar(call: Call[None, AvatarQuery]) -> Reply:
         return await send_avatar(call, call.path_id("file_id", FileId))
@@ -41,15 +42,17 @@ from urllib.parse import quote
 import msgspec
 
 from chinwag.engine.blobs import Blob
-from chinwag.engine.errors import AccountInactive, FileTooLarge, Invalid, Rule, Unauthenticated
+from chinwag.engine.errors import AccountInactive, EngineError, FileTooLarge, Invalid, Rule, Unauthenticated
 from chinwag.engine.file_types import IMAGES, UNKNOWN
 from chinwag.engine.files import Incoming, OpenedFile
 from chinwag.engine.ids import FileId, RoomId, UserId
 from chinwag.engine.model import StoredFile
-from chinwag.http.calls import Call, Reply
+from chinwag.http.calls import Call, IdCodec, Reply
 from chinwag.http.messages import NO_REFERRER, NOSNIFF, FixedHeaders, Header, HttpResponse
 from chinwag.http.multipart import FileBegins, FileData, FileEnds, FormParser
 from chinwag.http.refusals import BodyTooLarge
+from chinwag.http.requests import QueryReader
+from chinwag.http.routing import AskedBy, Asking, Viewer
 from chinwag.http.signed_urls import SignedUrls, Variant
 from chinwag.http.tokens import find_token
 
@@ -157,14 +160,39 @@ async def send_avatar(call: Call[Any, AvatarQuery], file_id: FileId, variant: Va
     return await file_reply(call, opened, caching="public, max-age=31536000, immutable")
 
 
+def viewer_of(variant: Variant, name: str = "file_id") -> AskedBy:
+    """Who asks for a file, for its route's `asked_by`. The path's template has the file's id at `name`."""
+    read_query = QueryReader(DownloadQuery)
+
+    def asked_by(asking: Asking) -> Viewer | str | None:
+        try:
+            query = read_query(asking.query)
+            if query.signature is None:
+                return find_token(asking.headers) or query.token
+            file_id = asking.ids.decode(asking.path[name])
+            if file_id is None:
+                return None
+            return _signed_for(SignedUrls(asking.tokens), asking.ids, FileId(file_id), variant, query)
+        except EngineError:
+            return None
+
+    return asked_by
+
+
+def _signed_for(links: SignedUrls, ids: IdCodec, file_id: FileId, variant: Variant, query: DownloadQuery) -> Viewer:
+    """Whom a link was made out to. Raises `Unauthenticated` when its signature is not ours, or its time is over."""
+    user = ids.decode(query.user or "")
+    if user is None:
+        raise Unauthenticated("the link's signature is not valid")
+    viewer = UserId(user)
+    links.check(file_id, variant, viewer, expires=query.expires or "", signature=query.signature or "")
+    return Viewer(viewer)
+
+
 async def _viewer(call: Call[Any, DownloadQuery], file_id: FileId, variant: Variant) -> UserId:
     query = call.query
     if query.signature is not None:
-        user = call.ids.decode(query.user or "")
-        if user is None:
-            raise Unauthenticated("the link's signature is not valid")
-        viewer = UserId(user)
-        SignedUrls(call.tokens).check(file_id, variant, viewer, expires=query.expires or "", signature=query.signature)
+        viewer = _signed_for(SignedUrls(call.tokens), call.ids, file_id, variant, query).user_id
         known = await call.engine.accounts.users([viewer])
         if viewer not in known or not known[viewer].active:
             raise AccountInactive("the account of the link's viewer was deactivated")

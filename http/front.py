@@ -18,12 +18,14 @@ from chinwag.http.routing import Route
 
 
 class SocketRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request for a WebSocket, after its token was verified. `expires_at` is on Trio's clock, `query` undecoded."""
+    """A request for a WebSocket, after its token was verified. `expires_at` is on Trio's clock, `query` undecoded,
+    `source` where it comes from, as the engine counts it."""
 
     user_id: UserId
     family_id: FamilyId
     expires_at: float
     query: str
+    source: str = ""
 
 
 class SocketEndpoint(Protocol):

@@ -23,6 +23,7 @@ from chinwag.http.front import Front, SocketEndpoint, SocketRequest
 from chinwag.http.head import RequestHead
 from chinwag.http.messages import HttpRequest, HttpResponse
 from chinwag.http.poller import Poller
+from chinwag.http.rate_limits import address_key
 from chinwag.http.service import HttpService
 from chinwag.http.socket_transport import SocketTransport, Take
 from chinwag.http.streams import discard, refuse
@@ -89,7 +90,7 @@ class Gateway:
 
     async def upgrade(self, head: RequestHead, stream: trio.SocketStream, leftover: bytes) -> Awaitable[None] | None:
         """Answer an upgrade request. When it was granted, what is returned serves the connection until it ends."""
-        request = _as_http(head, stream)
+        request = self._service.seen(_as_http(head, stream))
         front = self._service.socket_front(request)
         if front is None or self._service.socket_endpoint(front) is None:
             response = await self._service.handle(request)
@@ -103,6 +104,7 @@ class Gateway:
         try:
             connected = await self.admit(request, front)
         except EngineError as error:
+            await self._service.pace(request, error)
             await _answer(stream, self._service.refuse(request, error))
             return None
         except Exception:
@@ -134,6 +136,7 @@ class Gateway:
                 family_id=claims.family_id,
                 expires_at=trio.current_time() + claims.expires_at - time.time(),
                 query=request.query,
+                source=address_key(request.client),
             ),
         )
 

@@ -236,13 +236,12 @@ def _responses(front: Front, route: Route, schema_of: dict[Any, Json]) -> Json:
         errors.append(RateLimited)
         for each in responses.values():
             each["headers"] = {**each.get("headers", {}), **_RATE_LIMIT_HEADERS}
+    passing = {front.error_status(error) for error in errors if issubclass(error, TryLater | RateLimited)}
     for status in sorted({front.error_status(error) for error in errors}):
         response: Json = {"description": HTTPStatus(status).phrase, "content": _json(schema_of[front.error_type])}
-        if status == front.error_status(TryLater):
-            response["headers"] = _RETRY_AFTER
-        if limited:
-            retry = _RETRY_AFTER if status == front.error_status(RateLimited) else {}
-            response["headers"] = {**response.get("headers", {}), **retry, **_RATE_LIMIT_HEADERS}
+        headers = {**(_RETRY_AFTER if status in passing else {}), **(_RATE_LIMIT_HEADERS if limited else {})}
+        if headers:
+            response["headers"] = headers
         responses[str(status)] = response
     return responses
 

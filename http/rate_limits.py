@@ -1,8 +1,9 @@
 """How many requests a caller may make in a time: an exact sliding window for each of them.
 
 Every request that was let through is remembered for the length of the window, so at no moment were there more than the
-limit within the last `window_s` seconds. A refused request does not count: who keeps knocking is let in as soon as a
-place is free. What is remembered is bounded: beyond the bound those are forgotten who asked longest ago.
+limit within the last `window_s` seconds. A refused request does not count, or no longer when it is refused later: who
+keeps knocking is let in as soon as a place is free. What is remembered is bounded: beyond the bound those are
+forgotten who asked longest ago.
 """
 
 import ipaddress
@@ -76,6 +77,14 @@ class SlidingWindow:
         used = known.count
         return Allowance(self.limit.requests, self.limit.requests - used, known.oldest + self.limit.window_s - now)
 
+    def give_back(self, caller: str, at: float) -> None:
+        """Count no longer what was let through at `at`, if that is still remembered."""
+        known = self._callers.get(caller)
+        if known is not None and known.forget(at):
+            self._size -= 1
+            if not known.count:
+                self._forget(caller)
+
     def __len__(self) -> int:
         """How many callers are remembered."""
         return len(self._callers)
@@ -113,6 +122,15 @@ class _Caller:
     def newest(self) -> float:
         return self.stamps[-1]
 
+    def forget(self, stamp: float) -> bool:
+        """Leave out one that still counts. Returns whether there was one."""
+        try:
+            place = self.stamps.index(stamp, self.start)
+        except ValueError:
+            return False
+        del self.stamps[place]
+        return True
+
     def forget_until(self, horizon: float) -> int:
         """Leave out what was let through at `horizon` or before. Returns by how many the array shrank."""
         stamps, start = self.stamps, self.start
@@ -140,13 +158,16 @@ class RateLimiter:
         """`groups` by name; a request of a group counts for the general limit as well."""
         self._general = None if general is None else SlidingWindow(general)
         self._groups = {name: SlidingWindow(limit) for name, limit in (groups or {}).items()}
-        self._clock = clock
+        self.clock = clock
+        """Seconds, never going back."""
         self._wall_clock = wall_clock
 
-    def take(self, caller: str, group: str | None = None) -> list[Header]:
-        """Count one request and return the headers for its answer, whatever that will be. Raises `RateLimited`, with
-        its headers, when one of its limits has been reached: then it counts for none."""
-        now = self._clock()
+    def take(self, caller: str, group: str | None = None, *, at: float | None = None) -> list[Header]:
+        """Count one request and return the headers for its answer, whatever that will be. `at`: what `clock` shows.
+
+        Raises `RateLimited`, with its headers, when one of its limits has been reached: then it counts for none.
+        """
+        now = self.clock() if at is None else at
         windows = self._windows(group)
         found = [window.look(caller, now) for window in windows]
         refused = [allowance for allowance in found if allowance.refused]
@@ -156,9 +177,15 @@ class RateLimiter:
             raise RateLimited((*self._headers([longest]), ("retry-after", str(wait_s))))
         return self._headers([window.take(caller, now) for window in windows])
 
+    def give_back(self, caller: str, group: str | None, at: float) -> list[Header]:
+        """Count no longer what was taken at `at`: it was refused in the end. Returns the headers for its answer."""
+        for window in self._windows(group):
+            window.give_back(caller, at)
+        return self.look(caller, group)
+
     def look(self, caller: str, group: str | None = None) -> list[Header]:
         """The headers for an answer to what counts for nothing: a preflight."""
-        now = self._clock()
+        now = self.clock()
         return self._headers([window.look(caller, now) for window in self._windows(group)])
 
     def _windows(self, group: str | None) -> list[SlidingWindow]:

@@ -4,18 +4,42 @@ A path template is made of literal segments and `{name}` segments. A literal win
 table. A path without names is found by one dictionary look-up, any other by walking a tree of segments.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import unquote
 
 from chinwag.engine.errors import EngineError
-from chinwag.http.calls import Call, Reply
+from chinwag.engine.ids import FamilyId, UserId
+from chinwag.http.calls import Call, IdCodec, Reply
 from chinwag.http.requests import BodyReader, QueryReader
+from chinwag.http.tokens import AccessTokens
 
 Handler = Callable[[Call[Any, Any]], Awaitable[Reply]]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 JSON: Final = "application/json"
+
+
+class Asking(NamedTuple):
+    """A request before anything of it was looked at. `path` has the values of the template's names, `query` is
+    undecoded."""
+
+    tokens: AccessTokens
+    ids: IdCodec
+    path: Mapping[str, str]
+    query: str
+    headers: Mapping[str, str]
+
+
+class Viewer(NamedTuple):
+    """Whom a link with a good signature names, and the log-in that it was made for, where it says so."""
+
+    user_id: UserId
+    family_id: FamilyId | None = None
+
+
+AskedBy = Callable[[Asking], Viewer | str | None]
+"""Whom a signed link names, or the token that a request has in its place; None for neither. Does not raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +67,10 @@ class Route:
     `path` is below the front's base. `body` and `query` are structs, None where the endpoint takes none. `status` is
     that of success, `response` the type of its body (None: no body). `errors` are the refusals this endpoint's own
     rules cause; what any endpoint can answer is added by the documentation. `auth`: an access token is needed.
-    `rate_group` names the one of the front's `rate_groups` that its requests count for as well.
+
+    `rate_group` names the one of the front's `rate_groups` that its requests count for as well. `asked_by` is for
+    routes that need no token and know by other means who asks: their requests count for that user. What is `free`
+    counts for nobody unless it is refused: what anybody may see who has the link.
 
     `streams` is for bodies that are not JSON, and large: the handler reads them from `Call.stream` while they come, up
     to so many bytes (413 beyond). Token and path are checked before the first byte is read. `form` are the parts of
@@ -66,6 +93,8 @@ class Route:
     headers: tuple[HeaderParameter, ...] = ()
     response_headers: tuple[HeaderParameter, ...] = ()
     rate_group: str | None = None
+    asked_by: AskedBy | None = None
+    free: bool = False
     streams: int | None = None
     form: tuple[FormPart, ...] = ()
     media_type: str = JSON
@@ -86,6 +115,10 @@ class Endpoint:
         self.names = names
         self.read_body: BodyReader[Any] | None = None if route.body is None else BodyReader(route.body)
         self.read_query: QueryReader[Any] | None = None if route.query is None else QueryReader(route.query)
+
+    def named(self, found: "Found") -> dict[str, str]:
+        """What stood in the path, by the template's names."""
+        return dict(zip(self.names, found.values, strict=True))
 
 
 class Resource:

@@ -15,6 +15,7 @@ import structlog
 import trio
 
 from chinwag.engine.engine import Engine, EngineConfig, open_engine
+from chinwag.engine.session_limits import SessionLimits
 from chinwag.engine.summaries import Summarizer
 from chinwag.http.access_log import LoggedService
 from chinwag.http.app import ChinwagApp
@@ -25,8 +26,10 @@ from chinwag.http.hypercorn_adapter import HypercornServer
 from chinwag.http.lane import Lane
 from chinwag.http.listener import ConnectionServer, ListenerConfig
 from chinwag.http.listener import serve as serve_listeners
+from chinwag.http.pacing import Pacer
 from chinwag.http.poller import Poller
 from chinwag.http.poller import available as poller_available
+from chinwag.http.proxies import TrustedProxies
 from chinwag.http.rate_limits import RateLimiter
 from chinwag.http.registry import fronts_named
 from chinwag.http.secret_files import load_master_key
@@ -68,7 +71,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
         engine = await stack.enter_async_context(
             open_engine(
                 store,
-                config=EngineConfig(),
+                config=engine_config(settings),
                 blobs=blobs,
                 summarizer=await stack.enter_async_context(summarizer(settings)),
                 master_key=master_key,
@@ -84,6 +87,8 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
             limiters=limiters(fronts_named(settings.fronts), settings),
             public_url=settings.public_url,
             metrics_token=settings.metrics_token,
+            proxies=TrustedProxies(settings.trusted_proxies),
+            pacer=None if settings.rate_limits == "off" else Pacer(),
         )
         async with listening(engine, service, listeners, server=settings.server, tls=tls) as shutdown:
             log.debug("serving", fronts=settings.fronts or "all", server=settings.server)
@@ -107,6 +112,14 @@ async def summarizer(settings: Settings) -> AsyncIterator[Summarizer | None]:
         settings.llm_url, settings.llm_model, key=os.environ.get(KEY_VARIABLE)
     ) as language_model:
         yield language_model
+
+
+def engine_config(settings: Settings) -> EngineConfig:
+    """What the engine is told of the settings."""
+    if settings.rate_limits == "off":
+        return EngineConfig(guessing=None, limits=SessionLimits(per_user=None, per_source=None))
+    limits = SessionLimits(per_user=settings.sockets_per_user, per_source=settings.sockets_per_address)
+    return EngineConfig(limits=limits)
 
 
 def limiters(fronts: Sequence[Front], settings: Settings) -> dict[str, RateLimiter]:

@@ -5,14 +5,17 @@ the front has a limit; check the token; decode; call the handler; put an error i
 count. `handle` never raises but for cancellation.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import msgspec
 import structlog
+import trio
 
 from chinwag.engine.engine import Engine
-from chinwag.engine.errors import EngineError, InternalError, TryLater, Unauthenticated
+from chinwag.engine.errors import EngineError, InternalError, TooManyTries, TryLater, Unauthenticated
 from chinwag.engine.model import User
+from chinwag.http.admission import ASKED_TOO_MUCH, Admission, Entry, RefusalCounts
 from chinwag.http.bodies import BodyStream, WholeBody
 from chinwag.http.calls import Call
 from chinwag.http.cors import METHODS, Cors
@@ -21,7 +24,9 @@ from chinwag.http.links import Links
 from chinwag.http.messages import Header, HttpRequest, HttpResponse
 from chinwag.http.metrics import RequestCounts, StatsSource
 from chinwag.http.mounts import Location, Mount, Mounts
-from chinwag.http.rate_limits import RateLimiter, address_key, user_key
+from chinwag.http.pacing import Pacer
+from chinwag.http.proxies import TrustedProxies
+from chinwag.http.rate_limits import RateLimiter, address_key
 from chinwag.http.refusals import (
     EndpointElsewhere,
     HttpRefusal,
@@ -33,7 +38,7 @@ from chinwag.http.refusals import (
 )
 from chinwag.http.requests import query_pairs
 from chinwag.http.routing import Found
-from chinwag.http.system import SYSTEM_PATHS, SystemRoutes
+from chinwag.http.system import SystemRoutes
 from chinwag.http.tokens import AccessTokens, Claims, find_token
 
 JSON = ("content-type", "application/json")
@@ -61,18 +66,23 @@ class HttpService:
         limiters: Mapping[str, RateLimiter] | None = None,
         public_url: str | None = None,
         metrics_token: str | None = None,
+        proxies: TrustedProxies | None = None,
+        pacer: Pacer | None = None,
     ) -> None:
         """One front is at its own paths, several at host names and prefixes. `stats`: what `/metrics` shows as well.
 
         `limiters`: by front, who has made how many requests; fronts that are not in it answer any number.
         `public_url`: where clients find this server ("https://example.org"); None: where each of them did.
-        `metrics_token`: what has to be shown for `/metrics`; None: nothing.
+        `metrics_token`: what has to be shown for `/metrics`; None: nothing. `proxies`: whose word on clients' addresses
+        is taken; None: nobody's. `pacer`: when those are answered who are refused for asking too much; None: at once.
         """
         self.tokens = tokens
         self._engine = engine
         self._mounts = Mounts(fronts)
         self._cors = cors or Cors()
-        self._limiters = dict(limiters or {})
+        self._proxies = proxies or TrustedProxies()
+        self._pacer = pacer
+        self._hinted = False
         self._links = Links(public_url)
         self._roots = {
             front.name: self._links.root + self._mounts.prefix_at(front, self._links.host)
@@ -82,47 +92,67 @@ class HttpService:
         """Where each front is for everybody, if that is known."""
         self._endpoints = {front.name: front.socket(self._links) for front in fronts if front.socket is not None}
         self._counts = RequestCounts()
+        self._refusals = RefusalCounts()
         self._system = SystemRoutes(
             engine,
             self._mounts,
-            [self._counts, *stats],
+            [self._counts, self._refusals, *stats],
             roots=self._roots,
             links=self._links,
             metrics_token=metrics_token,
         )
+        self._admission = Admission(
+            limiters or {}, tokens=tokens, authenticate=engine.accounts.authenticate, is_own=self._system.owns
+        )
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
         """The answer to a request, whatever it is."""
+        request = self._proxies.seen(request)
         where = self._mounts.locate(request.host, request.path)
-        limiter = self._limiter(request, where) if self._limiters else None
-        limit_headers: list[Header] = []
         if request.method == "OPTIONS":
             response = self._options(request, where)
+            response.headers.extend(self._admission.look(request, where))
+            return self._finished(request, where, response)
+        entry: Entry | None = None
+        try:
+            limiter = self._admission.limiter(request, where)
             if limiter is not None:
-                limit_headers = limiter.look(address_key(request.client), _group(where, request))
-        else:
-            try:
-                if limiter is not None:
-                    caller = await self._caller(request, find_token(request.headers))
-                    limit_headers = limiter.take(caller, _group(where, request))
-                response = await self._answer(request, where)
-            except EngineError as error:
-                response = self._refusal(where, error)
-            except Exception:
-                # A bug in a handler. It costs its own request and nobody else's.
-                log.exception("request failed", front=_name(where), method=request.method, path=request.path)
-                response = self._refusal(where, InternalError())
-        response.headers.extend(limit_headers)
+                entry = await self._admission.enter(limiter, request, where)
+            response = await self._answer(request, where)
+        except EngineError as error:
+            refused = error if entry is None else entry.refused(error)
+            await self.pace(request, refused)
+            response = self._refusal(where, refused)
+        except Exception:
+            # A bug in a handler. It costs its own request and nobody else's.
+            log.exception("request failed", front=_name(where), method=request.method, path=request.path)
+            response = self._refusal(where, InternalError())
+        if entry is not None:
+            response.headers.extend(entry.headers)
         return self._finished(request, where, response)
 
     def refuse(self, request: HttpRequest, error: EngineError) -> HttpResponse:
         """The answer to a request that the server itself refuses (body too large, too slow), in the front's shape."""
+        request = self._proxies.seen(request)
         where = self._mounts.locate(request.host, request.path)
         response = self._refusal(where, error)
-        limiter = self._limiter(request, where)
-        if limiter is not None and not isinstance(error, RateLimited):
-            response.headers.extend(limiter.look(address_key(request.client)))
+        if not isinstance(error, RateLimited):
+            response.headers.extend(self._admission.look(request, where))
         return self._finished(request, where, response)
+
+    async def pace(self, request: HttpRequest, error: EngineError) -> None:
+        """Wait until a refusal may be answered: who asks too much is not told so any faster than is good for others."""
+        if type(error) not in ASKED_TOO_MUCH:
+            return
+        if not self._hinted and self._proxies.unheard(request):
+            self._hinted = True
+            log.warning("all clients of a proxy share its limits", proxy=request.client, see="--trusted-proxy")
+        if self._pacer is not None:
+            await trio.sleep(self._pacer.delay_s(address_key(request.client), trio.current_time()))
+
+    def seen(self, request: HttpRequest) -> HttpRequest:
+        """A request as it is once its proxy has been heard. `handle` and `refuse` do this by themselves."""
+        return self._proxies.seen(request)
 
     def locate(self, request: HttpRequest) -> Location:
         """The front and the route that a request is for."""
@@ -143,9 +173,7 @@ class HttpService:
         if not self._cors.lets_connect(request.headers.get("origin")):
             raise OriginNotAllowed
         token = self.socket_token(request, front)
-        limiter = self._limiters.get(front.name)
-        if limiter is not None:
-            limiter.take(await self._caller(request, token))
+        await self._admission.enter_socket(request, front.name, token)
         claims, _user = await self._authenticate(token)
         return claims
 
@@ -195,12 +223,13 @@ class HttpService:
             tokens=self.tokens,
             ids=mount.front.ids,
             claims=claims,
-            path=dict(zip(endpoint.names, found.values, strict=True)),
+            path=endpoint.named(found),
             body=None if endpoint.read_body is None else endpoint.read_body(request.body),
             query=None if endpoint.read_query is None else endpoint.read_query(request.query),
             headers=request.headers,
             root=self._roots.get(mount.front.name) or _address(request) + mount.prefix,
             links=self._links,
+            client=request.client,
             stream=None
             if route.streams is None
             else BodyStream(request.stream or WholeBody(request.body), route.streams),
@@ -211,22 +240,6 @@ class HttpService:
         if reply.body is None:
             return HttpResponse(status=route.status, headers=[NO_STORE, *reply.headers])
         return HttpResponse(status=route.status, headers=[JSON, NO_STORE, *reply.headers], body=_encode(reply.body))
-
-    def _limiter(self, request: HttpRequest, where: Location) -> RateLimiter | None:
-        """Who counts this request. Nobody counts those for the server's own pages, which a load balancer asks for."""
-        if where.mount is None or (where.found is None and request.path in SYSTEM_PATHS):
-            return None
-        return self._limiters.get(where.mount.front.name)
-
-    async def _caller(self, request: HttpRequest, token: str | None) -> str:
-        """Whose limit a request counts for: the user's whom a good token names, else that of the address."""
-        if token is not None:
-            try:
-                claims, _user = await self._authenticate(token)
-                return user_key(claims.user_id)
-            except EngineError:
-                return address_key(request.client)  # if it matters that the token is not good, the answer will say so
-        return address_key(request.client)
 
     async def _authenticate(self, token: str | None) -> tuple[Claims, User]:
         if token is None:
@@ -244,8 +257,11 @@ class HttpService:
             status = 404
         elif isinstance(error, Unauthenticated):
             headers.append(("www-authenticate", "Bearer"))
+        elif isinstance(error, TooManyTries):
+            headers.append(("retry-after", str(math.ceil(error.retry_after_s))))
         elif isinstance(error, TryLater):
             headers.append(("retry-after", str(RETRY_AFTER_S)))
+        self._refusals.count(_name(where), error)
         return HttpResponse(status=status, headers=headers, body=_encode(body))
 
     def _words(self, error: EngineError) -> tuple[int, object]:
@@ -278,12 +294,6 @@ class HttpService:
         if request.method == "HEAD":
             return HttpResponse(status=response.status, headers=response.headers, fixed=response.fixed)
         return response
-
-
-def _group(where: Location, request: HttpRequest) -> str | None:
-    """The group of routes that has a limit of its own and that this request is of."""
-    endpoint = None if where.found is None else where.found.resource.methods.get(request.method)
-    return None if endpoint is None else endpoint.route.rate_group
 
 
 def _address(request: HttpRequest) -> str:

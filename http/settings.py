@@ -15,13 +15,17 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
+DEFAULT_SOCKETS_PER_USER = 100
+DEFAULT_SOCKETS_PER_ADDRESS = 1000
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """One server's settings. `fronts` are names, none for all; `port` 0 lets the system choose one.
 
-    `rate_limits` "documented" enforces the limits that the fronts' specs state; `rate_limit` puts another one in the
-    place of a front's own (None: no limit at all), by its name. `admin_token` opens the fronts' admin
+    `rate_limits` "documented" enforces the limits that the fronts' specs state, those of sockets, and waits after wrong
+    passwords; "off" none of them. `rate_limit` puts another one in the place of a front's own (None: no limit at all),
+    by its name. `sockets_per_user` and `sockets_per_address` bound WebSockets, None not at all. `trusted_proxies` are
+    the addresses and networks whose word on their clients is taken. `admin_token` opens the fronts' admin
     endpoints, None closes them. `metrics_token` is needed for the metrics, None shows them to anybody.
     `cors_origins` are the web origins whose pages may read answers and open sockets, none for any.
     `public_url` is the address that clients know the server by, for links to it; None takes it from each request.
@@ -38,6 +42,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tls_key: Path | None = None
     rate_limits: RateLimits = "documented"
     rate_limit: Mapping[str, RateLimit | None] = {}
+    sockets_per_user: int | None = DEFAULT_SOCKETS_PER_USER
+    sockets_per_address: int | None = DEFAULT_SOCKETS_PER_ADDRESS
+    trusted_proxies: tuple[str, ...] = ()
     admin_token: str | None = None
     metrics_token: str | None = None
     cors_origins: tuple[str, ...] = ()

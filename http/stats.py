@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 
 from chinwag.engine.engine import Engine
+from chinwag.engine.lanes import FairLane
 from chinwag.http.metrics import Distribution, Reading
 from chinwag.persistence.sqlite import SqliteStore
 
@@ -75,6 +76,9 @@ class EngineStats:
             "outbox_bytes", "Bytes that wait for slow clients", sum(each.outbox_bytes for each in engine.fanout)
         )
         yield _counter("slow_consumers_closed", "Sessions closed as slow", engine.session_stats.slow_consumers)
+        yield _counter("failed_tries", "Log-ins and registrations that failed, and were counted", engine.tries.failed)
+        for lane in engine.lanes():
+            yield from _of_lane(lane)
         for reason, count in engine.session_stats.closed_by_reason.items():
             yield Reading(
                 name="sessions_closed",
@@ -101,6 +105,13 @@ class StoreStats:
         yield _gauge("store_queued_units", "Groups of writes that wait for their commit", statistics.queued_units)
         yield _gauge("store_journal_messages", "Committed messages not in their table yet", self._store.journaled)
         yield _gauge("search_backlog", "Messages that the search index is behind", self._store.search_backlog)
+
+
+def _of_lane(lane: FairLane) -> Iterator[Reading]:
+    labels = {"lane": lane.name}
+    yield Reading(name="lane_running", help="Work under way", kind="gauge", value=lane.running, labels=labels)
+    yield Reading(name="lane_waiting", help="Work that waits its turn", kind="gauge", value=lane.waiting, labels=labels)
+    yield Reading(name="lane_refused", help="Work turned away", kind="counter", value=lane.refused, labels=labels)
 
 
 def _gauge(name: str, text: str, value: float) -> Reading:

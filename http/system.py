@@ -21,6 +21,8 @@ from chinwag.http.tokens import find_token
 
 SYSTEM_PATHS = ("/", "/healthz", "/metrics")
 """Where the server itself answers, on any host, when no front has the path."""
+PAGES = ("/docs", "/openapi.json")
+"""What there is of every front, below it."""
 HEALTH_TIMEOUT_S = 2
 """A store that has not answered in this time is down as far as a load balancer is concerned."""
 
@@ -48,6 +50,12 @@ class SystemRoutes:
         self._roots = roots
         self._metrics_token = metrics_token
         self._built: dict[tuple[str, str, str], bytes] = {}
+
+    def owns(self, request: HttpRequest, where: Location) -> bool:
+        """Whether a request is for one of these, where no front has its path."""
+        if request.path in SYSTEM_PATHS:
+            return True
+        return where.mount is not None and (where.path in PAGES or (where.path == "/" and where.mount.prefix != ""))
 
     async def answer(self, request: HttpRequest, where: Location) -> HttpResponse | None:
         """The answer, or None when the path is none of these. Raises MethodNotAllowed and Unauthenticated."""

@@ -157,6 +157,7 @@ class SqliteStore(SqliteAdmissions):
         driver: SqliteDriver,
         readers: ConnectionThreads,
         searchers: ConnectionThreads,
+        health: ConnectionThreads,
         indexer: Indexer,
         rewriter: Rewriter,
     ) -> None:
@@ -165,6 +166,7 @@ class SqliteStore(SqliteAdmissions):
         self._driver = driver
         self._readers = readers
         self._searchers = searchers
+        self._health = health
         self._rows = RowReader()
         self.indexer = indexer
         self.rewriter = rewriter
@@ -192,10 +194,13 @@ class SqliteStore(SqliteAdmissions):
         self._actor.commit_soon(writes, then, failed)
 
     async def check(self) -> None:
-        """See `Store.check`. A file that was deleted under the server still takes writes, and they end with it."""
-        if not await trio.Path(self._path).exists():
+        """See `Store.check`. It has a thread and a connection to itself: what others have asked for does not delay it.
+
+        A file that was deleted under the server still takes writes, and they end with it.
+        """
+        if not await self._health.run(self._exists):
             raise StoreUnavailable("the database file is gone")
-        await self._read(Snapshot.highest_id)
+        await self._read_in(self._health, Snapshot.highest_id)
 
     async def highest_id(self) -> int:
         return await self._read_rooms(Snapshot.highest_id)
@@ -329,6 +334,9 @@ class SqliteStore(SqliteAdmissions):
         journaled = self._driver.journaled_messages()
         return await self._read_in(self._searchers, Snapshot.search, viewer, text, room_id, limit, within_s, journaled)
 
+    def _exists(self, _connection: apsw.Connection) -> bool:
+        return self._path.exists()
+
     async def _read_room(
         self, read: Callable[Concatenate[Snapshot, RoomId, P], T], room_id: RoomId, *args: P.args, **kwargs: P.kwargs
     ) -> T:
@@ -403,6 +411,7 @@ async def open_sqlite_store(
         writer = ConnectionThreads([opened.writer], name="chinwag-writer")
         readers = ConnectionThreads(opened.readers, name="chinwag-reader")
         searchers = ConnectionThreads(opened.searchers, name="chinwag-search", niceness=SEARCHER_NICENESS)
+        health = ConnectionThreads([opened.health], name="chinwag-health")
         driver: SqliteDriver | None = None
         raised: BaseException | None = None
         try:
@@ -419,7 +428,7 @@ async def open_sqlite_store(
                 nursery.start_soon(rewriter.run)
                 nursery.start_soon(driver.flush_when_quiet, actor)
                 try:
-                    yield SqliteStore(path, actor, driver, readers, searchers, indexer, rewriter)
+                    yield SqliteStore(path, actor, driver, readers, searchers, health, indexer, rewriter)
                 except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001
                     raised = error  # the block's own: raised below, where no exception group is made of it
                 finally:
@@ -429,6 +438,7 @@ async def open_sqlite_store(
             with trio.CancelScope(shield=True):
                 await searchers.close(interrupt=True)
                 await readers.close(interrupt=True)
+                await health.close(interrupt=True)
                 if driver is not None:
                     await driver.close()  # does not raise
                 await writer.close(interrupt=False)  # the last one: moves the log into the database

@@ -36,6 +36,8 @@ class Opened(NamedTuple):
     writer: apsw.Connection
     readers: list[apsw.Connection]
     searchers: list[apsw.Connection]
+    health: apsw.Connection
+    """One more that reads, for whoever wants to know whether that can be done."""
     journal: Journal
     """It is flushed."""
 
@@ -70,7 +72,7 @@ def open_database(path: Path, journal_min_units: int) -> Opened:
         if left := len(journal):
             apply_units(writer, (), 0, journal)
             log.info("journal flushed", messages=left)
-        for _ in range(READERS + SEARCHES_AT_ONCE):
+        for _ in range(READERS + SEARCHES_AT_ONCE + 1):
             reader = apsw.Connection(str(path), statementcachesize=STATEMENTS)
             connections.append(reader)
             reader.set_busy_timeout(BUSY_MS)
@@ -81,7 +83,7 @@ def open_database(path: Path, journal_min_units: int) -> Opened:
         if isinstance(error, apsw.Error | StoreUnavailable):
             raise CannotOpen(f"{path} cannot be opened: {error}") from error
         raise
-    return Opened(writer, connections[1 : 1 + READERS], connections[1 + READERS :], journal)
+    return Opened(writer, connections[1 : 1 + READERS], connections[1 + READERS : -1], connections[-1], journal)
 
 
 def migrate(connection: apsw.Connection, path: Path) -> None:

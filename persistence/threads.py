@@ -5,7 +5,6 @@ idle), and a connection's page and statement caches stay with one thread. Who wa
 work then runs to its end unattended, or is skipped if it has not begun.
 """
 
-import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ import apsw
 import trio
 
 from chinwag.engine.errors import StoreUnavailable
+from chinwag.engine.low_priority import give_way
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -103,7 +103,7 @@ class ConnectionThreads:
 
     def _work(self, connection: apsw.Connection) -> None:
         if self._niceness:
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._niceness)  # in Linux it is a thread's own
+            give_way(self._niceness)
         while (job := self._jobs.get()) is not None:
             if job.task is None:
                 continue

@@ -42,6 +42,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
         ("http", "--kind", "history", "--connections", "3", "--seconds", "0.2"),
         ("idle", "--connections", "20", "--seconds", "0.2"),
         ("churn", "--connections", "3", "--seconds", "0.2"),
+        ("flood", "--kind", "log-in", "--connections", "20", "--senders", "2", "--seconds", "0.4"),
         ("mixed", "--rooms", "2", "--members", "3", "--seconds", "0.5"),
     ],
     ids=lambda arguments: " ".join(arguments[:3]),

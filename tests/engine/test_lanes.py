@@ -18,14 +18,14 @@ class Work:
         self.refused: list[str] = []
         self._done: dict[str, trio.Event] = {}
 
-    async def ask(self, key: str, name: str) -> trio.CancelScope:
+    async def ask(self, key: str, name: str, group: str | None = None) -> trio.CancelScope:
         scope = trio.CancelScope()
         self._done[name] = trio.Event()
 
         async def work() -> None:
             with scope:
                 try:
-                    async with self._lane.turn(key):
+                    async with self._lane.turn(key, group=group):
                         self.begun.append(name)
                         await self._done[name].wait()
                 except Overloaded:
@@ -125,3 +125,33 @@ async def test_the_end_of_work_by_an_error_frees_its_place() -> None:
         with pytest.raises(Overloaded):
             async with lane.turn("b"):
                 pass
+
+
+async def test_the_keys_of_a_group_share_its_turns() -> None:
+    async with trio.open_nursery() as nursery:
+        work = Work(FairLane("work", at_once=1, waiting=10, waiting_per_key=10), nursery)
+        await work.ask("x", "first")
+        for name in ("a1", "a2", "b1", "b2"):
+            await work.ask(name[0], name, group="crowd")
+        await work.ask("c", "c1")
+        await work.ask("c", "c2")
+        for name in ("first", "a1", "c1", "b1", "c2", "a2", "b2"):
+            await work.end(name)
+        assert work.begun == ["first", "a1", "c1", "b1", "c2", "a2", "b2"]
+
+
+async def test_a_group_with_the_most_waiting_gives_places_up_whatever_its_keys_have() -> None:
+    async with trio.open_nursery() as nursery:
+        lane = FairLane("work", at_once=1, waiting=4, waiting_per_key=4)
+        work = Work(lane, nursery)
+        await work.ask("x", "first")
+        for name in ("a1", "b1", "c1", "c2"):
+            await work.ask(name[0], name, group="crowd")
+        await work.ask("d", "d1")
+        await work.ask("d", "d2")
+        assert work.refused == ["c2", "a1"]
+        await work.ask("b", "b2", group="crowd")  # no more than the others have
+        assert work.refused == ["c2", "a1", "b2"]
+        for name in ("first", "b1", "d1", "c1", "d2"):
+            await work.end(name)
+        assert (lane.running, lane.waiting, lane.refused) == (0, 0, 3)

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from chinwag.engine.blobs import Blobs
-from chinwag.engine.engine import Engine, open_engine
+from chinwag.engine.engine import Engine, EngineConfig, open_engine
 from chinwag.engine.room_crypto import MasterKey
 from chinwag.engine.testing import MemoryStore
 from chinwag.http.cors import Cors
@@ -17,8 +17,11 @@ from chinwag.http.front import Front
 from chinwag.http.fronts.chatterstack import FRONT
 from chinwag.http.messages import HttpRequest, HttpResponse
 from chinwag.http.mounts import Mounts
+from chinwag.http.pacing import Pacer
+from chinwag.http.proxies import TrustedProxies
 from chinwag.http.rate_limits import RateLimiter
 from chinwag.http.service import HttpService
+from chinwag.http.stats import EngineStats
 from chinwag.http.tokens import AccessTokens
 from tests.http.contract import Contract
 
@@ -179,13 +182,18 @@ async def open_api(
     public_url: str | None = None,
     metrics_token: str | None = None,
     kind: type[HttpService] = HttpService,
+    proxies: TrustedProxies | None = None,
+    pacer: Pacer | None = None,
+    config: EngineConfig | None = None,
     checked: bool = False,
 ) -> AsyncIterator[Api]:
     """Run a server within the block. `checked`: each answer has to be one that the front's OpenAPI document has."""
     store = MemoryStore()
     tokens = AccessTokens(SECRET, lifetime_s=lifetime_s, clock=clock)
     contracts = {front.name: Contract(front) for front in fronts} if checked else {}
-    async with open_engine(store, passwords=InstantPasswords(), blobs=blobs, master_key=master_key) as engine:
+    async with open_engine(
+        store, passwords=InstantPasswords(), blobs=blobs, master_key=master_key, config=config
+    ) as engine:
         service = kind(
             engine,
             tokens,
@@ -194,5 +202,8 @@ async def open_api(
             limiters=limiters,
             public_url=public_url,
             metrics_token=metrics_token,
+            proxies=proxies,
+            pacer=pacer,
+            stats=[EngineStats(engine)],
         )
         yield Api(service, engine, store, tokens, contracts, Mounts(fronts))

@@ -40,6 +40,15 @@ def test_an_address_has_one_form_however_it_is_typed() -> None:
         email_address("ann")
 
 
+def test_what_is_longer_than_any_address_is_refused_unread_and_nobodys_name() -> None:
+    longest = f"{'a' * 64}@{'.'.join(['b' * 60] * 3)}.org"
+    assert email_address(longest) == login_name(longest) == longest
+    for text in ("a" * 320 + "@example.org", "a" * 100_000):
+        with pytest.raises(FieldError, match="too long"):
+            email_address(text)
+        assert login_name(text) == ""
+
+
 def test_a_username_is_a_login_name_as_it_is() -> None:
     assert login_name(" Ann ") == "Ann"
 

@@ -190,6 +190,44 @@ async def test_a_log_in_that_has_ended_uses_up_nothing_of_its_users() -> None:
         assert (await api.ask("GET", "/v1/rooms", headers=headers)).headers["x-ratelimit-remaining"] == "8"
 
 
+async def test_a_token_on_a_request_that_needs_none_does_not_choose_whose_it_counts_for() -> None:
+    async with limited(RateLimit(5, 60.0), Clock()) as api:
+        ann, bob = await api.person("ann"), await api.person("bob")  # 4 requests of their address
+        wrong = {"email": "ann@example.org", "password": "wrong-horse"}
+        assert (await api.ask("POST", "/v1/auth/login", as_=ann, json=wrong)).status == 401
+        for person, path in ((ann, "login"), (bob, "register"), (bob, "refresh"), (None, "login")):
+            assert (await api.ask("POST", f"/v1/auth/{path}", as_=person, json=wrong)).status == 429
+        assert (await api.ask("GET", "/v1/rooms", as_=ann)).headers["x-ratelimit-remaining"] == "4"
+
+
+async def test_what_was_refused_later_counts_no_more() -> None:
+    clock = Clock()
+    limiter = RateLimiter(RateLimit(2, 60.0), {"uploads": RateLimit(1, 60.0)}, clock=clock, wall_clock=lambda: WALL)
+    first = clock.now
+    limiter.take("ann", "uploads", at=first)
+    clock.now += 1.0
+    limiter.take("ann")
+    assert dict(limiter.give_back("ann", "uploads", first))["x-ratelimit-remaining"] == "1"
+    limiter.give_back("ann", "uploads", first)  # it was given back already
+    limiter.give_back("bob", None, first)
+    assert dict(limiter.take("ann", "uploads"))["x-ratelimit-remaining"] == "0"
+    clock.now += 59.5  # what is left counts from its own time on
+    with pytest.raises(RateLimited):
+        limiter.take("ann")
+
+
+def test_giving_back_leaves_nothing_behind() -> None:
+    window = SlidingWindow(RateLimit(5, 10.0))
+    for now in (0.0, 1.0, 11.5, 12.0):
+        window.take("ann", now)
+        window.look("ann", now)
+    window.give_back("ann", 11.5)
+    window.give_back("ann", 0.0)  # which counts no more
+    assert window.look("ann", 12.0).remaining == 4
+    window.give_back("ann", 12.0)
+    assert (len(window), window._size) == (0, 0)
+
+
 async def test_a_preflight_and_a_refusal_of_the_servers_own_tell_and_count_for_nothing() -> None:
     async with limited(RateLimit(2, 60.0), Clock()) as api:
         preflight = await api.ask("OPTIONS", "/v1/rooms", headers={"origin": "https://a.example"})
@@ -222,14 +260,14 @@ async def test_a_front_without_a_limit_and_the_servers_own_pages_say_nothing_of_
         assert "x-ratelimit-limit" in (await api.ask("GET", "/chatterstack/v1/rooms")).headers
 
 
-async def test_the_servers_own_pages_count_for_nothing_where_a_front_is_alone() -> None:
+async def test_pages_count_for_nothing_where_a_front_is_alone_and_are_there_for_who_is_refused_elsewhere() -> None:
+    pages = ("/healthz", "/metrics", "/", "/docs", "/openapi.json", "/chatterstack", "/chatterstack/docs")
     async with limited(RateLimit(1, 60.0), Clock()) as api:
-        for path in ("/healthz", "/metrics", "/"):
-            for _ in range(2):
+        for status in (401, 429):
+            for path in pages:
                 answer = await api.ask("GET", path)
                 assert (answer.status, "x-ratelimit-limit" in answer.headers) == (200, False)
-        assert (await api.ask("GET", "/v1/rooms")).status == 401
-        assert (await api.ask("GET", "/v1/rooms")).status == 429
+            assert (await api.ask("GET", "/v1/rooms")).status == status
 
 
 # --- which limits a server has ---------------------------------------------------------------------------------------

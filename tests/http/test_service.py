@@ -7,7 +7,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from chinwag.engine.errors import EngineError, InternalError, TryLater
+from chinwag.engine.errors import EngineError, InternalError, TooManyTries, TryLater
 from chinwag.http import refusals
 from chinwag.http.calls import Call, Reply
 from chinwag.http.cors import Cors
@@ -287,6 +287,8 @@ def all_errors(base: type[EngineError] = EngineError) -> list[type[EngineError]]
 
 def made(kind: type[EngineError]) -> EngineError:
     """An instance, its parameters filled in with something."""
+    if kind is TooManyTries:
+        return TooManyTries(2.5)
     for arguments in ((), ("what",), ("what", "reason"), (5,)):
         try:
             error = kind(*arguments)
@@ -303,7 +305,10 @@ async def test_every_error_has_a_status_and_a_shape(kind: type[EngineError]) -> 
         answer = await api.ask("GET", "/v1/fail")
         assert 400 <= answer.status < 600
         assert answer.error
-        assert ("retry-after" in answer.headers) is (answer.status == 503) is issubclass(kind, TryLater)
+        assert ("retry-after" in answer.headers) is issubclass(kind, TryLater)
+        if issubclass(kind, TryLater):
+            wait = (429, "3") if kind is TooManyTries else (503, "1")
+            assert (answer.status, answer.headers["retry-after"]) == wait
         assert (answer.status == 500) is (kind.__module__ == "chinwag.engine.store" or kind in SERVER_FAULTS)
         assert answer.status == FRONT.error_status(kind)
 

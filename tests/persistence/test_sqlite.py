@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -467,3 +468,19 @@ async def test_a_database_file_that_was_deleted_is_not_well(path: Path) -> None:
         await trio.Path(path).unlink()
         with pytest.raises(StoreUnavailable):
             await store.check()
+
+
+async def test_the_check_does_not_wait_for_what_others_read(path: Path) -> None:
+    release = threading.Event()
+    async with open_sqlite_store(path) as store, trio.open_nursery() as nursery:
+        for _ in range(20):  # more than there are readers
+            nursery.start_soon(store._readers.run, lambda _: release.wait(10))
+        for _ in range(50):  # and more than there are threads for everything else
+            nursery.start_soon(trio.to_thread.run_sync, release.wait, 10)
+        await wait_all_tasks_blocked()
+        try:
+            with trio.fail_after(5):
+                await store.check()
+            assert not release.is_set()
+        finally:
+            release.set()

@@ -21,6 +21,7 @@ async def register(call: Call[requests.Register, None]) -> Reply:
         password=body.password,
         display_name=body.display_name,
         public_key=body.public_key,
+        source=call.source,
     )
     opened = await accounts.open_log_in(user.id)
     return success(
@@ -36,7 +37,9 @@ async def register(call: Call[requests.Register, None]) -> Reply:
 async def log_in(call: Call[requests.LogIn, None]) -> Reply:
     """By username or e-mail. One answer for whatever was wrong."""
     try:
-        opened = await call.engine.accounts.log_in(login_name(call.body.username), call.body.password)
+        opened = await call.engine.accounts.log_in(
+            login_name(call.body.username), call.body.password, source=call.source
+        )
     except AccountInactive:
         raise
     except Unauthenticated as error:
@@ -54,7 +57,7 @@ async def log_in(call: Call[requests.LogIn, None]) -> Reply:
 async def refresh(call: Call[requests.Refresh, None]) -> Reply:
     """A new access token. The refresh token stays good until it expires or its log-in ends."""
     try:
-        renewed = await call.engine.accounts.renew(call.body.refresh_token)
+        renewed = await call.engine.accounts.renew(call.body.refresh_token, source=call.source)
     except AccountInactive:
         raise
     except Unauthenticated as error:

@@ -20,6 +20,8 @@ from chinwag.engine.errors import (
     RoleNeeded,
     Rule,
     TokenExpired,
+    TooManyConnections,
+    TooManyTries,
     TryLater,
     TypeNotAllowed,
     Unauthenticated,
@@ -86,6 +88,7 @@ _CODES: dict[type[EngineError], tuple[int, str]] = {
     NotFound: (404, "RESOURCE_NOT_FOUND"),
     Conflict: (409, "RESOURCE_ALREADY_EXISTS"),
     LimitReached: (409, "RESOURCE_LIMIT_EXCEEDED"),
+    TooManyConnections: (429, "CONNECTION_LIMIT_EXCEEDED"),
     CannotDecrypt: (422, "MESSAGE_ENCRYPTION_FAILED"),
     FileTooLarge: (413, "FILE_TOO_LARGE"),
     TypeNotAllowed: (422, "FILE_TYPE_NOT_ALLOWED"),
@@ -95,6 +98,7 @@ _CODES: dict[type[EngineError], tuple[int, str]] = {
     BodyTooLarge: (413, "VALIDATION_LENGTH_EXCEEDED"),
     HttpRefusal: (400, "REQUEST_REFUSED"),
     Refused: (400, "REQUEST_REFUSED"),
+    TooManyTries: (429, "RATE_LIMIT_EXCEEDED"),
     TryLater: (503, "SERVICE_UNAVAILABLE"),
     EngineError: (500, "INTERNAL_ERROR"),
 }
@@ -140,8 +144,6 @@ def status_and_code(error: EngineError) -> tuple[int, str]:
             return status, "CHATROOM_OWNER_REQUIRED"
         case LimitReached(what="members"):
             return status, "CHATROOM_FULL"
-        case LimitReached(what="connections"):
-            return 429, "CONNECTION_LIMIT_EXCEEDED"
         case HttpRefusal():
             return error.status, code
         case _:

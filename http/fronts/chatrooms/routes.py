@@ -11,11 +11,12 @@ from chinwag.engine.errors import (
     NotFound,
     NotTheAuthor,
     RoleNeeded,
+    TooManyTries,
     TypeNotAllowed,
     Unauthenticated,
 )
 from chinwag.engine.files import MAX_AVATAR_BYTES
-from chinwag.http.file_transfer import AvatarQuery, DownloadQuery
+from chinwag.http.file_transfer import AvatarQuery, DownloadQuery, viewer_of
 from chinwag.http.fronts.chatrooms import (
     accounts,
     admissions,
@@ -44,7 +45,7 @@ ROUTES: tuple[Route, ...] = (
         body=requests.Register,
         status=201,
         response=wire.Success[wire.Registered],
-        errors=(Invalid, Conflict),
+        errors=(Invalid, Conflict, TooManyTries),
         auth=False,
         summary="Register",
         description="Creates an account and logs it in. 409 when username or e-mail are taken, whatever their case.",
@@ -55,10 +56,10 @@ ROUTES: tuple[Route, ...] = (
         accounts.log_in,
         body=requests.LogIn,
         response=wire.Success[wire.LoggedIn],
-        errors=(Invalid, Unauthenticated),
+        errors=(Invalid, Unauthenticated, TooManyTries),
         auth=False,
         summary="Log in",
-        description="By username or e-mail. 401 does not tell what was wrong.",
+        description="By username or e-mail. 401 does not tell what was wrong; after ten failures each try has to wait.",
     ),
     Route(
         "POST",
@@ -191,6 +192,7 @@ ROUTES: tuple[Route, ...] = (
         response=wire.Success[wire.InvitationPreview],
         errors=(NotFound,),
         auth=False,
+        free=True,
         summary="Look at an invitation",
         description="What `invite_url` shows.",
     ),
@@ -420,6 +422,7 @@ ROUTES: tuple[Route, ...] = (
         query=DownloadQuery,
         auth=False,
         media_type="*/*",
+        asked_by=viewer_of("original"),
         errors=(Unauthenticated, NotFound),
         summary="Download a file",
         description="By a signed URL, or with an access token. For the members of its chatroom.",
@@ -431,6 +434,7 @@ ROUTES: tuple[Route, ...] = (
         query=DownloadQuery,
         auth=False,
         media_type="image/*",
+        asked_by=viewer_of("thumbnail"),
         errors=(Unauthenticated, NotFound),
         summary="Download a small picture of a file",
     ),
@@ -440,6 +444,7 @@ ROUTES: tuple[Route, ...] = (
         files.download_avatar,
         query=AvatarQuery,
         auth=False,
+        free=True,
         media_type="image/*",
         errors=(Unauthenticated, NotFound),
         summary="Download an avatar",

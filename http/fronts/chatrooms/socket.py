@@ -70,7 +70,7 @@ class ChatroomsSocket:
         self._words = ChatroomsWords(links)
 
     async def admit(self, engine: Engine, request: SocketRequest) -> Connected:
-        """Raises `LimitReached("connections")` for a sixth socket of one user."""
+        """Raises `TooManyConnections` for a sixth socket of one user."""
         query = _read_query(request.query)
         return await engine.connect(
             user_id=request.user_id,
@@ -80,6 +80,7 @@ class ChatroomsSocket:
             room_ids=None if query.resumes else (),
             resume=query.resumes,
             since=query.position(IDS),
+            source=request.source,
             most=MOST_SOCKETS,
         )
 

@@ -9,6 +9,8 @@ from chinwag.engine.errors import (
     Invalid,
     NotFound,
     Refused,
+    TooManyConnections,
+    TooManyTries,
     TryLater,
     Unauthenticated,
 )
@@ -20,7 +22,9 @@ _STATUSES: dict[type[EngineError], int] = {
     Forbidden: 403,
     NotFound: 404,
     Conflict: 409,
+    TooManyConnections: 429,
     Refused: 400,
+    TooManyTries: 429,
     TryLater: 503,
     EngineError: 500,
 }

@@ -4,7 +4,7 @@ from typing import Any
 
 from chinwag.engine import model
 from chinwag.engine.accounts import LogIn
-from chinwag.engine.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
+from chinwag.engine.errors import Conflict, Forbidden, Invalid, NotFound, TooManyTries, Unauthenticated
 from chinwag.engine.ids import MessageId, RoomId, UserId
 from chinwag.http.calls import Call, Reply
 from chinwag.http.fields import login_name
@@ -27,19 +27,21 @@ Plain = Call[None, None]
 async def register(call: Call[requests.Register, None]) -> Reply:
     """Create an account. It is not logged in yet."""
     body = call.body
-    user = await call.engine.accounts.register(username=body.username, email=body.email, password=body.password)
+    user = await call.engine.accounts.register(
+        username=body.username, email=body.email, password=body.password, source=call.source
+    )
     return _user(call, user)
 
 
 async def log_in(call: Call[requests.LogIn, None]) -> Reply:
     """A token pair. One 401 for whatever was wrong."""
-    opened = await call.engine.accounts.log_in(login_name(call.body.email), call.body.password)
+    opened = await call.engine.accounts.log_in(login_name(call.body.email), call.body.password, source=call.source)
     return _token_pair(call, opened)
 
 
 async def refresh(call: Call[requests.Refresh, None]) -> Reply:
     """A new token pair; the old refresh token is spent. Using a spent one again ends that log-in."""
-    return _token_pair(call, await call.engine.accounts.refresh(call.body.refresh_token))
+    return _token_pair(call, await call.engine.accounts.refresh(call.body.refresh_token, source=call.source))
 
 
 async def log_out(call: Call[requests.LogOut, None]) -> Reply:
@@ -257,7 +259,7 @@ ROUTES: tuple[Route, ...] = (
         body=requests.Register,
         status=201,
         response=wire.User,
-        errors=(Invalid, Conflict),
+        errors=(Invalid, Conflict, TooManyTries),
         auth=False,
         summary="Register",
         description="Create a user account. 409 when the e-mail or the username is taken, whatever its case.",
@@ -268,10 +270,11 @@ ROUTES: tuple[Route, ...] = (
         log_in,
         body=requests.LogIn,
         response=wire.TokenPair,
-        errors=(Invalid, Unauthenticated),
+        errors=(Invalid, Unauthenticated, TooManyTries),
         auth=False,
         summary="Log in",
-        description="Returns a token pair. 401 does not tell whether the address or the password was wrong.",
+        description="Returns a token pair. 401 does not tell whether the address or the password was wrong; after ten "
+        "failures each try has to wait.",
     ),
     Route(
         "POST",

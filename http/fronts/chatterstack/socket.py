@@ -157,6 +157,7 @@ class ChatterstackSocket:
             room_ids=room_ids,
             resume=query.resumes,
             since=query.position(IDS),
+            source=request.source,
         )
 
     def greeting(self, connected: Connected) -> bytes:

@@ -8,6 +8,8 @@ from chinwag.engine.errors import (
     Forbidden,
     NotFound,
     Refused,
+    TooManyConnections,
+    TooManyTries,
     TryLater,
     Unauthenticated,
 )
@@ -17,7 +19,9 @@ _STATUSES: dict[type[EngineError], int] = {
     Unauthenticated: 401,
     Forbidden: 403,
     NotFound: 404,
+    TooManyConnections: 429,
     Refused: 400,
+    TooManyTries: 429,
     TryLater: 503,
     EngineError: 500,
 }
@@ -38,6 +42,8 @@ _WORDS: dict[type[EngineError], str | None] = {
     EndpointElsewhere: None,
     NotFound: "Resource not found",
     RateLimited: "Rate limit exceeded",
+    TooManyConnections: "Rate limit exceeded",
+    TooManyTries: "Rate limit exceeded",
     Refused: None,
     TryLater: None,
     EngineError: "Internal server error",

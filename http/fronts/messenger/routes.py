@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from chinwag.engine.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
+from chinwag.engine.errors import Conflict, Forbidden, Invalid, NotFound, TooManyTries, Unauthenticated
 from chinwag.engine.ids import RoomId, UserId
 from chinwag.engine.model import Role, RoomKind
 from chinwag.http.calls import Call, Reply
@@ -26,7 +26,7 @@ async def register(call: Call[requests.Register, None]) -> Reply:
     """Create an account and log it in."""
     body = call.body
     accounts = call.engine.accounts
-    user = await accounts.register(username=body.username, email=body.email, password=body.password)
+    user = await accounts.register(username=body.username, email=body.email, password=body.password, source=call.source)
     opened = await accounts.open_log_in(user.id)
     answer = wire.Registered(
         user=wire.new_user(opened.user),
@@ -39,7 +39,9 @@ async def register(call: Call[requests.Register, None]) -> Reply:
 async def log_in(call: Call[requests.LogIn, None]) -> Reply:
     """By username or address. One 401 for whatever was wrong."""
     try:
-        opened = await call.engine.accounts.log_in(login_name(call.body.username), call.body.password)
+        opened = await call.engine.accounts.log_in(
+            login_name(call.body.username), call.body.password, source=call.source
+        )
     except Unauthenticated as refused:
         raise (WrongCredentials() if type(refused) is Unauthenticated else refused) from None
     answer = wire.LoggedIn(
@@ -50,7 +52,7 @@ async def log_in(call: Call[requests.LogIn, None]) -> Reply:
 
 async def refresh(call: Call[requests.Refresh, None]) -> Reply:
     """A new access token. The refresh token stays as it is."""
-    opened = await call.engine.accounts.renew(call.body.refresh_token)
+    opened = await call.engine.accounts.renew(call.body.refresh_token, source=call.source)
     return Reply(wire.Refreshed(access_token=call.access_token(opened)))
 
 
@@ -196,7 +198,7 @@ ROUTES: tuple[Route, ...] = (
         register,
         body=requests.Register,
         response=wire.Registered,
-        errors=(Invalid, Conflict),
+        errors=(Invalid, Conflict, TooManyTries),
         auth=False,
         summary="Register",
         description="Creates a user and logs them in. 400 when the username or address is taken, whatever its case.",
@@ -207,10 +209,10 @@ ROUTES: tuple[Route, ...] = (
         log_in,
         body=requests.LogIn,
         response=wire.LoggedIn,
-        errors=(Invalid, Unauthenticated),
+        errors=(Invalid, Unauthenticated, TooManyTries),
         auth=False,
         summary="Log in",
-        description="By username or address. 401 does not tell what was wrong.",
+        description="By username or address. 401 does not tell what was wrong; after ten failures tries have to wait.",
     ),
     Route(
         "POST",

@@ -81,6 +81,7 @@ class MessengerSocket:
             follow=True,
             resume=query.resumes,
             since=query.position(IDS),
+            source=request.source,
         )
 
     def greeting(self, connected: Connected) -> bytes:  # noqa: ARG002
