@@ -42,6 +42,20 @@ def _sizes(_context: click.Context, _parameter: click.Parameter, value: str) -> 
     return tuple(map(int, parts))
 
 
+def _report(_context: click.Context, _parameter: click.Parameter, value: Path | None) -> Path | None:
+    """A file that can be written: nobody wants to hear of it after the measuring."""
+    if value is None or value.exists():  # of what is there, the option's type says whether it can be written
+        return value
+    if not value.parent.is_dir():
+        raise click.BadParameter(f"{str(value)!r} cannot be written: {str(value.parent)!r} is no folder")
+    try:
+        value.touch()
+        value.unlink()
+    except OSError as error:
+        raise click.BadParameter(f"{str(value)!r} cannot be written: {error.strerror}") from None
+    return value
+
+
 MEMBERS = click.option("--members", type=click.IntRange(2), default=500, show_default=True, help="Members of the room.")
 FEW_MEMBERS = click.option("--members", type=click.IntRange(2), default=2, show_default=True, help="Members of a room.")
 WINDOW = click.option(
@@ -74,12 +88,17 @@ PROCESSORS = _options(
 )
 REPORTS = _options(
     click.option(
-        "--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write everything measured."
+        "--json",
+        "json_path",
+        callback=_report,
+        type=click.Path(path_type=Path, dir_okay=False, writable=True),
+        help="Write everything measured.",
     ),
     click.option(
         "--html",
         "html_path",
-        type=click.Path(path_type=Path, dir_okay=False),
+        callback=_report,
+        type=click.Path(path_type=Path, dir_okay=False, writable=True),
         help="Write one page with plots that needs nothing else, also no internet.",
     ),
 )

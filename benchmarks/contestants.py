@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import jwt
 
 from chinwag.benchmarks import machine
-from chinwag.benchmarks.errors import PeerMissing
+from chinwag.benchmarks.errors import BenchError, PeerMissing
 from chinwag.benchmarks.frames import NumberedFrames, chat_message, masked_frame
 from chinwag.benchmarks.http_client import HttpClient, address
 from chinwag.benchmarks.installs import SOURCES, Installs
@@ -128,10 +128,24 @@ class Target:
         host, port, base = address(urlsplit(self.url))
         client = HttpClient(host, port, base)
         try:
+            self._check(client)
             world = register(client, plan, self.on_registered)
         finally:
             client.close()
         yield Site(name=self.name, host=host, port=port, base=base, world=world)
+
+    def _check(self, client: HttpClient) -> None:
+        """Raise BenchError when the API is not below the address, with the one where a Chinwag says that it is."""
+        path = "/v1/rooms"
+        status, body = client.ask("GET", path)
+        if status != 404:
+            return
+        known = body.get("see", []) if isinstance(body, dict) else []
+        places = [place.removesuffix(path) for place in map(str, known) if place.endswith(path)]
+        target = urlsplit(self.url)
+        bases = [place if "://" in place else f"{target.scheme}://{target.netloc}{place}" for place in places]
+        elsewhere = f"use --target {bases[0]}" if bases else "give the address that its /v1 comes after"
+        raise BenchError(f"ChatterStack's API is not at {self.url}: {elsewhere}")
 
 
 @dataclass(frozen=True, slots=True)

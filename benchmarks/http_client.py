@@ -19,6 +19,20 @@ class HttpClient:
 
     def expect(self, method: str, path: str, body: object = None, *, token: str = "", status: int = 200) -> Any:
         """The answer's JSON. Raises BenchError for any other status, or when there is no answer."""
+        answered, data = self._ask(method, path, body, token)
+        if answered != status:
+            raise BenchError(f"{method} {path} answered {answered}: {data[:200].decode('utf-8', 'replace')}")
+        return json.loads(data) if data else None
+
+    def ask(self, method: str, path: str) -> tuple[int, Any]:
+        """Status and JSON of an answer; None for a body that is no JSON. Raises BenchError when there is no answer."""
+        status, data = self._ask(method, path)
+        try:
+            return status, json.loads(data)
+        except ValueError:
+            return status, None
+
+    def _ask(self, method: str, path: str, body: object = None, token: str = "") -> tuple[int, bytes]:
         headers = {"Content-Type": "application/json"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
@@ -26,12 +40,9 @@ class HttpClient:
         try:
             self._connection.request(method, self._base + path, content, headers)
             with self._connection.getresponse() as answer:
-                data = answer.read()
+                return answer.status, answer.read()
         except (OSError, http.client.HTTPException) as error:
             raise BenchError(f"{method} {path}: {error}") from error
-        if answer.status != status:
-            raise BenchError(f"{method} {path} answered {answer.status}: {data[:200].decode('utf-8', 'replace')}")
-        return json.loads(data) if data else None
 
     def close(self) -> None:
         """Hang up."""

@@ -1,6 +1,6 @@
 """Results as one HTML page: everything inline, no script, nothing loaded from anywhere."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 from typing import Final
@@ -27,19 +27,27 @@ h3 { font-size: 14px; margin: 18px 0 4px; color: var(--dim); font-weight: 600; }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 12px;
   padding: 20px 22px; margin-top: 22px; }
 .dim { color: var(--dim); }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 8px 28px; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); gap: 8px 28px; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: 5px 8px; font-size: 14px;
   border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { color: var(--dim); font-weight: 600; } th:first-child, td:first-child { text-align: left; }
 tr.own td { font-weight: 700; } .good { color: var(--good); } .bad { color: var(--bad); }
-svg { width: 100%; max-width: 760px; height: auto; display: block; font-size: 12px; } svg text { fill: var(--ink); }
+svg { width: 100%; max-width: 660px; height: auto; display: block; font-size: 13px; } svg text { fill: var(--ink); }
 svg .grid { stroke: var(--line); } svg .tick, svg .axis, svg .note { fill: var(--dim); }
 svg .value { font-weight: 600; }
 svg .note { font-weight: 400; }
 .legend span { display: inline-flex; align-items: center; margin-right: 16px; font-size: 13px; }
 .legend i { width: 12px; height: 12px; border-radius: 3px; margin-right: 6px; }
+.pairs { margin-top: 14px; } .pairs td:first-child, .scroll td:last-child { white-space: normal; }
+@media (max-width: 40rem) { main { padding: 16px 12px 48px; } section { padding: 14px 12px; } h1 { font-size: 22px; }
+  h2 { font-size: 17px; } svg { font-size: 15px; } .scroll thead { display: none; }
+  .scroll tr { display: block; padding: 6px 0; border-bottom: 1px solid var(--line); }
+  .scroll td { display: flex; justify-content: space-between; gap: 12px; border: 0; padding: 2px 0; }
+  .scroll td { white-space: normal; }
+  .scroll td:empty { display: none; } .scroll td:first-child { font-weight: 600; }
+  .scroll td:not(:first-child)::before { content: attr(data-head); color: var(--dim); font-weight: 400; } }
 """
 
 
@@ -52,10 +60,10 @@ def of_results(title: str, results: Sequence[Result], ceiling: Result | None) ->
     colours = {name: turn % (svg.COLOURS - 1) for turn, (name, _) in enumerate(shown)}
     colours["generator ceiling"] = svg.COLOURS - 1
     bars = [svg.Bar(name=name, value=each.rate, colour=colours[name]) for name, each in shown]
-    told = ", ".join(f"{name} {value}" for name, value in results[0].parameters.items() if value)
-    body = [f"<section><h2>{escape(told)}</h2>", svg.bars(bars, results[0].unit), "</section>"]
+    body = [f"<section><h2>{escape(_parameters(results))}</h2>", svg.bars(bars, results[0].unit), "</section>"]
     body.append(f"<section><h2>Measured</h2>{_result_table(shown)}{_more(results)}</section>")
-    body.append(f"<section>{_plots(named, colours)}</section>")
+    if plots := _plots(named, colours):
+        body.append(f"<section>{plots}</section>")
     return _page(title, body)
 
 
@@ -74,6 +82,25 @@ def of_comparisons(comparisons: Sequence[Comparison]) -> str:
         body += [f'<p class="dim">{escape(text)}</p>' for text in skipped]
         body.append("</section>")
     return _page("Chinwag and its peers", body)
+
+
+def _parameters(results: Sequence[Result]) -> str:
+    """What was asked for, in a line: of a parameter that differs between the runs, all its values."""
+    told = []
+    for name in results[0].parameters:
+        values = dict.fromkeys(_parameter(result.parameters.get(name)) for result in results)
+        if shown := " and ".join(filter(None, values)):
+            told.append(f"{name} {shown}")
+    return ", ".join(told)
+
+
+def _parameter(value: object) -> str:
+    """A value in words; "" for what was left out."""
+    if isinstance(value, Mapping):
+        return " ".join(f"{name}={share}" for name, share in value.items() if share)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:,}".removesuffix(".0") if value else ""
+    return str(value) if value else ""
 
 
 def _bar(row: Row, comparison: Comparison, colours: dict[str, int]) -> svg.Bar:
@@ -99,14 +126,13 @@ def _plots(named: Sequence[tuple[str, Result]], colours: dict[str, int]) -> str:
     ]
     if not latencies and not rates:
         return ""
-    return (
-        '<div class="plots"><div><h3>Latency, from send to last delivery</h3>'
-        + svg.distribution(latencies, y_unit="% of messages")
-        + "</div><div><h3>Throughput over time</h3>"
-        + svg.lines(rates, x_unit="seconds", y_unit=named[0][1].unit)
-        + "</div></div>"
-        + svg.legend([(name, colours[name]) for name, _ in named])
-    )
+    plots = []
+    if latencies:
+        plots.append(("Latency, from send to last delivery", svg.distribution(latencies, y_unit="% of messages")))
+    if rates:
+        plots.append(("Throughput over time", svg.lines(rates, x_unit="seconds", y_unit=named[0][1].unit)))
+    shown = "".join(f"<div><h3>{head}</h3>{plot}</div>" for head, plot in plots)
+    return f'<div class="plots">{shown}</div>{svg.legend([(name, colours[name]) for name, _ in named])}'
 
 
 def _result_table(named: Sequence[tuple[str, Result]]) -> str:
@@ -139,7 +165,7 @@ def _result_table(named: Sequence[tuple[str, Result]]) -> str:
             f'<span class="{"bad" if faults else "good"}">{escape(str(faults)) if faults else "none"}</span>',
         ]
         own = ' class="own"' if name == Chinwag().name else ""
-        rows.append(f"<tr{own}>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+        rows.append((own, cells))
     return _table(head, rows)
 
 
@@ -159,7 +185,7 @@ def _goals(comparisons: Sequence[Comparison]) -> str:
                 ],
                 goal.per_cpu,
             ]
-            rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+            rows.append(("", cells))
     return _table(("work", Chinwag().name, "against", "is", "to reach", "", "per CPU second"), rows)
 
 
@@ -170,12 +196,19 @@ def _more(results: Sequence[Result]) -> str:
         for turn, result in enumerate(results, 1)
         for name, value in result.more.items()
     ]
-    return _table(("", ""), rows) if rows else ""
+    return f'<table class="pairs">{"".join(rows)}</table>' if rows else ""
 
 
-def _table(head: Sequence[str], rows: Sequence[str]) -> str:
-    cells = "".join(f"<th>{escape(name)}</th>" for name in head)
-    return f'<div class="scroll"><table><tr>{cells}</tr>{"".join(rows)}</table></div>'
+def _table(heads: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> str:
+    """A table of rows of cells, each with its attributes; the cells are HTML. A column in which nothing stands is left
+    out. On a narrow screen each row becomes a block, in which each cell says what it is."""
+    kept = [at for at in range(len(heads)) if at == 0 or any(cells[at] for _, cells in rows)]
+    head = "".join(f"<th>{escape(heads[at])}</th>" for at in kept)
+    body = ""
+    for attributes, cells in rows:
+        shown = "".join(f'<td data-head="{escape(heads[at])}">{cells[at]}</td>' for at in kept)
+        body += f"<tr{attributes}>{shown}</tr>"
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _page(title: str, body: Sequence[str]) -> str:

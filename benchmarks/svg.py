@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
-WIDTH: Final = 720
+WIDTH: Final = 560
 _LEFT: Final = 64
 _RIGHT: Final = 16
 _TOP: Final = 12
@@ -14,7 +14,7 @@ _HEIGHT: Final = 240
 _BOTTOM: Final = 42
 _BAR: Final = 26
 _LABEL: Final = 150
-_VALUE: Final = 250
+_VALUE: Final = 260
 COLOURS: Final = 10
 """How many `--c0`, `--c1`, ... the page defines."""
 

@@ -6,6 +6,9 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
+
 from chinwag.benchmarks import files, page
 from chinwag.benchmarks.accounting import Faults
 from chinwag.benchmarks.compare import Comparison, Row
@@ -13,6 +16,7 @@ from chinwag.benchmarks.results import Result
 from chinwag.benchmarks.stats import latency, rate_over_time
 from chinwag.benchmarks.works import Goal, Work
 from chinwag.benchmarks.world import Plan
+from chinwag.http.cli import main
 
 
 def result(server: str, rate: float, *, lost: int = 0) -> Result:
@@ -89,6 +93,49 @@ def test_a_scenarios_page_is_self_contained_and_has_its_plots() -> None:
     check_alone(text)
     assert text.count("<svg") == 3
     assert "Throughput over time" in text
+
+
+def test_what_was_asked_for_is_told_in_words() -> None:
+    mixed = result("Chinwag", 300)
+    mixed.parameters = {"rooms": 2, "seconds": 0.5, "idle": 0, "messages": None, "mix": {"send": 20, "read": 0}}
+    assert "<h2>rooms 2, seconds 0.5, mix send=20</h2>" in page.of_results("mixed", [mixed], None)
+    stores = [result("Chinwag", 300), result("Chinwag", 200)]
+    for each, size in zip(stores, (1_000, 1_000_000), strict=True):
+        each.parameters = {"size": size, "seconds": 2.0}
+    assert "<h2>size 1,000 and 1,000,000, seconds 2</h2>" in page.of_results("scale", stores, None)
+
+
+def test_a_report_has_no_card_plot_or_column_without_anything_in_it() -> None:
+    idle = result("Chinwag", 300)
+    idle.latency, idle.over_time, idle.deliveries, idle.more = None, (), 0, {"server memory, MB": 76.0}
+    text = page.of_results("idle", [idle], None)
+    check_alone(text)
+    assert "<section></section>" not in text
+    assert "Latency" not in text and "Throughput" not in text and "p50" not in text and "deliveries/s" not in text
+    assert "run 1: server memory, MB" in text
+    idle.over_time = ((0.1, 5.0), (0.2, 7.0))
+    text = page.of_results("idle", [idle], None)
+    assert "Throughput" in text and "Latency" not in text and text.count("<svg") == 2
+
+
+def test_on_a_phone_each_figure_says_what_it_is() -> None:
+    text = page.of_comparisons([comparison()])
+    assert '<td data-head="p99">7.00 ms</td>' in text
+    assert "@media (max-width: 40rem)" in text
+
+
+@pytest.mark.parametrize("option", ["--html", "--json"])
+@pytest.mark.parametrize("command", ["idle", "compare", "scale", "http"])
+def test_a_report_that_cannot_be_written_is_refused_before_anything_is_measured(
+    tmp_path: Path, command: str, option: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "nowhere" / "x.html", tmp_path / "file" / "x.html", tmp_path):
+        told = CliRunner().invoke(main, ["bench", command, option, str(path)])
+        assert told.exit_code == 2
+        [line] = told.stderr.splitlines()
+        assert option in line and str(path) in line
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
 def test_the_comparisons_page_is_self_contained_and_escapes_what_it_shows() -> None:

@@ -11,7 +11,7 @@ from trio_websocket import ConnectionRejected
 from tests.e2e.client import Api, api_of
 from tests.e2e.hostile import raw, read_to_the_end
 from tests.e2e.listeners import Listener
-from tests.e2e.processes import LIMIT_S, Server, serving
+from tests.e2e.processes import CHINWAG, LIMIT_S, Server, run, serving
 
 pytestmark = pytest.mark.listeners("lane", "hypercorn", "tls", reason="headers are added by each listener's own code")
 
@@ -113,3 +113,12 @@ async def test_the_metrics_need_their_token_and_a_request_is_one_line(guarded: S
         assert (line["method"], line["path"], line["status"], line["user"]) == ("GET", "/metrics?token=***", 401, None)
         assert line["ms"] > 0
     assert "for-prometheus" not in guarded.log
+
+
+@pytest.mark.listeners("lane", reason="the benchmarks are for it")
+@pytest.mark.parametrize(("base", "hint"), [("", "use --target {}/chatterstack"), ("/chatterstack/v1", "its /v1")])
+def test_a_benchmark_of_the_wrong_address_is_told_the_right_one(guarded: Server, base: str, hint: str) -> None:
+    ended = run([CHINWAG, "bench", "idle", "--connections", "2", "--target", guarded.url + base])
+    [line] = ended.stderr.splitlines()
+    assert ended.returncode == 1
+    assert hint.format(guarded.url) in line

@@ -1,9 +1,13 @@
 """The server's pages in a real browser: they show, say nothing to the console, and their forms work."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
+import trio
 
+from chinwag.benchmarks import page as report_page
+from tests.benchmarks.test_reports import comparison
 from tests.e2e.browser import Page, chromium, opened_page
 from tests.e2e.processes import Server
 
@@ -72,6 +76,16 @@ async def test_no_page_is_wider_than_its_screen(every_front: Server, page: Page,
         await page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
         assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), url
         assert page.problems == []
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+async def test_no_part_of_a_benchmarks_report_is_cut_off(page: Page, tmp_path: Path, width: int) -> None:
+    report = tmp_path / "report.html"
+    await trio.Path(report).write_text(report_page.of_comparisons([comparison(lost=1)]))
+    await page.open(report.as_uri(), width=width)
+    cut_off = "Array.from(document.querySelectorAll('body, .scroll, .plots'), e => e.scrollWidth - e.clientWidth)"
+    assert set(await page.evaluate(cut_off)) == {0}
+    assert page.problems == []
 
 
 @pytest.mark.parametrize("at", range(len(FRONTS)), ids=FRONTS)
