@@ -10,7 +10,7 @@ from chinwag.engine.engine import Engine
 from chinwag.engine.errors import Invalid, NotFound
 from chinwag.engine.ids import FileId, InvitationId, MessageId, RoomId, UserId
 from chinwag.http.links import Links
-from chinwag.http.messages import Header, HttpResponse
+from chinwag.http.messages import Header, HttpRequest, HttpResponse
 from chinwag.http.rate_limits import address_key
 from chinwag.http.tokens import AccessTokens, Claims
 
@@ -63,7 +63,7 @@ class Call(Generic[Body, Query]):
     """One request to one endpoint, checked and decoded: `Call[PostMessage, None]` has a body and no query."""
 
     __slots__ = (
-        *("_claims", "_client", "_path", "_root", "_stream"),
+        *("_claims", "_path", "_prefix", "_request", "_root", "_stream"),
         *("body", "engine", "headers", "ids", "links", "query", "tokens"),
     )
 
@@ -77,26 +77,27 @@ class Call(Generic[Body, Query]):
         path: Mapping[str, str],
         body: Body,
         query: Query,
-        headers: Mapping[str, str],
+        request: HttpRequest,
+        links: Links,
+        prefix: str,
+        root: str | None = None,
         stream: AsyncIterator[bytes] | None = None,
-        root: str = "",
-        links: Links | None = None,
-        client: str = "",
     ) -> None:
-        """`claims` is None on a route that needs no token, `path` the values of the template's names. `root` is where
-        the front is found: "https://example.org/NAME"; `links` lead to what is elsewhere on the server. `client` is the
-        address of who asks."""
+        """`claims` is None on a route that needs no token, `path` the values of the template's names. `links` lead to
+        what is elsewhere on the server. `root` is where the front is for everybody ("https://example.org/NAME"); None:
+        where the request came to, below `prefix`."""
         self.engine = engine
         self.tokens = tokens
         self.ids = ids
         self.body = body
         self.query = query
-        self.headers = headers
-        self.links = links or Links()
+        self.headers = request.headers
+        self.links = links
         self._claims = claims
-        self._client = client
         self._path = path
         self._stream = stream
+        self._request = request
+        self._prefix = prefix
         self._root = root
 
     @property
@@ -109,7 +110,7 @@ class Call(Generic[Body, Query]):
     @property
     def source(self) -> str:
         """Where the request comes from, as the engine counts it."""
-        return address_key(self._client)
+        return address_key(self._request.client)
 
     @property
     def user(self) -> UserId:
@@ -132,7 +133,8 @@ class Call(Generic[Body, Query]):
 
     def url(self, path: str) -> str:
         """The absolute URL of a path of this front: by the server's public URL, else the address the caller used."""
-        return self._root + path
+        root = self._request.origin + self._prefix if self._root is None else self._root
+        return root + path
 
     def path_text(self, name: str) -> str:
         """The text at `{name}`, decoded."""

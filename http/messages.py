@@ -81,6 +81,11 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     secure: bool = False
     stream: BodySource | None = None
 
+    @property
+    def origin(self) -> str:
+        """Where the client found this server: "https://example.org"."""
+        return f"https://{self.host}" if self.secure else f"http://{self.host}"
+
 
 class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
     """One answer. `headers` is complete up to what belongs to the connection (Date, Connection): the answer to HEAD has

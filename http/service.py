@@ -226,10 +226,10 @@ class HttpService:
             path=endpoint.named(found),
             body=None if endpoint.read_body is None else endpoint.read_body(request.body),
             query=None if endpoint.read_query is None else endpoint.read_query(request.query),
-            headers=request.headers,
-            root=self._roots.get(mount.front.name) or _address(request) + mount.prefix,
+            request=request,
             links=self._links,
-            client=request.client,
+            prefix=mount.prefix,
+            root=self._roots.get(mount.front.name),
             stream=None
             if route.streams is None
             else BodyStream(request.stream or WholeBody(request.body), route.streams),
@@ -294,11 +294,6 @@ class HttpService:
         if request.method == "HEAD":
             return HttpResponse(status=response.status, headers=response.headers, fixed=response.fixed)
         return response
-
-
-def _address(request: HttpRequest) -> str:
-    """Where the client found this server."""
-    return f"https://{request.host}" if request.secure else f"http://{request.host}"
 
 
 def _name(where: Location) -> str:
