@@ -78,6 +78,11 @@ class AccessLog:
         with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
             yield exchange
 
+    def refused(self, request: HttpRequest, where: Location, status: int) -> None:
+        """Write the line of a request that was answered by no front."""
+        with self.exchange(request, where) as exchange:
+            exchange.write("request", status=status)
+
     async def socket(self, request: HttpRequest, where: Location, session: Session, serving: Awaitable[None]) -> None:
         """Await `serving`, which is a connection's life, with a line at its beginning and at its end."""
         with self.exchange(request, where) as exchange:

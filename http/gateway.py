@@ -99,6 +99,8 @@ class Gateway:
         try:
             handshake = accept_upgrade(head)
         except HandshakeRefused as refused:
+            if self._access_log is not None:
+                self._access_log.refused(request, self._service.locate(request), refused.status)
             await refuse(stream, refused.status, refused.message, refused.headers)
             return None
         try:

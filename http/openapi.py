@@ -177,7 +177,13 @@ def _parameters(front: Front, route: Route) -> list[Json]:
                 parameter["description"] = description
             parameters.append(parameter)
     parameters += [
-        {"name": each.name, "in": "header", "required": False, "description": each.description, "schema": _TEXT}
+        {
+            "name": each.name,
+            "in": "header",
+            "required": False,
+            "description": each.description,
+            "schema": {**_TEXT, **each.json_schema},
+        }
         for each in (*route.headers, *(_FILE_HEADERS if route.is_file else ()))
     ]
     return parameters
@@ -185,7 +191,7 @@ def _parameters(front: Front, route: Route) -> list[Json]:
 
 def _text(front: Front, name: str) -> Json:
     """The schema of a text; of one that is named as ids are, that of an id."""
-    return {**_TEXT, **front.ids.json_schema} if name == "id" or name.endswith("_id") else _TEXT
+    return {**_TEXT, **front.ids.json_schema} if name == "id" or name.endswith(("_id", "Id")) else _TEXT
 
 
 def _form(front: Front, route: Route) -> Json:

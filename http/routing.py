@@ -5,7 +5,7 @@ table. A path without names is found by one dictionary look-up, any other by wal
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import unquote
 
@@ -44,10 +44,11 @@ AskedBy = Callable[[Asking], Viewer | str | None]
 
 @dataclass(frozen=True, slots=True)
 class HeaderParameter:
-    """A header that an endpoint reads, or sends, for its documentation."""
+    """A header that an endpoint reads, or sends, for its documentation. `json_schema` is what its text is like."""
 
     name: str
     description: str
+    json_schema: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ def test_ids_have_patterns_that_their_own_form_fits_and_others_do_not(front: Fro
 def id_fields(value: object) -> Iterator[tuple[str, Any]]:
     """Name and schema of each property and path parameter that is named as ids are."""
     if isinstance(value, dict):
-        if value.get("in") == "path" and str(value["name"]).endswith("id"):
+        if value.get("in") == "path" and str(value["name"]).lower().endswith("id"):
             yield value["name"], value["schema"]
         for name, schema in value.get("properties", {}).items():
             if name == "id" or name.endswith("_id"):

@@ -215,7 +215,7 @@ def _content(content: "Content") -> "Content":
 class Content(msgspec.Struct, frozen=True, kw_only=True):
     """With `key_version` 0 `encrypted_data` is plain text, and `iv` may be empty."""
 
-    encrypted_data: Annotated[str, Meta(min_length=1)]
+    encrypted_data: Annotated[str, Meta(min_length=1, extra_json_schema={"maxLength": MAX_SEALED})]
     iv: Annotated[str, Meta(max_length=MAX_IV)] = ""
     key_version: Annotated[int, Meta(ge=0, le=MAX_KEY_VERSION)] = 0
 

@@ -141,7 +141,7 @@ class SendMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EditMessage(msgspec.Struct, frozen=True, kw_only=True):
-    content: Text
+    content: Annotated[str, Meta(examples=["hello"], extra_json_schema={"minLength": 1, "maxLength": MAX_TEXT})]
 
     def __post_init__(self) -> None:
         force_setattr(self, "content", trimmed(self.content, "content", least=1, most=MAX_TEXT))

@@ -16,6 +16,7 @@ from chinwag.http.search_answers import COMPLETE, completeness
 IDEMPOTENCY_KEY = HeaderParameter(
     "Idempotency-Key",
     f"1 to {MAX_IDEMPOTENCY_KEY} visible characters. A retry under the same key answers with the first message.",
+    {"minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY, "pattern": "^[!-~]([ -~]*[!-~])?$"},
 )
 
 Plain = Call[None, None]
