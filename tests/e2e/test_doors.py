@@ -115,6 +115,16 @@ async def test_the_metrics_need_their_token_and_a_request_is_one_line(guarded: S
     assert "for-prometheus" not in guarded.log
 
 
+@pytest.mark.listeners("lane", reason="the other server refuses it before anybody of ours is asked")
+async def test_a_handshake_that_is_refused_is_a_line_too(guarded: Server) -> None:
+    async with raw(guarded) as stream:
+        asking = "GET /chatrooms/ws?token=abc HTTP/1.1", "Host: h", "Upgrade: websocket", "Connection: Upgrade"
+        await stream.send_all("\r\n".join([*asking, "Sec-WebSocket-Version: 8", "", ""]).encode())
+        assert b"x-content-type-options: nosniff" in await read_to_the_end(stream)
+    line = lines(guarded, "request")[-1]
+    assert (line["path"], line["status"]) == ("/chatrooms/ws?token=***", 426)
+
+
 @pytest.mark.listeners("lane", reason="the benchmarks are for it")
 @pytest.mark.parametrize(("base", "hint"), [("", "use --target {}/chatterstack"), ("/chatterstack/v1", "its /v1")])
 def test_a_benchmark_of_the_wrong_address_is_told_the_right_one(guarded: Server, base: str, hint: str) -> None:
