@@ -52,8 +52,7 @@ class ConnectionThreads:
     """One thread per connection; all take from one queue. To be made and used on the event loop's thread."""
 
     def __init__(self, connections: Sequence[apsw.Connection], *, name: str, niceness: int = 0) -> None:
-        """`niceness`: how far the threads stand behind the process's others when there is too little processor time, 0
-        to 19."""
+        """`niceness`: how far the threads stand behind the process's others when there is too little processor time."""
         self._niceness = niceness
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
@@ -103,7 +102,9 @@ class ConnectionThreads:
 
     def _work(self, connection: apsw.Connection) -> None:
         if self._niceness:
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._niceness)  # in Linux it is a thread's own
+            thread = threading.get_native_id()  # in Linux priorities are each thread's own
+            niceness = os.getpriority(os.PRIO_PROCESS, thread) + self._niceness
+            os.setpriority(os.PRIO_PROCESS, thread, min(niceness, 19))
         while (job := self._jobs.get()) is not None:
             if job.task is None:
                 continue
