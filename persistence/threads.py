@@ -52,8 +52,7 @@ class ConnectionThreads:
     """One thread per connection; all take from one queue. To be made and used on the event loop's thread."""
 
     def __init__(self, connections: Sequence[apsw.Connection], *, name: str, niceness: int = 0) -> None:
-        """`niceness`: how far the threads stand behind the process's others when there is too little processor time, 0
-        to 19."""
+        """`niceness`: how far the threads stand behind the process's others when there is too little processor time."""
         self._niceness = niceness
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()

@@ -1,15 +1,18 @@
 """Ranked search: what is found in a room, in which order, and where it matches."""
 
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from trio.testing import MockClock
 
+from chinwag.engine import ranked_search
 from chinwag.engine.errors import Forbidden, Invalid, NotFound
 from chinwag.engine.ids import RoomId, UserId
 from chinwag.engine.model import MessageKind, Sealed
 from chinwag.engine.ranked_search import CANDIDATES, MOST_TERMS, RankedSearch, RankedSearcher, terms_of
-from chinwag.engine.searches import SearchLane
+from chinwag.engine.searches import MOST_QUERY_CHARACTERS, SEARCH_S, Deadline, SearchLane
 from chinwag.engine.store import InsertMember, InsertMessage, InsertRoom, InsertUser
 from chinwag.engine.testing import MemoryStore, make_member, make_message, make_room, make_user
 from chinwag.engine.text import folded
@@ -81,8 +84,11 @@ def test_a_query_is_divided_into_terms(query: str, terms: tuple[str, ...]) -> No
     assert terms_of(query) == terms
 
 
-@pytest.mark.parametrize("query", ["", "  ", '""', '" "', " ".join(f"t{n}" for n in range(MOST_TERMS + 1))])
-def test_a_query_of_no_term_or_too_many_is_refused(query: str) -> None:
+@pytest.mark.parametrize(
+    "query",
+    ["", "  ", '""', '" "', " ".join(f"t{n}" for n in range(MOST_TERMS + 1)), "x" * (MOST_QUERY_CHARACTERS + 1)],
+)
+def test_a_query_of_no_term_or_too_many_or_too_long_is_refused(query: str) -> None:
     with pytest.raises(Invalid) as refusal:
         terms_of(query)
     assert refusal.value.field == "query"
@@ -204,7 +210,43 @@ async def test_the_match_is_shown_as_it_was_written_where_folding_changes_length
     assert (context.before, context.match, context.after) == ("ßß die ", "Straße", " dort")
 
 
-ALPHABET = st.sampled_from(["tea", "Tea", "team", "ß", "SS", "İ", "ﬁ", "茶", "x", " ", " ", ".", '"', "\u0345", "Σς"])
+async def test_a_term_is_found_however_its_characters_are_composed(room: Searched) -> None:
+    await room.say("the re\u0301sume\u0301 of it", "in \u0130stanbul", "\u1112\u1161\u11ab\u1100\u1173\u11af too")
+    for query, match in (
+        ("R\u00c9SUM\u00c9", "re\u0301sume\u0301"),
+        ("istanbul", "\u0130stanbul"),
+        ("\ud55c\uae00", "\u1112\u1161\u11ab\u1100\u1173\u11af"),
+    ):
+        [result] = (await room.find(query)).results
+        assert (result.context.match, result.matched_terms) == (match, (folded(query),))
+
+
+async def test_all_terms_together_have_the_time_of_one_search(room: Searched, autojump_clock: MockClock) -> None:
+    await room.say("milk", "sugar", "tea")
+    room.store.search_s = SEARCH_S * 0.4
+    began = trio.current_time()
+    found = await room.find("tea sugar milk")
+    assert trio.current_time() - began == pytest.approx(SEARCH_S)
+    assert (found.complete, found.total_is_exact) == (False, False)
+    assert {each.viewed.message.text for each in found.results} >= {"tea", "sugar"}
+    room.store.search_s = SEARCH_S * 0.3
+    found = await room.find("tea sugar milk")
+    assert (found.complete, found.total_is_exact, found.total) == (True, True, 3)
+
+
+async def test_ranking_ends_when_the_time_is_over(room: Searched, monkeypatch: pytest.MonkeyPatch) -> None:
+    await room.say(*(f"tea {n}" for n in range(20)))
+    monkeypatch.setattr(ranked_search, "SLICE_S", 0.0)
+    lefts = iter([2.0] * 6)
+    monkeypatch.setattr(Deadline, "left_s", property(lambda _: next(lefts, 0.0)))
+    found = await room.find("tea")
+    assert (found.complete, found.total_is_exact) == (False, False)
+    assert 0 < found.total < 20
+    assert len(found.results) == found.total
+
+
+PIECES = ["tea", "Tea", "team", "ß", "SS", "İ", "ﬁ", "茶", "x", ".", '"', "ͅ", "Σς", "é", "é", "하", "하"]
+ALPHABET = st.sampled_from([*PIECES, " ", " "])
 TEXTS = st.lists(ALPHABET, min_size=1, max_size=12).map("".join)
 
 

@@ -114,9 +114,10 @@ async def overviews(
 
 
 async def overview(store: Store, viewer: UserId) -> RoomOverview:
-    """Of the viewer's only room."""
+    """Of the viewer's only room, in the list and by itself."""
     found = await overviews(store, viewer)
     assert found.total == 1
+    assert await store.overview(found.rooms[0].room.id, viewer) == found.rooms[0]
     return found.rooms[0]
 
 
@@ -224,3 +225,5 @@ async def test_overviews_come_by_latest_activity_and_in_pages_of_a_counted_whole
     await store.commit([DeleteMember(room_id=ROOM, user_id=ANN)])
     assert await page() == ([40, DIRECT.id, OTHER], 3)
     assert await overviews(store, NOBODY) == Overviews(rooms=(), total=0)
+    assert await store.overview(ROOM, ANN) is None
+    assert await store.overview(NOWHERE, ANN) is None

@@ -77,6 +77,8 @@ async def test_rooms_come_by_latest_activity_and_name(store: Store) -> None:
         [
             InsertRoom(room=make_room(12, ANN, name="Straße 100%")),
             InsertMember(room_id=RoomId(12), member=make_member(ANN)),
+            InsertRoom(room=make_room(13, BOB, name="Cafe\u0301 \u0130stanbul")),
+            InsertMember(room_id=RoomId(13), member=make_member(BOB)),
         ]
     )
 
@@ -91,7 +93,9 @@ async def test_rooms_come_by_latest_activity_and_name(store: Store) -> None:
     assert await rooms("STRASSE") == [12]
     assert await rooms("0%") == [12]
     assert await rooms("m_1") == []
-    assert await rooms(viewer=BOB) == [ROOM]
+    assert await rooms(viewer=BOB) == [ROOM, 13]
+    for name in ("caf\u00e9", "cafe\u0301", "CAF\u00c9 istanbul"):
+        assert await rooms(name, viewer=BOB) == [13], name
     assert await rooms(viewer=NOBODY) == []
     assert sorted(await store.room_ids_of(ANN)) == [ROOM, OTHER, 12]
     assert await store.room_ids_of(NOBODY) == []

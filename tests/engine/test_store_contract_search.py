@@ -14,6 +14,7 @@ from chinwag.engine.store import (
     Store,
 )
 from chinwag.engine.testing import make_member, make_message, make_room, make_user
+from chinwag.engine.text import folded
 from tests.engine.stores import ANN, BOB, NOWHERE, OTHER, ROOM, edit, post
 
 
@@ -33,6 +34,10 @@ async def test_search_finds_parts_of_texts_whatever_their_case(store: Store) -> 
         "東京都に住む",
         '100% _sure_ "x" \\o/ it\'s',
         "ΣΊΣΥΦΟΣ",
+        "re\u0301sume\u0301",
+        "r\u00e9sum\u00e9",
+        "\u0130stanbul",
+        "\u1112\u1161\u11ab\u1100\u1173\u11af",
     ]
     await store.commit([post(1001 + n, ROOM, n + 1, text) for n, text in enumerate(texts)])
     assert await search(store, "QUICK") == [1002, 1001]
@@ -49,9 +54,16 @@ async def test_search_finds_parts_of_texts_whatever_their_case(store: Store) -> 
     assert await search(store, "\\o/") == [1006]
     assert await search(store, "it's") == [1006]
     assert await search(store, "σίσυφος") == [1007]
+    for resume in ("r\u00e9sum\u00e9", "re\u0301sume\u0301", "R\u00c9SUM\u00c9", "E\u0301SUM"):
+        assert await search(store, resume) == [1009, 1008], resume
+    assert await search(store, "resume") == []
+    for istanbul in ("istanbul", "\u0130STANBUL", "i\u0307stanbul"):
+        assert await search(store, istanbul) == [1010], istanbul
+    assert await search(store, "\ud55c\uae00") == [1011]
+    assert await search(store, "\u1112\u1161\u11ab") == [1011]
     assert await search(store, "fox quick") == []
     assert await search(store, "quick", limit=1) == [1002]
-    assert await search(store, "", limit=2) == [1007, 1006]
+    assert await search(store, "", limit=2) == [1011, 1010]
 
 
 async def test_what_a_room_says_itself_is_not_found(store: Store) -> None:
@@ -127,3 +139,26 @@ async def test_what_no_store_could_hold_is_not_found(store: Store) -> None:
     for text in (surrogate, f"{surrogate}long", "\0", "he\0"):
         assert await search(store, text) == []
         assert await search(store, text, ANN, ROOM) == []
+
+
+async def test_what_was_found_comes_with_the_text_that_was_searched(store: Store) -> None:
+    joined = make_message(1003, ROOM, 3, ANN, "joined", kind=MessageKind.SYSTEM)
+    texts = ("Stra\u00dfe in \u0130stanbul", "\u6771\u4eac \u0428\u0443\u0431\u0430")
+    await store.commit([post(1001, ROOM, 1, texts[0]), post(1002, ROOM, 2, texts[1]), InsertMessage(message=joined)])
+    found = await store.search(ANN, text="", room_id=ROOM, limit=9)
+    assert found.complete
+    assert [each.folded for each in found.messages] == ["", folded(texts[1]), folded(texts[0])]
+
+
+async def test_a_search_without_time_finds_what_it_can_and_says_so(store: Store) -> None:
+    await store.commit([post(1001, ROOM, 1, "needle")])
+    for room in (None, ROOM):
+        found = await store.search(ANN, text="needle", room_id=room, limit=9, within_s=-1.0)
+        assert not found.complete
+        found = await store.search(ANN, text="needle", room_id=room, limit=9, within_s=60.0)
+        assert [each.message.id for each in found.messages] == [1001]
+        assert found.complete
+    assert not (await store.rooms_of(ANN, name_contains="x", limit=9, within_s=-1.0)).complete
+    assert (await store.rooms_of(ANN, name_contains="", limit=9)).complete
+    overviews = await store.overviews(ANN, kind=None, name_contains="x", skip=0, limit=9, within_s=-1.0)
+    assert not overviews.complete

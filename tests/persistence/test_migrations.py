@@ -15,6 +15,7 @@ from chinwag.engine.testing import make_member, make_message, make_room, make_us
 from chinwag.persistence import migrations
 from chinwag.persistence.sqlite import open_sqlite_store
 from chinwag.persistence.sqlite_open import migrate
+from tests.persistence.databases import PEOPLE, database_of_version
 
 
 def test_steps_are_numbered_from_one_without_holes() -> None:
@@ -47,24 +48,6 @@ def test_every_file_of_the_folder_is_a_step_with_a_known_name() -> None:
 ANN, BOB, CAT = UserId(1), UserId(2), UserId(3)
 
 
-def database_of_version(path: Path, version: int, rows: str) -> None:
-    """A database as the code of that schema version left it."""
-    connection = apsw.Connection(str(path))
-    connection.execute("CREATE TABLE schema_versions (version INTEGER PRIMARY KEY NOT NULL, name TEXT NOT NULL)")
-    for step in migrations.for_sqlite()[:version]:
-        connection.execute(step.script)
-        connection.execute("INSERT INTO schema_versions (version, name) VALUES (?1, ?2)", (step.number, step.name))
-    connection.execute(rows)
-    connection.close()
-
-
-PEOPLE = """
-INSERT INTO users (id, username, username_fold, email, email_fold, password_hash, declared, created_us)
-VALUES (1, 'Ann', 'ann', 'a@example.org', 'a@example.org', 'hash', NULL, 1),
-    (2, 'bob', 'bob', NULL, NULL, '', NULL, 2), (3, 'cat', 'cat', NULL, NULL, '', NULL, 3);
-"""
-
-
 async def test_what_version_2_stored_reads_back(tmp_path: Path) -> None:
     rows = """
     INSERT INTO families (id, user_id, created_us, revoked_us) VALUES (5, 1, 5, NULL);
@@ -83,7 +66,7 @@ async def test_what_version_2_stored_reads_back(tmp_path: Path) -> None:
         (3, 1003, 10, 3, 2, NULL, NULL, 'plain', NULL, NULL, 1003, NULL, NULL);
     INSERT INTO remains (name, value) VALUES ('highest_id', 4000);
     """
-    database_of_version(tmp_path / "chinwag.db", 2, PEOPLE + rows)
+    database_of_version(tmp_path / "chinwag.db", 2, PEOPLE + rows).close()
     async with open_sqlite_store(tmp_path / "chinwag.db") as store:
         room = replace(make_room(10, ANN, name="tea"), description="and milk")
         direct = replace(make_room(11, ANN, direct_key="dm:1:2"), name="")
@@ -137,7 +120,7 @@ async def test_version_3_gives_every_group_one_owner(tmp_path: Path, members: st
     VALUES (10, 1, 'tea', '', 1, 10, NULL), (11, 0, '', '', 1, 11, 'dm:1:2'), (12, 1, 'empty', '', 1, 12, NULL);
     INSERT INTO members (room_id, user_id, role, joined_us, delivered_seq, read_seq) VALUES {values};
     """
-    database_of_version(tmp_path / "chinwag.db", 2, PEOPLE + rows)
+    database_of_version(tmp_path / "chinwag.db", 2, PEOPLE + rows).close()
     room_id = RoomId(int(members[1:3]))
     async with open_sqlite_store(tmp_path / "chinwag.db") as store:
         snapshot = await store.room_snapshot(room_id, recent=0)
