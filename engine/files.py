@@ -304,7 +304,8 @@ class Incoming:
         """The upload is whole: judge and store it. `name` is whatever the client called it.
 
         Raises `TypeNotAllowed`, `Invalid("file")` for an empty one, `NotFound("room")` or `NotAMember`, and
-        `StoreUnavailable`. With `room_id` None it is an avatar, which has to be an image that can be decoded.
+        `StoreUnavailable`. With `room_id` None it is an avatar, which has to be an image that can be decoded: it is
+        written anew, under a name of its own. Raises `Overloaded` and `PicturesUnavailable` when that cannot be now.
         """
         if not self._content.size_bytes:
             raise Invalid("file", "is empty")

@@ -10,6 +10,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
 import msgspec
+import structlog
 import trio
 
 from chinwag.engine.blobs import Blob
@@ -24,6 +25,8 @@ from chinwag.engine.worker_process import (
     WorkerUnavailable,
     open_worker,
 )
+
+log = structlog.get_logger("chinwag.engine")
 
 MAX_IMAGE_BYTES: Final = 32 * 1024 * 1024
 """A larger file has no small picture: it is in memory as a whole while one is made."""
@@ -76,6 +79,7 @@ class Pictures:
         except (WorkerRefused, WorkerFailed) as error:
             raise BadPicture(str(error)) from error
         except WorkerUnavailable as error:
+            log.warning("no pictures can be made", reason=str(error))
             raise PicturesUnavailable(str(error)) from error
         try:  # by a process that hostile bytes may have taken over
             rendered = msgspec.msgpack.decode(answer, type=Rendered)

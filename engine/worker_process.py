@@ -33,6 +33,8 @@ _NICENESS: Final = 10
 _LOGGED_LINES: Final = 50
 """Of what one process prints: hostile input may make a library talk for ever."""
 _LOGGED_CHARACTERS: Final = 500
+_LAST_WORDS_S: Final = 1.0
+"""For reading what a process printed before its end."""
 
 
 class WorkerLimits(Record):
@@ -89,6 +91,7 @@ class WorkerProcess:
                         running = await self._start()
                     outcome, answer = await running.ask(parts, self._limits.answer_bytes)
             except trio.TooSlowError:
+                log.warning("worker process too slow", function=self._function, limit_s=self._limits.deadline_s)
                 raise WorkerFailed(f"took more than {self._limits.deadline_s:g} s") from None
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 raise WorkerFailed("ended the process that worked on it") from error
@@ -141,7 +144,8 @@ class WorkerProcess:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._log_output, running)
                 await running.over.wait()
-                nursery.cancel_scope.cancel()
+                running.kill()
+                nursery.cancel_scope.deadline = trio.current_time() + _LAST_WORDS_S
         finally:
             with trio.CancelScope(shield=True):
                 await running.end()
@@ -157,17 +161,21 @@ class WorkerProcess:
                 running.over.set()
 
     async def _log_output(self, running: "_Running") -> None:
+        """A line of the log for each of the first lines, whole or as much as is logged of one."""
         assert running.process.stderr is not None
+        left = _LOGGED_LINES
         pending = b""
-        lines = 0
         async for data in running.process.stderr:
-            *whole, pending = (pending + data).split(b"\n")
-            for line in [*whole, pending] if len(pending) > _LOGGED_CHARACTERS else whole:
-                if lines < _LOGGED_LINES:
-                    text = line[:_LOGGED_CHARACTERS].decode(errors="backslashreplace")
-                    log.warning("worker process says", function=self._function, pid=running.process.pid, line=text)
-                lines += 1
-            pending = b"" if len(pending) > _LOGGED_CHARACTERS else pending
+            *lines, pending = (pending + data)[: left * _LOGGED_CHARACTERS].split(b"\n")
+            for line in lines[:left]:
+                self._log_line(running, line)
+            left = max(0, left - len(lines))
+        if pending and left:
+            self._log_line(running, pending)
+
+    def _log_line(self, running: "_Running", line: bytes) -> None:
+        text = line[:_LOGGED_CHARACTERS].decode(errors="backslashreplace")
+        log.warning("worker process says", function=self._function, pid=running.process.pid, line=text)
 
 
 class _Running:
@@ -204,13 +212,17 @@ class _Running:
         return bytes(received)
 
     async def end(self) -> None:
-        """Kill the process, if it has not ended by itself, and wait for it."""
+        """Kill the process and wait for its end."""
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             if pipe is not None:
                 await pipe.aclose()
+        self.kill()
+        await self.process.wait()
+
+    def kill(self) -> None:
+        """End the process, if it has not ended by itself."""
         with suppress(ProcessLookupError):
             self.process.kill()
-        await self.process.wait()
 
 
 @asynccontextmanager

@@ -178,12 +178,24 @@ async def test_what_it_prints_goes_to_the_log_and_never_between_two_answers() ->
     assert sorted(lines) == ["and to stderr", "hello there"]
 
 
-async def test_a_crash_is_in_the_log_with_its_signal() -> None:
+async def test_what_a_process_says_without_end_is_logged_in_part() -> None:
+    with capture_logs() as logs:
+        async with worker() as act:
+            for call in (b"print " + b"x" * 10_000, b"print", b"print " + b"y " * 50_000):
+                for _ in range(30):
+                    await act.call(call)
+    lines = [each["line"] for each in logs if "line" in each]
+    assert 0 < len(lines) <= 50
+    assert max(map(len, lines)) <= 500
+
+
+async def test_a_crash_is_in_the_log_with_its_signal_and_what_the_process_said_of_it() -> None:
     with capture_logs() as logs:
         async with worker() as act:
             with pytest.raises(WorkerFailed):
                 await act.call(b"crash")
     assert [each["status"] for each in logs if each["event"] == "worker process ended"] == [-11]
+    assert "Fatal Python error: Segmentation fault" in [each.get("line") for each in logs]
 
 
 @pytest.mark.parametrize(("name", "value"), [("executable", ""), ("executable", "/nowhere/python"), ("frozen", True)])
