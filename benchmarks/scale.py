@@ -23,11 +23,11 @@ from chinwag.benchmarks.results import Result
 from chinwag.benchmarks.sockets import close_all, open_all
 from chinwag.benchmarks.stats import latency, rate_over_time
 from chinwag.benchmarks.world import (
-    TOKEN_LIFETIME_S,
     Party,
     Person,
     World,
     fill,
+    folder_tokens,
     new_member,
     new_message,
     new_room,
@@ -35,7 +35,7 @@ from chinwag.benchmarks.world import (
 )
 from chinwag.engine.ids import IdSource
 from chinwag.engine.store import InsertFamily, InsertMember, InsertMessage, InsertRoom, InsertUser, Write
-from chinwag.http.tokens import AccessTokens, load_secret
+from chinwag.http.tokens import AccessTokens
 
 SIZES: Final = (1_000, 100_000, 1_000_000)
 ROOMS_PER_USER: Final = 10
@@ -81,7 +81,7 @@ def _store(size: int, cpu: int | None, stage: Callable[[str], None]) -> Iterator
         folder = Path(name) / "data"
         folder.mkdir()
         stage("filling the store")
-        tokens = AccessTokens(load_secret(folder), lifetime_s=TOKEN_LIFETIME_S)
+        tokens = folder_tokens(folder)
         world = World()
         fill(folder, _writes(size, tokens, world))
         stage("starting")

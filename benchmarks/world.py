@@ -9,8 +9,9 @@ from typing import Final
 import trio
 
 from chinwag.benchmarks.http_client import HttpClient
+from chinwag.engine.deployment import deployment_of
 from chinwag.engine.ids import FamilyId, IdSource, MessageId, RoomId, UserId, now_us
-from chinwag.engine.model import Family, Member, Message, Role, Room, RoomKind, User
+from chinwag.engine.model import Deployment, Family, Member, Message, Role, Room, RoomKind, User
 from chinwag.engine.store import InsertFamily, InsertMember, InsertMessage, InsertRoom, InsertUser, Write
 from chinwag.http.server import DATABASE_NAME
 from chinwag.http.tokens import AccessTokens, load_secret
@@ -80,11 +81,21 @@ def numbered(plan: Plan, token: Callable[[int], str]) -> World:
 def prepare(folder: Path, plan: Plan) -> World:
     """Write a world into a data folder, with log-ins that the server of that folder accepts."""
     folder.mkdir(parents=True, exist_ok=True)
-    tokens = AccessTokens(load_secret(folder), lifetime_s=TOKEN_LIFETIME_S)
+    tokens = folder_tokens(folder)
     new_id = IdSource()
     world = World()
     fill(folder, _writes(plan, new_id, tokens, world))
     return world
+
+
+def folder_tokens(folder: Path) -> AccessTokens:
+    """What signs log-ins that the server of a data folder accepts."""
+
+    async def named() -> Deployment:
+        async with open_sqlite_store(folder / DATABASE_NAME) as store:
+            return await deployment_of(store)
+
+    return AccessTokens(load_secret(folder), deployment=trio.run(named), lifetime_s=TOKEN_LIFETIME_S)
 
 
 def fill(folder: Path, writes: Iterator[Write]) -> None:

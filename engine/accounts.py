@@ -2,15 +2,16 @@
 
 A log-in starts a *family*: one refresh token at a time, each good for one use, and the access tokens issued beside them
 (whose format is the caller's business). Using a spent refresh token again means that somebody else has a copy, so the
-whole family is revoked. What is revoked is refused at once, and its sessions are closed.
+whole family is revoked; but for a moment in which the client itself may have to (`refresh_tokens`). What is revoked is
+refused at once, and its sessions are closed. Whatever is refreshed, a family ends some time after it began.
 
 Whatever changes a user's row reads it, changes it and commits under that user's lock: two changes at once both last.
 """
 
-import hashlib
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import NoReturn
 
 import trio
 from msgspec import UNSET, UnsetType
@@ -20,6 +21,7 @@ from chinwag.engine.errors import AccountInactive, Conflict, Invalid, NotFound, 
 from chinwag.engine.ids import FamilyId, FileId, UserId, now_us
 from chinwag.engine.model import Family, Presence, Record, RefreshToken, StoredFile, User
 from chinwag.engine.passwords import Passwords
+from chinwag.engine.refresh_tokens import KEY_BYTES, digest, new_secret, successor, within_grace
 from chinwag.engine.store import (
     DeleteFile,
     DuplicateKey,
@@ -39,16 +41,22 @@ from chinwag.engine.store_admissions import EndInvitationsOf
 from chinwag.engine.tries import Tries
 
 REFRESH_TOKEN_DAYS = 7
+LOG_IN_DAYS = 90
+"""After so long everybody proves again who they are, however often they refreshed."""
 CACHED_USERS = 100_000
 """Users whose family was looked up lately; a request of theirs costs no store access."""
 
 
 class LogIn(Record):
-    """A user who has proved who they are. `refresh_token` is the secret itself: give it to the client, keep nothing."""
+    """A user who has proved who they are. `refresh_token` is the secret itself: give it to the client, keep nothing.
+
+    At `ends_us` the log-in is over; no access token issued for it is to be good for longer.
+    """
 
     user: User
     family_id: FamilyId
     refresh_token: str
+    ends_us: int
 
 
 class Accounts:
@@ -66,8 +74,14 @@ class Accounts:
         on_declared: Callable[[User | None, UserId, Presence | None], None],
         on_dropped: Callable[[Sequence[StoredFile]], None],
         refresh_days: float = REFRESH_TOKEN_DAYS,
+        log_in_days: float = LOG_IN_DAYS,
+        refresh_key: bytes | None = None,
+        clock: Callable[[], int] = now_us,
     ) -> None:
-        """`on_revoked(user, family)` ends the sessions of one family, or with None all of the user's.
+        """`refresh_key` is what the successors of refresh tokens are computed with; None: one that nobody else has, so
+        that a token's grace ends with this process. `clock` gives microseconds since 1970.
+
+        `on_revoked(user, family)` ends the sessions of one family, or with None all of the user's.
 
         `on_profile(user)` hears of a user's new display name, avatar or key, and `on_declared(before, user_id,
         declared)` of a presence set by hand; `before` is the user until then, None when that is not known.
@@ -83,8 +97,11 @@ class Accounts:
         self._on_declared = on_declared
         self._on_dropped = on_dropped
         self._refresh_us = int(refresh_days * 86_400_000_000)
+        self._log_in_us = int(log_in_days * 86_400_000_000)
+        self._refresh_key = refresh_key or secrets.token_bytes(KEY_BYTES)
+        self._clock = clock
         self._decoy = ""
-        self._families: dict[FamilyId, UserId] = {}
+        self._families: dict[FamilyId, Family] = {}
         self._users: dict[UserId, User] = {}
         self._changes = 0
         self._changing: dict[UserId, _Changing] = {}
@@ -116,7 +133,7 @@ class Accounts:
             id=UserId(self._new_id()),
             username=username,
             email=email,
-            created_us=now_us(),
+            created_us=self._clock(),
             display_name=display_name,
             public_key=public_key,
         )
@@ -152,47 +169,48 @@ class Accounts:
         async with self._changing_row(user_id) as before:
             if not before.active:
                 raise AccountInactive("this account was deactivated")
-            now = now_us()
+            now = self._clock()
             user = replace(before, last_login_us=now)
             family = Family(id=FamilyId(self._new_id()), user_id=user.id, created_us=now)
-            secret, token = self._new_refresh_token(family.id, user.id, now)
+            secret = new_secret()
             writes: list[Write] = [
                 InsertFamily(family=family),
-                InsertRefreshToken(token=token),
+                InsertRefreshToken(token=self._refresh_token(secret, family, now)),
                 UpdateUser(user=user),
             ]
             await self._commit_row(writes, lambda: self._remember_row(user))
-        return LogIn(user=user, family_id=family.id, refresh_token=secret)
+        return self._log_in(user, family, secret)
 
     async def refresh(self, refresh_token: str, *, source: str = "") -> LogIn:
-        """Trade a refresh token for the next one of its family. A token is good once. `source` is where the request
-        comes from: the user's log-ins are known there from now on.
+        """Trade a refresh token for the next one of its family. Traded again within the grace, it gives that same one.
+        `source` is where the request comes from: the user's log-ins are known there from now on.
 
         Raises `Unauthenticated` for one that is unknown, expired, revoked or spent; a spent one revokes the family.
         `AccountInactive` when the account was deactivated.
         """
-        now = now_us()
-        spent, user = await self._good_refresh_token(refresh_token, now)
-        secret, token = self._new_refresh_token(spent.family_id, user.id, now)
-        writes: list[Write] = [
-            SpendRefreshToken(digest=spent.digest, spent_us=now),
-            InsertRefreshToken(token=token),
-        ]
-        try:
-            await self._store.commit(writes)
-        except WriteRejected:
-            await self._revoke_for_reuse(spent)
+        token, family, user = await self._good_refresh_token(refresh_token)
+        secret = successor(self._refresh_key, refresh_token)
+        if token.spent_us is None:
+            now = self._clock()
+            writes: list[Write] = [
+                SpendRefreshToken(digest=token.digest, spent_us=now),
+                InsertRefreshToken(token=self._refresh_token(secret, family, now)),
+            ]
+            try:
+                await self._store.commit(writes)
+            except WriteRejected:  # it was spent at this very moment
+                _token, family, user = await self._good_refresh_token(refresh_token)
         self._tries.proved(user, source)
-        return LogIn(user=user, family_id=spent.family_id, refresh_token=secret)
+        return self._log_in(user, family, secret)
 
     async def renew(self, refresh_token: str, *, source: str = "") -> LogIn:
         """Prove who one is by a refresh token, without spending it: for APIs whose refresh answers no new one.
 
         Raises as `refresh` does. The token stays good until it expires or its family is revoked.
         """
-        token, user = await self._good_refresh_token(refresh_token, now_us())
+        _token, family, user = await self._good_refresh_token(refresh_token)
         self._tries.proved(user, source)
-        return LogIn(user=user, family_id=token.family_id, refresh_token=refresh_token)
+        return self._log_in(user, family, refresh_token)
 
     async def log_out(self, user_id: UserId, family_id: FamilyId) -> None:
         """End one log-in: its refresh token, its access tokens and its sessions."""
@@ -203,20 +221,21 @@ class Accounts:
             self._on_revoked(user_id, family_id)
 
         # With the commit and not after it: it happens also when the caller is cancelled (a client that hangs up).
-        await self._store.commit([RevokeFamily(family_id=family_id, revoked_us=now_us())], forget)
+        await self._store.commit([RevokeFamily(family_id=family_id, revoked_us=self._clock())], forget)
 
     async def log_out_everywhere(self, user_id: UserId) -> None:
         """End all log-ins of a user."""
 
-        writes = [RevokeFamilies(user_id=user_id, revoked_us=now_us())]
+        writes = [RevokeFamilies(user_id=user_id, revoked_us=self._clock())]
         await self._store.commit(writes, lambda: self._forget_families(user_id))
 
     async def authenticate(self, family_id: FamilyId, user_id: UserId) -> User:
         """The user of a family that is still good; raises `Unauthenticated`, `UnknownUser`, `AccountInactive`. Only the
         first call waits."""
-        if self._families.get(family_id) == user_id:
+        known = self._families.get(family_id)
+        if known is not None and known.user_id == user_id:
             user = self._users.get(user_id)
-            if user is not None:
+            if user is not None and self._ends_us(known) > self._clock():
                 return user
         changes = self._changes
         family = await self._store.family(family_id)
@@ -227,13 +246,13 @@ class Accounts:
             raise Unauthenticated("this log-in has ended")
         if not user.active:
             raise AccountInactive("this account was deactivated")
-        if family.revoked_us is not None:
+        if not self._stands(family):
             raise Unauthenticated("this log-in has ended")
         if changes == self._changes:  # or a log-out that came while this was being read would be forgotten
             if max(len(self._families), len(self._users)) >= CACHED_USERS:
                 self._families.clear()
                 self._users.clear()
-            self._families[family_id] = user_id
+            self._families[family_id] = family
             self._users[user_id] = user
         return user
 
@@ -251,6 +270,14 @@ class Accounts:
     async def users(self, user_ids: Sequence[UserId]) -> dict[UserId, User]:
         """Those that exist."""
         return {user.id: user for user in await self._store.users(user_ids)}
+
+    async def everybody(self, *, after: UserId | None = None, limit: int) -> list[User]:
+        """Those with active accounts, in the order of their registration, from the one after `after` on."""
+        return await self._store.active_users(after=UserId(0) if after is None else after, limit=limit)
+
+    async def peers(self, user_id: UserId) -> set[UserId]:
+        """Who shares a room with a user."""
+        return await self._store.peers_of(user_id)
 
     async def user_by_email(self, email: str) -> User:
         """Ignores case. Raises `NotFound`."""
@@ -310,7 +337,7 @@ class Accounts:
             user = replace(before, active=active)
             writes: list[Write] = [UpdateUser(user=user)]
             if not active:
-                writes.append(RevokeFamilies(user_id=user_id, revoked_us=now_us()))
+                writes.append(RevokeFamilies(user_id=user_id, revoked_us=self._clock()))
                 writes.append(EndInvitationsOf(user_id=user_id, room_id=None))
 
             def note() -> None:
@@ -397,35 +424,49 @@ class Accounts:
 
     def _forget_families(self, user_id: UserId) -> None:
         self._changes += 1
-        for family_id in [family for family, owner in self._families.items() if owner == user_id]:
+        for family_id in [family.id for family in self._families.values() if family.user_id == user_id]:
             del self._families[family_id]
         self._on_revoked(user_id, None)
 
-    async def _good_refresh_token(self, refresh_token: str, now: int) -> tuple[RefreshToken, User]:
-        """An unspent token of a good family, and whose it is. See `refresh` for what else it can be."""
-        token = await self._store.refresh_token(_digest(refresh_token))
+    async def _good_refresh_token(self, refresh_token: str) -> tuple[RefreshToken, Family, User]:
+        """A token that may be used, of a family that stands, and whose it is. See `refresh` for what else it can be."""
+        token = await self._store.refresh_token(digest(refresh_token))
+        now = self._clock()
         if token is None or token.expires_us <= now:
-            raise Unauthenticated("invalid or expired refresh token")
+            raise _bad_refresh_token()
         if token.spent_us is not None:
-            await self._revoke_for_reuse(token)
+            # Who was given another successor (by another key, before a restart) cannot be given it again.
+            after = digest(successor(self._refresh_key, refresh_token))
+            if not within_grace(token, now) or await self._store.refresh_token(after) is None:
+                await self._revoke_for_reuse(token)
         family = await self._store.family(token.family_id)
         user = await self._store.user(token.user_id)
         if user is not None and not user.active:
             raise AccountInactive("this account was deactivated")
-        if family is None or family.revoked_us is not None or user is None:
-            raise Unauthenticated("invalid or expired refresh token")
-        return token, user
+        if family is None or user is None or not self._stands(family):
+            raise _bad_refresh_token()
+        return token, family, user
 
-    def _new_refresh_token(self, family_id: FamilyId, user_id: UserId, now: int) -> tuple[str, RefreshToken]:
-        secret = secrets.token_urlsafe(32)
-        token = RefreshToken(
-            digest=_digest(secret), family_id=family_id, user_id=user_id, expires_us=now + self._refresh_us
+    def _refresh_token(self, secret: str, family: Family, now: int) -> RefreshToken:
+        return RefreshToken(
+            digest=digest(secret),
+            family_id=family.id,
+            user_id=family.user_id,
+            expires_us=min(now + self._refresh_us, self._ends_us(family)),
         )
-        return secret, token
 
-    async def _revoke_for_reuse(self, spent: RefreshToken) -> None:
+    def _log_in(self, user: User, family: Family, secret: str) -> LogIn:
+        return LogIn(user=user, family_id=family.id, refresh_token=secret, ends_us=self._ends_us(family))
+
+    def _ends_us(self, family: Family) -> int:
+        return family.created_us + self._log_in_us
+
+    def _stands(self, family: Family) -> bool:
+        return family.revoked_us is None and self._ends_us(family) > self._clock()
+
+    async def _revoke_for_reuse(self, spent: RefreshToken) -> NoReturn:
         await self.log_out(spent.user_id, spent.family_id)
-        raise Unauthenticated("invalid or expired refresh token")
+        raise _bad_refresh_token()
 
 
 class _Changing:
@@ -438,6 +479,5 @@ class _Changing:
         self.waiting = 0
 
 
-def _digest(refresh_token: str) -> bytes:
-    """A refresh token has 256 random bits, so a fast hash protects it as well as a slow one would."""
-    return hashlib.sha256(refresh_token.encode()).digest()
+def _bad_refresh_token() -> Unauthenticated:
+    return Unauthenticated("invalid or expired refresh token")

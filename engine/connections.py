@@ -11,23 +11,32 @@ from chinwag.engine.accounts import Accounts
 from chinwag.engine.errors import ActorStopped, Forbidden, TooManyConnections
 from chinwag.engine.fanout import Fanout, WireFormat
 from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
-from chinwag.engine.model import Record
+from chinwag.engine.model import Presence, Record, User
 from chinwag.engine.presence import PresenceRegistry
 from chinwag.engine.resume import ALL_RESUMES_BYTES, RESUME_BYTES, RESUME_LIMIT, Replay, build_replay
 from chinwag.engine.session import Session, SessionLimits, SessionStats, Spawn
 from chinwag.engine.store import Missed, Store
 from chinwag.engine.transport import CloseReason, Transport
 
+MOST_LISTED = 1_000
+"""Peers whose rows are read for the list of who is present: beyond that a crowd that reconnects would read millions."""
 CLOSING_BATCHES = 20
 """In how many portions the connections are told to go away."""
 
 
 class Connected(Record):
-    """An admitted connection: its session, what to tell it first, and which of the rooms asked for are refused."""
+    """An admitted connection: its session, what to tell it first, and which of the rooms asked for are refused.
+
+    `present` are those who share a room with the user and are online, where that was asked for. `greeting` is written
+    before anything else.
+    """
 
     session: Session
+    user: User
     replay: Replay
     refused: tuple[RoomId, ...] = ()
+    present: tuple[UserId, ...] = ()
+    greeting: bytes = b""
 
 
 class Connections:
@@ -70,6 +79,7 @@ class Connections:
         follow: bool = False,
         most: int | None = None,
         source: str = "",
+        list_present: bool = False,
     ) -> Connected:
         """See `Engine.connect`."""
         self._refuse_when_closing()
@@ -97,7 +107,8 @@ class Connections:
             if session.open:  # it was not, if the user was logged out meanwhile
                 for room_id in wanted:
                     self._fanout.subscribe(session, room_id)
-            await self._accounts.authenticate(family_id, user_id)
+            user = await self._accounts.authenticate(family_id, user_id)
+            present = await self._present_peers(user_id) if list_present else ()
             missed: Mapping[RoomId, Missed] = {}
             if room_ids is None and not resume:
                 still = set(await self._store.room_ids_of(user_id))
@@ -117,19 +128,19 @@ class Connections:
             raise
         refused = () if room_ids is None else tuple(strange)
         if not resume:
-            return Connected(session=session, replay=Replay(), refused=refused)
+            return Connected(session=session, user=user, replay=Replay(), refused=refused, present=present)
         mine = {room_id: found for room_id, found in missed.items() if found.access.member is not None}
         left = ALL_RESUMES_BYTES - self._stats.replaying_bytes
         replay = build_replay(mine, published=self._fanout.published, most_bytes=max(0, min(RESUME_BYTES, left)))
         session.expect_replay(replay.size_bytes)
-        return Connected(session=session, replay=replay, refused=refused)
+        return Connected(session=session, user=user, replay=replay, refused=refused, present=present)
 
     async def serve(self, connected: Connected, transport: Transport, pump: Callable[[], Awaitable[None]]) -> None:
         """See `Engine.serve_session`."""
         session = connected.session
         self._presence.arrive(session.user_id)
         try:
-            running = session.run(transport, pump, connected.replay)
+            running = session.run(transport, pump, connected.replay, connected.greeting)
             del connected, transport, pump  # this frame lives as long as the connection, and a replay can be megabytes
             await running
         finally:
@@ -182,6 +193,18 @@ class Connections:
             raise TooManyConnections(f"only {limits.per_user} connections at a time")
         if source and limits.per_source is not None and self._stats.by_source.get(source, 0) >= limits.per_source:
             raise TooManyConnections("too many connections from the same address")
+
+    async def _present_peers(self, user_id: UserId) -> tuple[UserId, ...]:
+        """Those who share a room with a user and are seen as online, by rising id.
+
+        Who comes or goes from now on is told to the session, which is there already. Of more peers than `MOST_LISTED`
+        only those are looked at who are connected: who declared to be online without it is then not among them.
+        """
+        peers = await self._store.peers_of(user_id)
+        if len(peers) > MOST_LISTED:
+            peers = {peer for peer in peers if self._presence.connected(peer) is Presence.ONLINE}
+        users = await self._store.users(sorted(peers))
+        return tuple(sorted(user.id for user in users if self._presence.of(user) is Presence.ONLINE))
 
     def _refuse_when_closing(self) -> None:
         if self.closing:

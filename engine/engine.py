@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import structlog
 import trio
 
-from chinwag.engine.accounts import REFRESH_TOKEN_DAYS, Accounts
+from chinwag.engine.accounts import LOG_IN_DAYS, REFRESH_TOKEN_DAYS, Accounts
 from chinwag.engine.admissions import Admissions
 from chinwag.engine.blobs import Blobs
 from chinwag.engine.commands import RoomCommand
@@ -26,7 +26,7 @@ from chinwag.engine.extractive import open_extractive_summarizer
 from chinwag.engine.fanout import Fanout, WireFormat
 from chinwag.engine.files import Files
 from chinwag.engine.guesses import GuessRules
-from chinwag.engine.ids import FamilyId, IdSource, MessageId, RoomId, UserId
+from chinwag.engine.ids import FamilyId, IdSource, MessageId, RoomId, UserId, now_us
 from chinwag.engine.lanes import FairLane
 from chinwag.engine.mailbox import ReplyTo
 from chinwag.engine.messages import Messages, post_command
@@ -64,6 +64,8 @@ class EngineConfig(Record):
     """A room without commands for so long gives up its memory; the next command loads it again."""
     presence_grace_s: float = GRACE_S
     refresh_token_days: float = REFRESH_TOKEN_DAYS
+    log_in_days: float = LOG_IN_DAYS
+    """After so long a log-in ends, whatever was refreshed."""
     limits: SessionLimits = SessionLimits()
     guessing: GuessRules | None = GuessRules()
     """What failed log-ins cost; None: nothing."""
@@ -86,6 +88,8 @@ class Engine(Rooms, Admissions, Messages):
         pictures: Pictures,
         master_key: MasterKey | None = None,
         blobs: Blobs | None = None,
+        refresh_key: bytes | None = None,
+        clock: Callable[[], int] = now_us,
     ) -> None:
         self.config = config
         self.fanout: Fanout[Session] = Fanout(published=ids.last)
@@ -103,6 +107,9 @@ class Engine(Rooms, Admissions, Messages):
             on_declared=self._declared_presence,
             on_dropped=self._avatars_dropped,
             refresh_days=config.refresh_token_days,
+            log_in_days=config.log_in_days,
+            refresh_key=refresh_key,
+            clock=clock,
         )
         self.keys = RoomKeys(store=store, master=master_key, publish=self.fanout.publish)
         self.summaries = Summaries(store, summarizer, new_id=ids, spawn=self.spawn)
@@ -149,15 +156,17 @@ class Engine(Rooms, Admissions, Messages):
         follow: bool = False,
         most: int | None = None,
         source: str = "",
+        list_present: bool = False,
     ) -> Connected:
         """Admit a connection to those of the rooms that the user is a member of, from this moment on; None: all.
 
         With `follow` it hears of rooms that the user joins later, too, from the joining on. `most`: how many
         connections with this wire format the user may have, this one included; how many in all, and from one `source`
-        (where the caller is, in any words; "" is unknown), is in the configuration. `expires_at` is in
-        `trio.current_time()` seconds. With `resume` the replay holds what came after `since` (None: a position that
-        makes no sense) and a `Resumed` event per room. The session is subscribed already, with its events held back:
-        pass it to `serve_session` with a transport, or `abandon` it.
+        (where the caller is, in any words; "" is unknown), is in the configuration. `list_present`: find out who of
+        those who share a room with the user is online. `expires_at` is in `trio.current_time()` seconds. With `resume`
+        the replay holds what came after `since` (None: a position that makes no sense) and a `Resumed` event per room.
+        The session is subscribed already, with its events held back: pass it to `serve_session` with a transport, or
+        `abandon` it.
         Raises `Unauthenticated`; `TooManyConnections`; `Forbidden` when none of the rooms asked for is the
         user's; `StoreUnavailable`.
         """
@@ -172,6 +181,7 @@ class Engine(Rooms, Admissions, Messages):
             follow=follow,
             most=most,
             source=source,
+            list_present=list_present,
         )
 
     def serve_session(
@@ -317,14 +327,18 @@ async def open_engine(
     summarizer: Summarizer | None = None,
     master_key: MasterKey | None = None,
     blobs: Blobs | None = None,
+    refresh_key: bytes | None = None,
+    clock: Callable[[], int] = now_us,
 ) -> AsyncIterator[Engine]:
     """Run an engine over an open store, and a blob store if it is to take files. On the way out sessions are told to go
     away and every room finishes.
 
     The first image that is uploaded starts a worker process (`pictures`), and so does the first extractive summary;
     they end with the engine or before. Without a `summarizer` summaries are extractive; without a `master_key` no room
-    can be made whose keys the server holds. Raises `StoreUnavailable` when the store does not answer, `WrongMasterKey`
-    when its keys need another one.
+    can be made whose keys the server holds; without a `refresh_key` (32 secret bytes, the same ones at the next start)
+    a refresh token that was traded cannot be traded again after a restart. `clock` gives microseconds since 1970, and
+    is what log-ins go by. Raises `StoreUnavailable` when the store does not answer, `WrongMasterKey` when its keys need
+    another one.
     """
     await check_master_key(store, master_key)
     ids = IdSource(above=await store.highest_id())
@@ -343,6 +357,8 @@ async def open_engine(
             pictures=pictures,
             master_key=master_key,
             blobs=blobs,
+            refresh_key=refresh_key,
+            clock=clock,
         )
         await engine.accounts.prepare()
         nursery.start_soon(engine.sweep_forever)

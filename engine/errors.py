@@ -69,14 +69,15 @@ class Rule(enum.Enum):
 class Invalid(Refused):
     """The value of `field` is not acceptable; `reason` says why, in words for the caller's developer.
 
-    `problems` are all that is known to be wrong, each an `Invalid` of its own: itself alone, as a rule.
+    `problems` are all that is known to be wrong, each an `Invalid` of its own: itself alone, as a rule. `message` names
+    them all, this one first.
     """
 
     code = "invalid"
 
     def __init__(self, field: str, reason: str, *, rule: Rule = Rule.VALUE, others: "tuple[Invalid, ...]" = ()) -> None:
         """`others`: what else is wrong."""
-        super().__init__(f"{field}: {reason}")
+        super().__init__("; ".join([f"{field}: {reason}", *(other.message for other in others)]))
         self.field = field
         self.reason = reason
         self.rule = rule

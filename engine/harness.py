@@ -21,7 +21,7 @@ from chinwag.engine.connections import Connected
 from chinwag.engine.engine import Engine, EngineConfig, open_engine
 from chinwag.engine.events import Event, MessagePosted, MessageReplayed
 from chinwag.engine.fanout import WireFormat
-from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
+from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId, now_us
 from chinwag.engine.mailbox import Ask
 from chinwag.engine.memory import EVENT_LINES, UNBOUNDED, MemoryClient, MemoryTransport
 from chinwag.engine.model import Message, Record, Role, Room, User
@@ -36,6 +36,10 @@ PASSWORD = "correct horse"
 """Everybody's password."""
 MASTER_KEY = MasterKey(bytes(range(32)))
 """What room keys in server custody are sealed with."""
+
+
+REFRESH_KEY = bytes(range(32, 64))
+"""What the successors of refresh tokens are computed with."""
 
 
 class PlainPasswords:
@@ -239,14 +243,27 @@ class RoomHarness:
 
 @contextlib.asynccontextmanager
 async def open_harness(
-    store: MemoryStore | None = None, *, config: EngineConfig | None = None, summarizer: Summarizer | None = None
+    store: MemoryStore | None = None,
+    *,
+    config: EngineConfig | None = None,
+    summarizer: Summarizer | None = None,
+    clock: Callable[[], int] = now_us,
 ) -> AsyncIterator[EngineHarness]:
-    """Run an engine for a test. Pass the `store` of an earlier harness to see what a restart makes of it."""
+    """Run an engine for a test. Pass the `store` of an earlier harness to see what a restart makes of it.
+
+    `clock` is the engine's, in microseconds since 1970.
+    """
     store = store or MemoryStore()
     passwords = PlainPasswords()
     async with trio.open_nursery() as nursery:
         async with open_engine(
-            store, passwords=passwords, config=config, summarizer=summarizer, master_key=MASTER_KEY
+            store,
+            passwords=passwords,
+            config=config,
+            summarizer=summarizer,
+            master_key=MASTER_KEY,
+            refresh_key=REFRESH_KEY,
+            clock=clock,
         ) as engine:
             yield EngineHarness(engine, store, passwords, nursery)
         nursery.cancel_scope.cancel()

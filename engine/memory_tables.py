@@ -9,6 +9,7 @@ from chinwag.engine.ids import FamilyId, FileId, InvitationId, MessageId, RoomId
 from chinwag.engine.memory_changes import UndoableTables
 from chinwag.engine.model import (
     Ban,
+    Deployment,
     Family,
     FoundMessage,
     Invitation,
@@ -37,6 +38,7 @@ from chinwag.engine.store import (
     DeleteMessage,
     DeleteRoom,
     DuplicateKey,
+    InsertDeployment,
     InsertFamily,
     InsertFile,
     InsertInvitation,
@@ -109,6 +111,7 @@ class Tables(UndoableTables):
     def __init__(self) -> None:
         super().__init__()
         self.highest_id = 0
+        self.deployments: dict[int, Deployment] = {}
         self.users: dict[UserId, Credentials] = {}
         self.usernames: dict[str, UserId] = {}
         self.emails: dict[str, UserId] = {}
@@ -140,6 +143,8 @@ class Tables(UndoableTables):
 
     def _write(self, write: Write) -> None:
         match write:
+            case InsertDeployment(deployment=deployment):
+                self._insert(self.deployments, 1, deployment, "deployment")
             case InsertUser(user=user):
                 self._insert(self.users, user.id, Credentials(user=user, password_hash=write.password_hash), "id")
                 self._insert(self.usernames, user.username.casefold(), user.id, "username")

@@ -22,6 +22,7 @@ from chinwag.engine.room_calls import RoomCalls, refuse_unstorable
 from chinwag.engine.room_keys import MOST_TEXT_CHARACTERS
 from chinwag.engine.searches import search_text
 from chinwag.engine.store import MessagePage
+from chinwag.engine.text import blank
 
 _TEXT = MessageKind.TEXT  # in Python 3.11 to look a member up in its class takes 0.2 µs
 
@@ -61,8 +62,13 @@ class Messages(RoomCalls):
     ) -> ViewedMessage:
         """Change one's own message; without `sealed` it is plain text from now on.
 
-        Raises `NotFound` (room or message), `NotAMember` or `NotTheAuthor`.
+        Raises `NotFound` (room or message), `NotAMember`, `NotTheAuthor`, or `Invalid("text")` for plain text that
+        shows nothing where the message has no file.
         """
+        if (sealed is None or sealed.key_version == 0) and blank(text):
+            before = (await self.message(room_id, caller, message_id)).message
+            if before.author_id == caller and not before.attachments:
+                raise Invalid("text", "is blank", rule=Rule.REQUIRED)
         refuse_unstorable(text)
         if sealed is not None:
             _refuse_unstorable_seal(sealed)

@@ -417,6 +417,13 @@ class MemberKey(Record):
     created_us: int
 
 
+class Deployment(Record):
+    """A server, or several over one store. `id` is random and stays the same for ever."""
+
+    id: str
+    created_us: int
+
+
 class Family(Record):
     """One log-in of one user. `revoked_us` is set by log-out or when a spent refresh token was used again."""
 

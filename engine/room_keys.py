@@ -116,7 +116,7 @@ class RoomKeys:
     async def content_of(
         self, room_id: RoomId, author: UserId, sealed: Sealed, *, most_characters: int = MOST_TEXT_CHARACTERS
     ) -> Content:
-        """What a client sent as encrypted content. Costs no read when it is plain text (`key_version` 0).
+        """What a client sent as encrypted content. Costs no read when it is plain text (`key_version` 0), or nothing.
 
         Whether the version is still in use is the room's to say, when it takes the message. Raises `CannotDecrypt` when
         the room is in server custody and the content is not encrypted with its key as docs/encryption.md says;
@@ -124,6 +124,8 @@ class RoomKeys:
         these but for plain text, where the room checks it; `KeysUnavailable`.
         """
         _check_kept(sealed)
+        if not sealed.data:  # nothing was encrypted: a file without a caption
+            return Content(text="", sealed=None)
         if sealed.key_version == 0:
             return Content(text=_bounded(sealed.data, most_characters), sealed=sealed if sealed.iv else None)
         room = admit_author(await self._store.access(room_id, author), author)

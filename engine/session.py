@@ -261,8 +261,10 @@ class Session:
 
     # --- life ---
 
-    async def run(self, transport: Transport, pump: Callable[[], Awaitable[None]], replay: Replay) -> None:
-        """Serve the connection until it ends: tell what was missed, go live, read.
+    async def run(
+        self, transport: Transport, pump: Callable[[], Awaitable[None]], replay: Replay, greeting: bytes = b""
+    ) -> None:
+        """Serve the connection until it ends: greet, tell what was missed, go live, read.
 
         `pump` reads from the connection and acts on it; it returns when the peer has left, and one of `LOST` from it
         is an ordinary end. On return the session hears of nothing any more and the transport is gone.
@@ -275,13 +277,15 @@ class Session:
         try:
             if self.phase is Phase.CLOSING:
                 self._write(transport.goodbye(self.close_reason or CloseReason.GOING_AWAY))
-            elif replay.messages or len(self._held) > REPLAY_CHUNK:
-                self._spawn(self._catch_up, replay)
             else:
-                self._go_live(replay)
+                self.send(greeting)
+                if replay.messages or len(self._held) > REPLAY_CHUNK:
+                    self._spawn(self._catch_up, replay)
+                else:
+                    self._go_live(replay)
             pumping = pump()
             # This frame lives as long as the connection. A replay can be megabytes.
-            del transport, pump, replay
+            del transport, pump, replay, greeting
             await pumping
         except LOST:
             return  # an ordinary end

@@ -15,6 +15,7 @@ from typing import Protocol
 from chinwag.engine.errors import EngineError
 from chinwag.engine.ids import FamilyId, FileId, MessageId, RoomId, UserId
 from chinwag.engine.model import (
+    Deployment,
     Family,
     FoundMessage,
     FoundRooms,
@@ -49,7 +50,7 @@ UNREAD_BOUND = 1_000
 class DuplicateKey(EngineError):
     """A write clashed with a unique key; nothing of its commit was applied. `key` names which:
 
-    "username", "email", "direct_key", "member", "idempotency_key", "seq", "invitation", "room_key", "id".
+    "username", "email", "direct_key", "member", "idempotency_key", "seq", "invitation", "room_key", "deployment", "id".
     """
 
     code = "duplicate_key"
@@ -66,6 +67,12 @@ class WriteRejected(EngineError):
 
 
 # --- writes: one value per row that changes -----------------------------------------------------------------------
+
+
+class InsertDeployment(Record):
+    """Unique: there is one ("deployment")."""
+
+    deployment: Deployment
 
 
 class InsertUser(Record):
@@ -231,7 +238,8 @@ class DeleteMessage(Record):
 
 
 Write = (
-    InsertUser
+    InsertDeployment
+    | InsertUser
     | UpdateUser
     | SetDeclaredPresence
     | InsertFamily
@@ -360,6 +368,10 @@ class Store(AdmissionStore, KeyStore, Protocol):
         """The highest id in the store, 0 when it is empty."""
         ...
 
+    async def deployment(self) -> Deployment | None:
+        """What the store belongs to, None before that has a name."""
+        ...
+
     async def user(self, user_id: UserId) -> User | None: ...
 
     async def user_by_email(self, email: str) -> User | None:
@@ -372,6 +384,10 @@ class Store(AdmissionStore, KeyStore, Protocol):
 
     async def users(self, user_ids: Sequence[UserId]) -> list[User]:
         """Those that exist, in no particular order."""
+        ...
+
+    async def active_users(self, *, after: UserId, limit: int) -> list[User]:
+        """Users whose accounts are active and whose ids are higher than `after`, by rising id."""
         ...
 
     async def peers_of(self, user_id: UserId) -> set[UserId]:

@@ -14,6 +14,7 @@ from chinwag.engine.ids import FamilyId, FileId, MessageId, RoomId, UserId
 from chinwag.engine.memory_admissions import MemoryAdmissions
 from chinwag.engine.memory_tables import Tables
 from chinwag.engine.model import (
+    Deployment,
     Family,
     FoundRooms,
     MemberKey,
@@ -177,6 +178,10 @@ class MemoryStore(MemoryAdmissions):
         tables = await self._read()
         return [tables.users[user_id].user for user_id in set(user_ids) if user_id in tables.users]
 
+    async def active_users(self, *, after: UserId, limit: int) -> list[User]:
+        users = [each.user for each in (await self._read()).users.values()]
+        return sorted((user for user in users if user.active and user.id > after), key=lambda user: user.id)[:limit]
+
     async def peers_of(self, user_id: UserId) -> set[UserId]:
         tables = await self._read()
         rooms = [tables.members_of(room.id) for room in tables.rooms_of(user_id)]
@@ -224,6 +229,9 @@ class MemoryStore(MemoryAdmissions):
         keys = (await self._read()).member_keys.values()
         found = (key for key in keys if (key.room_id, key.user_id) == (room_id, user_id))
         return sorted(found, key=lambda key: key.version)
+
+    async def deployment(self) -> Deployment | None:
+        return (await self._read()).deployments.get(1)
 
     async def family(self, family_id: FamilyId) -> Family | None:
         return (await self._read()).families.get(family_id)

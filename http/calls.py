@@ -7,7 +7,7 @@ import msgspec
 
 from chinwag.engine.accounts import LogIn
 from chinwag.engine.engine import Engine
-from chinwag.engine.errors import Invalid, NotFound
+from chinwag.engine.errors import Invalid, NotFound, Rule
 from chinwag.engine.ids import FileId, InvitationId, MessageId, RoomId, UserId
 from chinwag.http.links import Links
 from chinwag.http.messages import Header, HttpRequest, HttpResponse
@@ -31,8 +31,11 @@ _NOUNS: dict[object, str] = {
 class IdCodec(Protocol):
     """Turns an id into a front's wire form and back. Pure and reversible.
 
-    `json_schema` is what JSON Schema can say of the wire form, beside that it is a string.
+    `json_schema` is what JSON Schema can say of the wire form, beside that it is a string. `malformed` says what is
+    wrong with a text that looks like no id.
     """
+
+    malformed: str
 
     @property
     def json_schema(self) -> Mapping[str, object]:
@@ -46,6 +49,28 @@ class IdCodec(Protocol):
     def decode(self, text: str) -> int | None:
         """The id, or None when `text` is not the wire form of any."""
         ...
+
+    def well_formed(self, text: str) -> bool:
+        """Whether `text` looks like an id to the front's clients, be it one or not."""
+        ...
+
+
+def read_id(ids: IdCodec, field: str, text: str, kind: Callable[[int], AnId]) -> AnId:
+    """The id that a client sent in `field`.
+
+    One that does not decode is `NotFound` when it is well formed in the front's words, else `Invalid`.
+    """
+    number = ids.decode(text)
+    if number is None:
+        raise no_such_id(ids, field, text, kind)
+    return kind(number)
+
+
+def no_such_id(ids: IdCodec, field: str, text: str, kind: Callable[[int], int]) -> NotFound | Invalid:
+    """What to say of a text in `field` that `ids` does not decode: well formed it names nothing, else it is wrong."""
+    if ids.well_formed(text):
+        return NotFound(_NOUNS[kind])
+    return Invalid(field, ids.malformed, rule=Rule.FORMAT)
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -119,7 +144,7 @@ class Call(Generic[Body, Query]):
 
     def access_token(self, opened: LogIn) -> str:
         """A new access token for a log-in."""
-        return self.tokens.issue(opened.user.id, opened.family_id)
+        return self.tokens.issue(opened.user.id, opened.family_id, ends_us=opened.ends_us)
 
     @property
     def stream(self) -> AsyncIterator[bytes]:
@@ -148,8 +173,5 @@ class Call(Generic[Body, Query]):
         return kind(number)
 
     def body_id(self, field: str, text: str, kind: Callable[[int], AnId]) -> AnId:
-        """The id in the body or query field `field`. One that does not decode is the caller's mistake: `Invalid`."""
-        number = self.ids.decode(text)
-        if number is None:
-            raise Invalid(field, f"is not the id of a {_NOUNS[kind]}")
-        return kind(number)
+        """The id in the body or query field `field`: see `read_id`."""
+        return read_id(self.ids, field, text, kind)

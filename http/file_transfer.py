@@ -12,7 +12,7 @@ Taking an upload (multipart/form-data, one file, text fields before or after it)
 With `room_field` None it is an avatar. Then URLs, from a codec of the front's own:
 
     links = SignedUrls(call.tokens)
-    url = f"{prefix}/files/{call.ids.encode(file.id)}?{links.query(file.id, 'original', call.user, user=...)}"
+    url = f"{prefix}/files/{call.ids.encode(file.id)}?{links.query(file.id, 'original', call.claims, call.ids.encode)}"
 
 and giving files out. The route needs no token, since the query may have a signature in place of one:
 
@@ -45,7 +45,7 @@ from chinwag.engine.blobs import Blob
 from chinwag.engine.errors import AccountInactive, EngineError, FileTooLarge, Invalid, Rule, Unauthenticated
 from chinwag.engine.file_types import IMAGES, UNKNOWN
 from chinwag.engine.files import Incoming, OpenedFile
-from chinwag.engine.ids import FileId, RoomId, UserId
+from chinwag.engine.ids import FamilyId, FileId, RoomId, UserId
 from chinwag.engine.model import StoredFile
 from chinwag.http.calls import Call, IdCodec, Reply
 from chinwag.http.messages import NO_REFERRER, NOSNIFF, FixedHeaders, Header, HttpResponse
@@ -53,7 +53,7 @@ from chinwag.http.multipart import FileBegins, FileData, FileEnds, FormParser
 from chinwag.http.refusals import BodyTooLarge
 from chinwag.http.requests import QueryReader
 from chinwag.http.routing import AskedBy, Asking, Viewer
-from chinwag.http.signed_urls import SignedUrls, Variant
+from chinwag.http.signed_urls import SignedUrls, Variant, not_valid
 from chinwag.http.tokens import find_token
 
 INLINE: Final = IMAGES
@@ -66,10 +66,11 @@ _THUMBNAIL_TYPES: Final = ((b"\x89PNG", "image/png"), (b"\xff\xd8", "image/jpeg"
 
 
 class DownloadQuery(msgspec.Struct, frozen=True):
-    """Who asks for a file: a signed URL's three parameters, or `token`; none of them with a token in a header."""
+    """Who asks for a file: a signed URL's four parameters, or `token`; none of them with a token in a header."""
 
     expires: str | None = None
     user: str | None = None
+    login: str | None = None
     signature: str | None = None
     token: str | None = None
 
@@ -172,28 +173,39 @@ def viewer_of(variant: Variant, name: str = "file_id") -> AskedBy:
             file_id = asking.ids.decode(asking.path[name])
             if file_id is None:
                 return None
-            return _signed_for(SignedUrls(asking.tokens), asking.ids, FileId(file_id), variant, query)
+            viewer, _family_id = _signed_for(SignedUrls(asking.tokens), asking.ids, FileId(file_id), variant, query)
+            return Viewer(viewer)
         except EngineError:
             return None
 
     return asked_by
 
 
-def _signed_for(links: SignedUrls, ids: IdCodec, file_id: FileId, variant: Variant, query: DownloadQuery) -> Viewer:
-    """Whom a link was made out to. Raises `Unauthenticated` when its signature is not ours, or its time is over."""
+def _signed_for(
+    links: SignedUrls, ids: IdCodec, file_id: FileId, variant: Variant, query: DownloadQuery
+) -> tuple[UserId, FamilyId | None]:
+    """Whom a link was made out to, and for which log-in (None: a link of before, which names none).
+
+    Raises `Unauthenticated` when its signature is not ours, or its time is over.
+    """
     user = ids.decode(query.user or "")
-    if user is None:
-        raise Unauthenticated("the link's signature is not valid")
-    viewer = UserId(user)
-    links.check(file_id, variant, viewer, expires=query.expires or "", signature=query.signature or "")
-    return Viewer(viewer)
+    family = None if query.login is None else ids.decode(query.login)
+    if user is None or (family is None and query.login is not None):
+        raise not_valid()
+    viewer, family_id = UserId(user), None if family is None else FamilyId(family)
+    links.check(file_id, variant, viewer, family_id, expires=query.expires or "", signature=query.signature or "")
+    return viewer, family_id
 
 
 async def _viewer(call: Call[Any, DownloadQuery], file_id: FileId, variant: Variant) -> UserId:
     query = call.query
+    accounts = call.engine.accounts
     if query.signature is not None:
-        viewer = _signed_for(SignedUrls(call.tokens), call.ids, file_id, variant, query).user_id
-        known = await call.engine.accounts.users([viewer])
+        viewer, family_id = _signed_for(SignedUrls(call.tokens), call.ids, file_id, variant, query)
+        if family_id is not None:
+            await accounts.authenticate(family_id, viewer)
+            return viewer
+        known = await accounts.users([viewer])
         if viewer not in known or not known[viewer].active:
             raise AccountInactive("the account of the link's viewer was deactivated")
         return viewer
@@ -201,7 +213,7 @@ async def _viewer(call: Call[Any, DownloadQuery], file_id: FileId, variant: Vari
     if not token:
         raise Unauthenticated("an access token or a signed URL is needed")
     claims = call.tokens.verify(token)
-    await call.engine.accounts.authenticate(claims.family_id, claims.user_id)
+    await accounts.authenticate(claims.family_id, claims.user_id)
     return claims.user_id
 
 

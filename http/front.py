@@ -61,6 +61,10 @@ class SocketEvent:
 class Front:
     """One API. `base` comes before the path of every route: "" or "/v1".
 
+    `other_base`, where there is one, may come before every path, the socket's too, in its place: for clients that were
+    written for another version of the API. With `takes_trailing_slash` a path that ends in a slash, and is none of the
+    front's, is answered as without it. Neither is in the documentation.
+
     `encode_error` gives the status and body for an error; every error the engine or HTTP can raise has one.
     `error_status` is the same for a class, and `error_type` the type of the bodies: both for the documentation.
     `socket_path` is where WebSockets are upgraded (not below `base`), `socket_token_parameters` the query parameters
@@ -81,5 +85,7 @@ class Front:
     socket_token_parameters: tuple[str, ...] = ()
     socket_events: tuple[SocketEvent, ...] = ()
     socket: Callable[[Links], SocketEndpoint] | None = None
+    other_base: str | None = None
+    takes_trailing_slash: bool = False
     rate_limit: RateLimit | None = None
     rate_groups: Mapping[str, RateLimit] = field(default_factory=dict)

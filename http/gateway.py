@@ -10,6 +10,7 @@ from collections.abc import Awaitable
 from functools import partial
 from typing import Final, Protocol
 
+import msgspec
 import structlog
 import trio
 
@@ -152,19 +153,16 @@ class Gateway:
         endpoint = self._service.socket_endpoint(front)
         assert endpoint is not None
         session = connected.session
-        greeting = endpoint.greeting(connected)
+        connected = msgspec.structs.replace(connected, greeting=endpoint.greeting(connected))
         take = partial(_take, self._engine, endpoint, session)
-        serving = self._engine.serve_session(
-            connected, transport, partial(_pump, front, session, transport, take, greeting)
-        )
+        serving = self._engine.serve_session(connected, transport, partial(_pump, front, session, transport, take))
         if self._access_log is None:
             return serving
         return self._access_log.socket(request, self._service.locate(request), session, serving)
 
 
-async def _pump(front: Front, session: Session, transport: MessageTransport, take: Take, greeting: bytes) -> None:
+async def _pump(front: Front, session: Session, transport: MessageTransport, take: Take) -> None:
     """Read until either side says goodbye, then end the connection in order."""
-    session.send(greeting)
     try:
         await transport.deliver(take)
     except ProtocolFailure as failure:

@@ -4,7 +4,7 @@ A front alone is at its own paths. Of several, each is at its own paths under an
 also below the prefix `/NAME`, on any host; where that clashes with a front's own paths, its own win.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from chinwag.http.front import Front
@@ -20,6 +20,26 @@ class Mount:
         self.front = front
         self.prefix = prefix
         self.router = router
+
+    def find(self, path: str) -> tuple[str, Found | None]:
+        """The resource at a path below the mount, and the path as it is documented, for what is there by another."""
+        found = self.router.find(path)
+        if found is None:
+            for other in self._other_paths(path):
+                found = self.router.find(other)
+                if found is not None or other == self.front.socket_path:
+                    return other, found
+        return path, found
+
+    def _other_paths(self, path: str) -> Iterator[str]:
+        """How else a path that leads nowhere may be meant."""
+        front = self.front
+        if front.takes_trailing_slash and len(path) > 1 and path.endswith("/"):
+            path = path[:-1]
+            yield path
+        if front.other_base is not None and path.startswith(f"{front.other_base}/"):
+            below = path[len(front.other_base) :]
+            yield below if below == front.socket_path else front.base + below
 
 
 PAGES = ("/docs", "/openapi.json")
@@ -58,13 +78,13 @@ class Mounts:
         """The mount and resource for a request. Never fails: what is nowhere has no mount, or nothing found."""
         own = self._alone or self._by_host(host)
         if own is not None:
-            found = own.router.find(path)
-            if found is not None:
-                return Location(own, path, found)
+            meant, found = own.find(path)
+            if found is not None or meant != path:
+                return Location(own, meant, found)
         prefixed = self._prefixed.get(path[1:].partition("/")[0])
         if prefixed is not None:
             below = path[len(prefixed.prefix) :] or "/"
-            return Location(prefixed, below, prefixed.router.find(below))
+            return Location(prefixed, *prefixed.find(below))
         return Location(own, path, None)
 
     def prefix_at(self, front: Front, host: str) -> str:

@@ -16,6 +16,7 @@ import msgspec
 from chinwag.engine.errors import EngineError, Invalid, TryLater, Unauthenticated
 from chinwag.http.front import Front
 from chinwag.http.refusals import BodyTooLarge, MalformedBody, RateLimited
+from chinwag.http.requests import may_be_empty
 from chinwag.http.routing import JSON, HeaderParameter, Route, path_names
 
 Json = dict[str, Any]
@@ -137,7 +138,10 @@ def _operation(front: Front, route: Route, schema_of: dict[Any, Json]) -> Json:
     if parameters := _parameters(front, route):
         operation["parameters"] = parameters
     if route.body is not None:
-        operation["requestBody"] = {"required": True, "content": _json(schema_of[route.body])}
+        operation["requestBody"] = {
+            "required": not may_be_empty(route.body),
+            "content": _json(schema_of[route.body]),
+        }
     elif route.form:
         operation["requestBody"] = {"required": True, "content": {FORM: {"schema": _form(front, route)}}}
     operation["responses"] = _responses(front, route, schema_of)

@@ -17,6 +17,13 @@ def nearest(table: Mapping[type[EngineError], T], kind: type[EngineError]) -> T:
     return next(table[ancestor] for ancestor in kind.__mro__ if ancestor in table)
 
 
+def words_of(error: EngineError, wire_names: Mapping[str, str]) -> str:
+    """The message of an error, with fields by the names that a front has for them, where they differ."""
+    if not isinstance(error, Invalid):
+        return error.message
+    return "; ".join(f"{wire_names.get(each.field, each.field)}: {each.reason}" for each in error.problems)
+
+
 class HttpRefusal(Refused):
     """A request that HTTP's own rules refuse. `status` and `headers` go out as they are."""
 

@@ -14,6 +14,7 @@ from functools import partial
 import structlog
 import trio
 
+from chinwag.engine.deployment import deployment_of
 from chinwag.engine.engine import Engine, EngineConfig, open_engine
 from chinwag.engine.session_limits import SessionLimits
 from chinwag.engine.summaries import Summarizer
@@ -65,7 +66,11 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
         store = await stack.enter_async_context(
             open_sqlite_store(settings.data_dir / DATABASE_NAME, observe=commit_times.observe)
         )
-        tokens = AccessTokens(load_secret(settings.data_dir), lifetime_s=settings.access_token_minutes * 60)
+        tokens = AccessTokens(
+            load_secret(settings.data_dir),
+            deployment=await deployment_of(store),
+            lifetime_s=settings.access_token_minutes * 60,
+        )
         blobs = await open_folder_blobs(settings.data_dir / BLOBS_NAME)
         master_key = load_master_key(settings.data_dir)
         engine = await stack.enter_async_context(
@@ -75,6 +80,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
                 blobs=blobs,
                 summarizer=await stack.enter_async_context(summarizer(settings)),
                 master_key=master_key,
+                refresh_key=tokens.derived_key("refresh tokens"),
             )
         )
         kind = LoggedService if settings.log_level == "debug" else HttpService

@@ -1,33 +1,50 @@
 """Access tokens: short-lived JWTs, signed with HS256 by the server's own secret.
 
-A token says who (`sub`) and by which log-in (`fam`), and until when. Whether that log-in still stands is the engine's
-to say (`engine.accounts.authenticate`); this module only vouches for the signature and the time. Verified tokens are
-remembered until they expire, so that a request costs one dictionary look-up.
+A token says that it is an access token (`typ`), of which deployment (`iss`, `aud`), who (`sub`) and by which log-in
+(`fam`), since when and until when. Whether that log-in still stands is the engine's to say
+(`engine.accounts.authenticate`); this module only vouches for the signature, the purpose and the time. Verified tokens
+are remembered until they expire, so that a request costs one dictionary look-up.
+
+Releases before there were deployments signed tokens that do not say what they are for. Those that were signed before
+this deployment got its name are good until they expire, which is within a token's usual lifetime.
 """
 
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
-import jwt
 import msgspec
 
-from chinwag.engine.errors import TokenExpired, Unauthenticated
+from chinwag.engine.errors import TokenExpired
 from chinwag.engine.ids import MAX_ID, FamilyId, UserId
+from chinwag.engine.model import Deployment
 from chinwag.http.secret_files import BadSecret, load_or_make
+from chinwag.http.signed_tokens import not_ours, read, sign, text_claim, time_claim
 
-ALGORITHM = "HS256"
-MIN_SECRET_BYTES = 32
+MIN_SECRET_BYTES: Final = 32
 """HS256 is as strong as its key up to 256 bits (RFC 7518, section 3.2)."""
-MAX_TOKEN_CHARACTERS = 1024
-"""Ours have about 220. The bound keeps strangers' tokens out of the parser."""
 CACHED_TOKENS = 100_000
-SECRET_VARIABLE = "CHINWAG_SECRET"
-SECRET_FILE = "token-secret"
+SECRET_VARIABLE: Final = "CHINWAG_SECRET"
+SECRET_FILE: Final = "token-secret"
+
+KIND: Final = "at+jwt"
+"""RFC 9068, section 2.1."""
+OLD_KIND: Final = "JWT"
+ISSUER: Final = "chinwag"
+SKEW_S: Final = 60
+"""By how much the clock may have been set back since a token was signed."""
+MOST_LIFETIME_S: Final = 366 * 86_400
+"""More than any token of ours was ever signed for."""
+OLD_LIFETIME_S: Final = 1800.0
+"""How long a token was good by default in the releases of `OLD_KIND`."""
+
+_ID = re.compile(r"[1-9][0-9]{0,15}", re.ASCII)
 
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -39,28 +56,47 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class AccessTokens:
-    """Issues and verifies access tokens."""
+    """Issues and verifies the access tokens of one deployment."""
 
-    def __init__(self, secret: bytes, *, lifetime_s: float, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        secret: bytes,
+        *,
+        deployment: Deployment,
+        lifetime_s: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         """`clock` gives seconds since 1970. Raises BadSecret when the secret is too short."""
         if len(secret) < MIN_SECRET_BYTES:
             raise BadSecret(f"the secret for access tokens needs at least {MIN_SECRET_BYTES} bytes, not {len(secret)}")
         self.lifetime_s = lifetime_s
         self._secret = secret
+        self._deployment = deployment
         self._clock = clock
         self._verified: dict[str, Claims] = {}
 
-    def issue(self, user_id: UserId, family_id: FamilyId) -> str:
-        """A token for this user and log-in, good for `lifetime_s` from now. No two are the same."""
+    def issue(self, user_id: UserId, family_id: FamilyId, *, ends_us: int | None = None) -> str:
+        """A token for this user and log-in, good for `lifetime_s` from now. No two are the same.
+
+        `ends_us`: when that log-in ends, in microseconds since 1970; the token does not outlive it.
+        """
         now = self._clock()
-        payload = {
+        claims = {
+            "iss": ISSUER,
+            "aud": self._deployment.id,
             "sub": str(user_id),
             "fam": str(family_id),
             "iat": int(now),
-            "exp": int(now + self.lifetime_s),
+            "exp": int(now + self.lifetime_until(ends_us)),
             "jti": secrets.token_hex(8),
         }
-        return jwt.encode(payload, self._secret, algorithm=ALGORITHM)
+        return sign(self._secret, KIND, claims)
+
+    def lifetime_until(self, ends_us: int | None) -> float:
+        """For how many seconds a token that is issued now is good, when its log-in ends at `ends_us`."""
+        if ends_us is None:
+            return self.lifetime_s
+        return max(0.0, min(self.lifetime_s, ends_us / 1_000_000 - self._clock()))
 
     def derived_key(self, purpose: str) -> bytes:
         """A key for something else than access tokens, 32 bytes, as secret as theirs. It tells nothing about theirs,
@@ -90,22 +126,42 @@ class AccessTokens:
         self._verified[token] = claims
 
     def _read(self, token: str) -> Claims:
-        if len(token) > MAX_TOKEN_CHARACTERS:
-            raise _not_ours()
-        try:
-            payload = jwt.decode(
-                token,
-                self._secret,
-                algorithms=[ALGORITHM],
-                # Time is checked here, by our own clock.
-                options={"require": ["sub", "fam", "exp"], "verify_exp": False, "verify_iat": False},
-            )
-            user, family, expires_at = int(payload["sub"]), int(payload["fam"]), float(payload["exp"])
-        except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError, RecursionError):
-            raise _not_ours() from None
-        if not (0 < user <= MAX_ID and 0 < family <= MAX_ID):
-            raise _not_ours()
-        return Claims(user_id=UserId(user), family_id=FamilyId(family), expires_at=expires_at)
+        kind, claims = read(self._secret, token, (KIND, OLD_KIND))
+        issued, expires = time_claim(claims, "iat"), time_claim(claims, "exp")
+        (self._judge if kind == KIND else self._judge_old)(claims, issued, expires)
+        user_id, family_id = _id_claim(claims, "sub"), _id_claim(claims, "fam")
+        return Claims(user_id=UserId(user_id), family_id=FamilyId(family_id), expires_at=float(expires))
+
+    def _judge(self, claims: Mapping[str, object], issued: int, expires: int) -> None:
+        """Raise `Unauthenticated` unless the token was signed for this deployment, and in a possible time."""
+        latest = self._clock() + SKEW_S
+        if (
+            text_claim(claims, "iss") != ISSUER
+            or text_claim(claims, "aud") != self._deployment.id
+            or issued > latest
+            or not issued <= expires <= issued + MOST_LIFETIME_S
+            or ("nbf" in claims and time_claim(claims, "nbf") > latest)
+        ):
+            raise not_ours()
+
+    def _judge_old(self, claims: Mapping[str, object], issued: int, expires: int) -> None:
+        """Raise `Unauthenticated` unless the token was signed when tokens did not say yet what they are for."""
+        named_at = self._deployment.created_us // 1_000_000
+        most = max(self.lifetime_s, OLD_LIFETIME_S) + 1  # times were cut down to whole seconds, each by itself
+        if (
+            issued >= named_at
+            or not issued <= expires <= issued + most
+            or not claims.keys().isdisjoint(("iss", "aud", "nbf"))
+        ):
+            raise not_ours()
+
+
+def _id_claim(claims: Mapping[str, object], name: str) -> int:
+    """An id among the claims: decimal digits, in the one way in which they are signed. Raises `Unauthenticated`."""
+    text = text_claim(claims, name)
+    if _ID.fullmatch(text) is None or int(text) > MAX_ID:
+        raise not_ours()
+    return int(text)
 
 
 def find_token(headers: Mapping[str, str]) -> str | None:
@@ -129,7 +185,3 @@ def load_secret(data_dir: Path, environ: Mapping[str, str] = os.environ) -> byte
     if len(secret) < MIN_SECRET_BYTES:
         raise BadSecret(f"{where} holds {len(secret)} bytes, at least {MIN_SECRET_BYTES} are needed")
     return secret
-
-
-def _not_ours() -> Unauthenticated:
-    return Unauthenticated("the access token is not valid")

@@ -10,6 +10,7 @@ from chinwag.engine.ids import BanId, FamilyId, FileId, InvitationId, MessageId,
 from chinwag.engine.model import (
     Attachment,
     Ban,
+    Deployment,
     Family,
     Invitation,
     KeyCustody,
@@ -284,6 +285,10 @@ class RowReader:
             sealed_by=UserId(sealed_by),
             created_us=created_us,
         )
+
+    def deployment(self, row: Row) -> Deployment:
+        deployment_id, created_us = row
+        return Deployment(id=deployment_id, created_us=created_us)
 
     def family(self, row: Row) -> Family:
         family_id, user_id, created_us, revoked_us = row

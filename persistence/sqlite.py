@@ -21,6 +21,7 @@ import trio
 from chinwag.engine.errors import StoreUnavailable
 from chinwag.engine.ids import FamilyId, FileId, MessageId, RoomId, UserId
 from chinwag.engine.model import (
+    Deployment,
     Family,
     FoundRooms,
     MemberKey,
@@ -217,6 +218,9 @@ class SqliteStore(SqliteAdmissions):
     async def users(self, user_ids: Sequence[UserId]) -> list[User]:
         return await self._read(Snapshot.users, user_ids)
 
+    async def active_users(self, *, after: UserId, limit: int) -> list[User]:
+        return await self._read(Snapshot.active_users, after, limit)
+
     async def peers_of(self, user_id: UserId) -> set[UserId]:
         return await self._read(Snapshot.peers_of, user_id)
 
@@ -248,6 +252,9 @@ class SqliteStore(SqliteAdmissions):
 
     async def member_keys(self, room_id: RoomId, user_id: UserId) -> list[MemberKey]:
         return await self._read(Snapshot.member_keys, room_id, user_id)
+
+    async def deployment(self) -> Deployment | None:
+        return await self._read(Snapshot.deployment)
 
     async def family(self, family_id: FamilyId) -> Family | None:
         return await self._read(Snapshot.family, family_id)

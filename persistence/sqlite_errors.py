@@ -11,6 +11,7 @@ from chinwag.engine.store import DuplicateKey, WriteRejected
 _UNIQUE = "UNIQUE constraint failed: "
 _FOREIGN_KEY = "FOREIGN KEY constraint failed"
 _KEYS = {
+    "deployment.only": "deployment",
     "users.id": "id",
     "users.username_fold": "username",
     "users.email_fold": "email",

@@ -9,6 +9,7 @@ import apsw
 from chinwag.engine.ids import FamilyId, FileId, InvitationId, MessageId, RoomId, UserId
 from chinwag.engine.model import (
     Ban,
+    Deployment,
     Family,
     FoundMessage,
     FoundRooms,
@@ -124,8 +125,15 @@ class Snapshot:
         found = (self._one(accounts.USER, user_id) for user_id in dict.fromkeys(user_ids))
         return [self._reader.user(row) for row in found if row]
 
+    def active_users(self, after: UserId, limit: int) -> list[User]:
+        return [self._reader.user(row) for row in self._all(accounts.ACTIVE_USERS, (after, limit))]
+
     def peers_of(self, user_id: UserId) -> set[UserId]:
         return {UserId(peer) for (peer,) in self._all(rooms.PEERS_OF, (user_id,))}
+
+    def deployment(self) -> Deployment | None:
+        row = self._one(accounts.DEPLOYMENT)
+        return self._reader.deployment(row) if row else None
 
     def family(self, family_id: FamilyId) -> Family | None:
         row = self._one(accounts.FAMILY, family_id)

@@ -11,6 +11,7 @@ from chinwag.engine.store import (
     DeleteMember,
     DeleteMessage,
     DeleteRoom,
+    InsertDeployment,
     InsertFamily,
     InsertFile,
     InsertInvitation,
@@ -270,6 +271,8 @@ class _Batch:
             case SetDeclaredPresence():
                 declared = None if write.declared is None else int(write.declared)
                 self._change("user", accounts.SET_DECLARED, write.user_id, declared)
+            case InsertDeployment(deployment=deployment):
+                self._execute(accounts.INSERT_DEPLOYMENT, deployment.id, deployment.created_us)
             case InsertFamily(family=family):
                 self._execute(accounts.INSERT_FAMILY, family.id, family.user_id, family.created_us, family.revoked_us)
             case InsertRefreshToken(token=token):

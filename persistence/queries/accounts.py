@@ -5,10 +5,19 @@ id, username, email, created_us, declared, display_name, avatar_url, public_key,
 """.strip()
 
 # Index: primary key
+DEPLOYMENT = "SELECT id, created_us FROM deployment WHERE only = 1"
+
+# Index: none
+INSERT_DEPLOYMENT = "INSERT INTO deployment (only, id, created_us) VALUES (1, $1, $2)"
+
+# Index: primary key
 USER = f"SELECT {_USER} FROM users WHERE id = $1"
 
 # Index: primary key
 USER_EXISTS = "SELECT id FROM users WHERE id = $1"
+
+# Index: primary key
+ACTIVE_USERS = f"SELECT {_USER} FROM users WHERE id > $1 AND active = 1 ORDER BY id LIMIT $2"
 
 # Index: users_by_email
 USER_BY_EMAIL = f"SELECT {_USER} FROM users WHERE email_fold = $1"

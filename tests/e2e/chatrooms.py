@@ -176,6 +176,8 @@ class Chatrooms:
         query = {"token": guest.token} | ({} if since is None else {"since": since})
         async with self.chatterstack.open_socket(f"/chatrooms/ws?{urlencode(query)}") as opened:
             socket = ChatroomsSocket(opened.ws)
+            connected = await socket.expect("connected")
+            assert (connected["user_id"], connected["username"]) == (guest.id, guest.username)
             await socket.join(*rooms)
             socket.presence = presence
             yield socket

@@ -122,7 +122,7 @@ async def test_frames_that_are_wrong_are_answered_with_an_error_and_the_socket_s
         ({**message, "conversation_id": group}, NOT_FOUND),
         ({**message, "group_id": conversation}, NOT_FOUND),
         ({**message, "group_id": NOBODY}, NOT_FOUND),
-        ({**message, "group_id": "x"}, NOT_FOUND),
+        ({**message, "group_id": "x"}, "group_id: is not a UUID"),
         ({"type": "message", "group_id": group}, "content: is required"),
         ({"type": "message", "group_id": group, "content": " "}, "content: is empty"),
         ({"type": "message", "group_id": group, "content": "x" * 4001}, "content: must have at most 4000 characters"),

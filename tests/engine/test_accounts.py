@@ -1,4 +1,4 @@
-"""Accounts: one refresh token at a time, and what is revoked is refused at once."""
+"""Accounts: names and passwords, and what is revoked is refused at once."""
 
 import contextlib
 
@@ -7,9 +7,9 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chinwag.engine import accounts as accounts_module
-from chinwag.engine.errors import Conflict, EngineError, NotFound, StoreUnavailable, Unauthenticated
+from chinwag.engine.errors import Conflict, EngineError, NotFound, Unauthenticated
 from chinwag.engine.harness import PASSWORD, EngineHarness, Person, open_harness
-from chinwag.engine.ids import FamilyId, UserId, now_us
+from chinwag.engine.ids import FamilyId, UserId
 from chinwag.engine.model import Family, Presence
 from chinwag.engine.testing import MemoryStore
 from chinwag.engine.transport import CloseReason
@@ -86,88 +86,6 @@ async def test_unknown_users_are_not_found(h: EngineHarness, autojump_clock: Moc
             await attempt
 
 
-# --- refresh tokens ---
-
-
-async def test_a_refresh_token_is_traded_for_the_next_one_of_the_same_log_in(
-    h: EngineHarness, autojump_clock: MockClock
-) -> None:
-    ann = await h.join("ann")
-    seen = {ann.refresh_token}
-    token = ann.refresh_token
-    for _ in range(5):
-        log_in = await h.engine.accounts.refresh(token)
-        assert (log_in.family_id, log_in.user) == (ann.family_id, ann.user)
-        token = log_in.refresh_token
-        assert token not in seen
-        seen.add(token)
-
-
-async def test_the_secret_itself_is_not_stored(h: EngineHarness, autojump_clock: MockClock) -> None:
-    ann = await h.join("ann")
-    assert ann.refresh_token not in str(h.store._tables.refresh_tokens)
-
-
-async def test_using_a_spent_token_again_ends_the_log_in_and_its_connections_and_no_other(
-    h: EngineHarness, autojump_clock: MockClock
-) -> None:
-    ann = await h.join("ann")
-    phone = await h.log_in("ann")
-    on_laptop, on_phone = await h.connect(ann), await h.connect(phone)
-    newer = await h.engine.accounts.refresh(ann.refresh_token)
-    for token in (ann.refresh_token, newer.refresh_token, newer.refresh_token):
-        with pytest.raises(Unauthenticated):
-            await h.engine.accounts.refresh(token)
-    assert on_laptop.closed_with is CloseReason.TOKEN_INVALID
-    assert on_phone.closed_with is None
-    assert await ended(h, ann)
-    assert not await ended(h, phone)
-    await h.engine.accounts.refresh(phone.refresh_token)
-
-
-async def test_of_two_concurrent_uses_of_a_token_one_wins_and_the_log_in_ends(
-    h: EngineHarness, autojump_clock: MockClock
-) -> None:
-    ann = await h.join("ann")
-    client = await h.connect(ann)
-    outcomes: list[str] = []
-
-    async def refresh() -> None:
-        try:
-            await h.engine.accounts.refresh(ann.refresh_token)
-            outcomes.append("won")
-        except Unauthenticated:
-            outcomes.append("lost")
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(refresh)
-        nursery.start_soon(refresh)
-    assert sorted(outcomes) == ["lost", "won"]
-    assert await ended(h, ann)
-    assert client.closed_with is CloseReason.TOKEN_INVALID
-
-
-async def test_an_unknown_and_an_expired_token_are_refused_and_end_nothing(
-    h: EngineHarness, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ann = await h.join("ann")
-    with pytest.raises(Unauthenticated):
-        await h.engine.accounts.refresh("never issued")
-    late = now_us() + 8 * 86_400_000_000
-    monkeypatch.setattr(accounts_module, "now_us", lambda: late)
-    with pytest.raises(Unauthenticated):
-        await h.engine.accounts.refresh(ann.refresh_token)
-    assert not await ended(h, ann)
-
-
-async def test_a_store_in_trouble_spends_no_token(h: EngineHarness, autojump_clock: MockClock) -> None:
-    ann = await h.join("ann")
-    h.store.fail_next_commits(1, StoreUnavailable("full"))
-    with pytest.raises(StoreUnavailable):
-        await h.engine.accounts.refresh(ann.refresh_token)
-    await h.engine.accounts.refresh(ann.refresh_token)
-
-
 # --- log-out ---
 
 
@@ -219,19 +137,6 @@ async def test_a_log_out_whose_caller_hangs_up_is_a_log_out_all_the_same(
     await trio.sleep(10)
     assert await ended(h, ann)
     assert client.closed_with is CloseReason.TOKEN_INVALID
-
-
-async def test_a_reuse_whose_caller_hangs_up_ends_the_log_in_all_the_same(
-    h: EngineHarness, autojump_clock: MockClock
-) -> None:
-    ann = await h.join("ann")
-    await h.engine.accounts.refresh(ann.refresh_token)
-    assert not await ended(h, ann)
-    h.store.delay_s = 5.0
-    with trio.move_on_after(1):
-        await h.engine.accounts.refresh(ann.refresh_token)
-    await trio.sleep(10)
-    assert await ended(h, ann)
 
 
 # --- authentication and its cache ---

@@ -181,12 +181,6 @@ async def test_renewing_spends_nothing(h: EngineHarness, autojump_clock: MockClo
         renewed = await h.engine.accounts.renew(ann.refresh_token)
         assert (renewed.user.id, renewed.family_id) == (ann.id, ann.family_id)
         assert renewed.refresh_token == ann.refresh_token
-    refreshed = await h.engine.accounts.refresh(ann.refresh_token)
-    await h.engine.accounts.renew(refreshed.refresh_token)
-    with pytest.raises(Unauthenticated):  # spent by now: somebody else has a copy
-        await h.engine.accounts.renew(ann.refresh_token)
-    with pytest.raises(Unauthenticated):
-        await h.engine.accounts.renew(refreshed.refresh_token)
 
 
 async def test_renewing_needs_a_good_token_of_a_log_in_that_goes_on(

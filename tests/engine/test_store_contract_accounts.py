@@ -4,11 +4,14 @@ import pytest
 import trio
 from msgspec.structs import replace
 
+from chinwag.engine.deployment import deployment_of
 from chinwag.engine.ids import FamilyId, RoomId
-from chinwag.engine.model import Family, Presence
+from chinwag.engine.model import Deployment, Family, Presence
 from chinwag.engine.store import (
     DeleteMember,
     DeleteRoom,
+    DuplicateKey,
+    InsertDeployment,
     InsertFamily,
     InsertFile,
     InsertInvitation,
@@ -150,6 +153,30 @@ async def test_of_two_uses_of_a_refresh_token_at_once_one_wins(store: Store) -> 
         nursery.start_soon(spend, 600)
     assert sorted(outcomes) == ["rejected", "spent"]
     assert await store.refresh_token(TOKEN.digest) == replace(TOKEN, spent_us=600)
+
+
+async def test_a_deployment_is_named_once(empty: Store) -> None:
+    assert await empty.deployment() is None
+    first = await deployment_of(empty, lambda: 7)
+    assert first.created_us == 7
+    assert await empty.deployment() == first
+    assert await deployment_of(empty, lambda: 8) == first
+    with pytest.raises(DuplicateKey) as clash:
+        await empty.commit([InsertDeployment(deployment=Deployment(id="another", created_us=9))])
+    assert clash.value.key == "deployment"
+    assert await empty.deployment() == first
+
+
+async def test_processes_that_name_a_deployment_at_once_agree(empty: Store) -> None:
+    names: set[str] = set()
+
+    async def start() -> None:
+        names.add((await deployment_of(empty)).id)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(start)
+    assert len(names) == 1
 
 
 async def test_a_family_is_revoked_once_and_all_of_a_user_s_at_once(store: Store) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from chinwag.engine.blobs import Blobs
+from chinwag.engine.deployment import deployment_of
 from chinwag.engine.engine import Engine, EngineConfig, open_engine
 from chinwag.engine.room_crypto import MasterKey
 from chinwag.engine.testing import MemoryStore
@@ -189,10 +190,21 @@ async def open_api(
 ) -> AsyncIterator[Api]:
     """Run a server within the block. `checked`: each answer has to be one that the front's OpenAPI document has."""
     store = MemoryStore()
-    tokens = AccessTokens(SECRET, lifetime_s=lifetime_s, clock=clock)
+
+    def clock_us() -> int:
+        return int(clock() * 1_000_000)
+
+    deployment = await deployment_of(store, clock_us)
+    tokens = AccessTokens(SECRET, deployment=deployment, lifetime_s=lifetime_s, clock=clock)
     contracts = {front.name: Contract(front) for front in fronts} if checked else {}
     async with open_engine(
-        store, passwords=InstantPasswords(), blobs=blobs, master_key=master_key, config=config
+        store,
+        passwords=InstantPasswords(),
+        blobs=blobs,
+        master_key=master_key,
+        config=config,
+        refresh_key=tokens.derived_key("refresh tokens"),
+        clock=clock_us,
     ) as engine:
         service = kind(
             engine,

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import trio
 
+from chinwag.engine.deployment import deployment_of
 from chinwag.engine.engine import Engine, open_engine
 from chinwag.engine.ids import FileId, RoomId, UserId, now_us
 from chinwag.engine.model import Member, Role, Room, RoomKind, StoredFile
@@ -46,9 +47,9 @@ class Uploaded(msgspec.Struct, frozen=True):
 
 
 def uploaded(call: Call[Any, Any], file: StoredFile, note: str | None) -> Reply:
-    links, wire_id, user = SignedUrls(call.tokens), call.ids.encode(file.id), call.ids.encode(call.user)
-    original = links.query(file.id, "original", call.user, user=user)
-    small = links.query(file.id, "thumbnail", call.user, user=user)
+    links, wire_id = SignedUrls(call.tokens), call.ids.encode(file.id)
+    original = links.query(file.id, "original", call.claims, call.ids.encode)
+    small = links.query(file.id, "thumbnail", call.claims, call.ids.encode)
     return Reply(
         Uploaded(
             wire_id,
@@ -288,7 +289,7 @@ async def open_file_server(
 ) -> AsyncIterator[FileServer]:
     """Run a server within the block."""
     store = MemoryStore()
-    tokens = AccessTokens(SECRET, lifetime_s=1800.0)
+    tokens = AccessTokens(SECRET, deployment=await deployment_of(store), lifetime_s=1800.0)
     blobs = await open_folder_blobs(folder)
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     with trio.fail_after(PATIENCE_S):

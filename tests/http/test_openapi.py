@@ -12,6 +12,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from chinwag.http.front import Front
 from chinwag.http.openapi import describe, openapi_document
 from chinwag.http.registry import FRONTS
+from chinwag.http.requests import may_be_empty
 from chinwag.http.routing import path_names
 
 ALL = pytest.mark.parametrize("front", FRONTS, ids=lambda front: front.name)
@@ -137,6 +138,8 @@ def test_every_route_says_what_it_takes_and_answers(front: Front) -> None:
         in_query = {each["name"] for each in parameters if each["in"] == "query"}
         assert in_query == set(() if route.query is None else encoded_names(route.query))
         assert ("requestBody" in operation) is (route.body is not None or bool(route.form))
+        if route.body is not None:
+            assert operation["requestBody"]["required"] is not may_be_empty(route.body)
         assert ("security" in operation) is route.auth
         success = operation["responses"][str(route.status)]
         assert ("content" in success) is (route.response is not None or route.media_type != "application/json")

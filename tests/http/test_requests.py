@@ -173,7 +173,7 @@ def test_no_json_breaks_the_reader(body: object) -> None:
     try:
         read = read_post(msgspec.json.encode(body))
     except Invalid as refused:
-        assert len(refused.message) < 200
+        assert len(refused.message) < 2000
     else:
         assert "\0" not in read.the_text
 

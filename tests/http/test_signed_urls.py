@@ -5,11 +5,14 @@ from urllib.parse import parse_qs
 import pytest
 
 from chinwag.engine.errors import Unauthenticated
-from chinwag.engine.ids import FileId, UserId
+from chinwag.engine.ids import FamilyId, FileId, UserId
+from chinwag.engine.model import Deployment
 from chinwag.http.signed_urls import LIFETIME_S, SignedUrls
-from chinwag.http.tokens import AccessTokens
+from chinwag.http.tokens import AccessTokens, Claims
 
-FILE, ANN, BOB = FileId(7), UserId(1), UserId(2)
+FILE, ANN, BOB, FAMILY = FileId(7), UserId(1), UserId(2), FamilyId(30)
+ASKER = Claims(user_id=ANN, family_id=FAMILY, expires_at=0.0)
+HERE = Deployment(id="here", created_us=0)
 
 
 class Clock:
@@ -20,47 +23,62 @@ class Clock:
 
 
 def links(clock: Clock, secret: bytes = b"s" * 32) -> SignedUrls:
-    return SignedUrls(AccessTokens(secret, lifetime_s=1, clock=clock))
+    return SignedUrls(AccessTokens(secret, deployment=HERE, lifetime_s=1, clock=clock))
 
 
 def test_a_link_is_good_until_its_time_is_over() -> None:
     clock = Clock()
-    made = parse_qs(links(clock).query(FILE, "original", ANN, user="ann"))
-    (expires,), (signature,), (user,) = made["expires"], made["signature"], made["user"]
-    assert user == "ann"
+    made = parse_qs(links(clock).query(FILE, "original", ASKER, hex))
+    assert list(made) == ["expires", "user", "login", "signature"]
+    (expires,), (signature,) = made["expires"], made["signature"]
+    assert (made["user"], made["login"]) == (["0x1"], ["0x1e"])
     for _ in range(2):
-        links(clock).check(FILE, "original", ANN, expires=expires, signature=signature)
+        links(clock).check(FILE, "original", ANN, FAMILY, expires=expires, signature=signature)
         clock.now += LIFETIME_S - 1
     clock.now += 2.5
     with pytest.raises(Unauthenticated, match="expired"):
-        links(clock).check(FILE, "original", ANN, expires=expires, signature=signature)
+        links(clock).check(FILE, "original", ANN, FAMILY, expires=expires, signature=signature)
 
 
 def test_a_link_is_bound_to_everything_in_it() -> None:
     clock = Clock()
-    made = parse_qs(links(clock).query(FILE, "original", ANN, user="ann"))
+    made = parse_qs(links(clock).query(FILE, "original", ASKER, str))
     (expires,), (signature,) = made["expires"], made["signature"]
     later = str(int(expires) + 1)
-    for file_id, viewer, until, given in (
-        (FileId(8), ANN, expires, signature),
-        (FILE, BOB, expires, signature),
-        (FILE, ANN, later, signature),
-        (FILE, ANN, expires, signature[:-1]),
-        (FILE, ANN, expires, signature + "="),
-        (FILE, ANN, expires, signature.swapcase()),
-        (FILE, ANN, expires, ""),
-        (FILE, ANN, expires, "\udc80é"),
-        (FILE, ANN, f" {expires}", signature),
-        (FILE, ANN, "²", signature),
-        (FILE, ANN, "9" * 10_000, signature),
-        (FILE, ANN, "", signature),
+    for file_id, viewer, family, until, given in (
+        (FileId(8), ANN, FAMILY, expires, signature),
+        (FILE, BOB, FAMILY, expires, signature),
+        (FILE, ANN, FamilyId(31), expires, signature),
+        (FILE, ANN, None, expires, signature),
+        (FILE, ANN, FAMILY, later, signature),
+        (FILE, ANN, FAMILY, expires, signature[:-1]),
+        (FILE, ANN, FAMILY, expires, signature + "="),
+        (FILE, ANN, FAMILY, expires, signature.swapcase()),
+        (FILE, ANN, FAMILY, expires, ""),
+        (FILE, ANN, FAMILY, expires, "\udc80é"),
+        (FILE, ANN, FAMILY, f" {expires}", signature),
+        (FILE, ANN, FAMILY, "²", signature),
+        (FILE, ANN, FAMILY, "9" * 10_000, signature),
+        (FILE, ANN, FAMILY, "", signature),
     ):
         with pytest.raises(Unauthenticated, match="not valid"):
-            links(clock).check(file_id, "original", viewer, expires=until, signature=given)
+            links(clock).check(file_id, "original", viewer, family, expires=until, signature=given)
     with pytest.raises(Unauthenticated, match="not valid"):
-        links(clock).check(FILE, "thumbnail", ANN, expires=expires, signature=signature)
+        links(clock).check(FILE, "thumbnail", ANN, FAMILY, expires=expires, signature=signature)
     with pytest.raises(Unauthenticated, match="not valid"):
-        links(clock, b"t" * 32).check(FILE, "original", ANN, expires=expires, signature=signature)
+        links(clock, b"t" * 32).check(FILE, "original", ANN, FAMILY, expires=expires, signature=signature)
+
+
+def test_a_link_of_before_that_names_no_log_in_is_good_until_its_time_is_over() -> None:
+    clock = Clock()
+    # As the release before signed it for this file, viewer and time, with this secret.
+    expires, signature = "1003601", "FUzQi6h1nGhGmnDdVH5C82wUdzaQha71WpCItRN3F78"
+    links(clock).check(FILE, "original", ANN, None, expires=expires, signature=signature)
+    with pytest.raises(Unauthenticated, match="not valid"):
+        links(clock).check(FILE, "original", ANN, FAMILY, expires=expires, signature=signature)
+    clock.now += LIFETIME_S + 1
+    with pytest.raises(Unauthenticated, match="expired"):
+        links(clock).check(FILE, "original", ANN, None, expires=expires, signature=signature)
 
 
 def test_an_avatars_signature_never_changes_and_opens_nothing_else() -> None:
@@ -72,9 +90,9 @@ def test_an_avatars_signature_never_changes_and_opens_nothing_else() -> None:
     with pytest.raises(Unauthenticated):
         links(clock).check_avatar(FileId(8), signature)
     with pytest.raises(Unauthenticated):
-        links(clock).check(FILE, "original", ANN, expires="9999999999", signature=signature)
+        links(clock).check(FILE, "original", ANN, FAMILY, expires="9999999999", signature=signature)
 
 
 def test_keys_for_different_purposes_have_nothing_in_common() -> None:
-    tokens = AccessTokens(b"s" * 32, lifetime_s=1)
+    tokens = AccessTokens(b"s" * 32, deployment=HERE, lifetime_s=1)
     assert len({tokens.derived_key("a"), tokens.derived_key("b"), b"s" * 32}) == 3

@@ -1,9 +1,12 @@
 """Access tokens and the secret that signs them."""
 
 import base64
+import hashlib
+import hmac
 import json
 import stat
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import jwt
@@ -13,19 +16,23 @@ from hypothesis import strategies as st
 
 from chinwag.engine.errors import TokenExpired, Unauthenticated
 from chinwag.engine.ids import MAX_ID, FamilyId, UserId
+from chinwag.engine.model import Deployment
 from chinwag.http import tokens as tokens_module
 from chinwag.http.secret_files import BadSecret
-from chinwag.http.tokens import AccessTokens, find_token, load_secret
+from chinwag.http.signed_tokens import read, sign
+from chinwag.http.tokens import KIND, SKEW_S, AccessTokens, find_token, load_secret
 
 SECRET = b"0123456789abcdef" * 4
 ANN, FAMILY = UserId(17), FamilyId(42)
+NOW = 1_750_000_000
+HERE = Deployment(id="here", created_us=(NOW - 1000) * 1_000_000)
 
 
 class Clock:
     """Seconds since 1970 that pass when told to."""
 
     def __init__(self) -> None:
-        self.now = 1_750_000_000.0
+        self.now = float(NOW)
 
     def __call__(self) -> float:
         return self.now
@@ -38,11 +45,23 @@ def clock() -> Clock:
 
 @pytest.fixture
 def tokens(clock: Clock) -> AccessTokens:
-    return AccessTokens(SECRET, lifetime_s=60, clock=clock)
+    return AccessTokens(SECRET, deployment=HERE, lifetime_s=60, clock=clock)
 
 
-def signed(payload: dict[str, object], *, key: bytes = SECRET, algorithm: str = "HS256") -> str:
-    return jwt.encode(payload, key, algorithm=algorithm)
+def part(text: str) -> str:
+    """A segment of a token."""
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def signed_as_it_is(header: str, payload: str, *, key: bytes = SECRET) -> str:
+    """These two segments, whatever they are, with a right signature."""
+    signature = hmac.digest(key, f"{header}.{payload}".encode(), hashlib.sha256)
+    return f"{header}.{payload}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
+
+
+def signed(payload: Mapping[str, object], *, key: bytes = SECRET, kind: str = KIND) -> str:
+    """A token with any claims at all: libraries refuse to sign some."""
+    return signed_as_it_is(part(f'{{"alg":"HS256","typ":"{kind}"}}'), part(json.dumps(payload)), key=key)
 
 
 def test_a_token_says_who_and_by_which_login_and_until_when(tokens: AccessTokens, clock: Clock) -> None:
@@ -66,52 +85,264 @@ def test_a_token_expires_also_when_it_is_remembered(tokens: AccessTokens, clock:
 
 
 def test_a_token_signed_by_another_secret_is_refused(tokens: AccessTokens, clock: Clock) -> None:
-    other = AccessTokens(SECRET[::-1], lifetime_s=60, clock=clock)
+    other = AccessTokens(SECRET[::-1], deployment=HERE, lifetime_s=60, clock=clock)
     with pytest.raises(Unauthenticated):
         tokens.verify(other.issue(ANN, FAMILY))
 
 
 def test_an_expired_token_of_another_secret_is_not_called_expired(tokens: AccessTokens) -> None:
-    forged = signed({"sub": "17", "fam": "42", "exp": 1}, key=SECRET[::-1])
+    forged = signed({**GOOD, "iat": 1, "exp": 2}, key=SECRET[::-1])
     with pytest.raises(Unauthenticated) as refused:
         tokens.verify(forged)
     assert not isinstance(refused.value, TokenExpired)
 
 
-GOOD = {"sub": "17", "fam": "42", "exp": 1_750_000_060}
+def test_a_token_of_another_deployment_with_the_same_secret_is_refused(tokens: AccessTokens, clock: Clock) -> None:
+    there = Deployment(id="there", created_us=HERE.created_us)
+    with pytest.raises(Unauthenticated):
+        tokens.verify(AccessTokens(SECRET, deployment=there, lifetime_s=60, clock=clock).issue(ANN, FAMILY))
+
+
+GOOD: dict[str, object] = {
+    "iss": "chinwag",
+    "aud": "here",
+    "sub": "17",
+    "fam": "42",
+    "iat": NOW,
+    "exp": NOW + 60,
+}
+OLD = {"sub": "17", "fam": "42", "iat": NOW - 1001, "exp": NOW + 60, "jti": "0123456789abcdef"}
+"""What a token said in the releases before."""
 
 
 @pytest.mark.parametrize(
-    "payload",
+    "change",
     [
-        *[{name: value for name, value in GOOD.items() if name != missing} for missing in GOOD],
-        {**GOOD, "sub": "ann"},
-        {**GOOD, "sub": "0"},
-        {**GOOD, "sub": "-5"},
-        {**GOOD, "sub": str(MAX_ID + 1)},
-        {**GOOD, "fam": None},
-        {**GOOD, "fam": []},
-        {**GOOD, "exp": "soon"},
-        {**GOOD, "exp": [1]},
+        {},
+        {"exp": NOW + 60.0},
+        {"iat": NOW - 365 * 86_400},
+        {"iat": NOW + SKEW_S},
+        {"nbf": NOW + SKEW_S},
+        {"jti": "anything", "scope": "more"},
+        {"sub": str(MAX_ID), "fam": str(MAX_ID)},
     ],
 )
-def test_a_signed_token_with_other_claims_is_refused(tokens: AccessTokens, payload: dict[str, object]) -> None:
+def test_good_claims_are_good(tokens: AccessTokens, change: dict[str, object]) -> None:
+    tokens.verify(signed({**GOOD, **change, "exp": change.get("exp", NOW + SKEW_S + 5)}))
+
+
+BAD_TIMES: list[object] = [
+    float("nan"),
+    float("inf"),
+    float("-inf"),
+    1e300,
+    10**30,
+    10**12,
+    253_402_300_799,
+    NOW + 60.5,
+    -1,
+    True,
+    None,
+    "soon",
+    str(NOW + 60),
+    [NOW + 60],
+    {},
+]
+BAD_IDS: list[object] = [
+    "ann",
+    "",
+    "0",
+    "-5",
+    "+17",
+    "017",
+    " 17",
+    "17 ",
+    "1_7",
+    "17.0",
+    "\u0661",
+    17,
+    17.0,
+    True,
+    None,
+    [],
+    {},
+]
+BAD_IDS += [str(MAX_ID + 1), "9" * 400]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *[{"exp": bad} for bad in BAD_TIMES],
+        *[{"iat": bad} for bad in BAD_TIMES],
+        *[{"nbf": bad} for bad in BAD_TIMES if bad != -1],
+        *[{"sub": bad} for bad in BAD_IDS],
+        *[{"fam": bad} for bad in BAD_IDS],
+        *[{"aud": bad} for bad in ("", "there", "HERE", ["here"], ["here", "there"], None, 1)],
+        *[{"iss": bad} for bad in ("", "somebody", ["chinwag"], None)],
+        {"iat": NOW + SKEW_S + 1},
+        {"iat": NOW + 60, "exp": NOW + 59},
+        {"iat": NOW - 367 * 86_400},
+        {"nbf": NOW + SKEW_S + 1},
+    ],
+)
+def test_a_signed_token_with_other_claims_is_refused(tokens: AccessTokens, change: dict[str, object]) -> None:
+    with pytest.raises(Unauthenticated) as refused:
+        tokens.verify(signed({**GOOD, **change}))
+    assert not isinstance(refused.value, TokenExpired)
+
+
+@pytest.mark.parametrize("missing", list(GOOD))
+def test_a_signed_token_that_lacks_a_claim_is_refused(tokens: AccessTokens, missing: str) -> None:
+    for kind in (KIND, "JWT"):
+        with pytest.raises(Unauthenticated):
+            tokens.verify(signed({name: value for name, value in GOOD.items() if name != missing}, kind=kind))
+
+
+@pytest.mark.parametrize("kind", ["JWT", "jwt", "AT+JWT", "application/at+jwt", "challenge+jwt", "", "at"])
+def test_a_token_for_another_purpose_is_no_access_token(tokens: AccessTokens, kind: str) -> None:
     with pytest.raises(Unauthenticated):
-        tokens.verify(signed(payload))
+        tokens.verify(signed(GOOD, kind=kind))
 
 
-def test_the_good_claims_are_good(tokens: AccessTokens) -> None:
-    assert tokens.verify(signed(dict(GOOD))).user_id == ANN
+def test_an_access_token_is_good_for_no_other_purpose(tokens: AccessTokens) -> None:
+    with pytest.raises(Unauthenticated):
+        read(SECRET, tokens.issue(ANN, FAMILY), ("challenge+jwt", "stream+jwt"))
+    challenge = sign(SECRET, "challenge+jwt", {"sub": "17"})
+    assert read(SECRET, challenge, ("challenge+jwt",)) == ("challenge+jwt", {"sub": "17"})
 
 
 @pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
 def test_the_algorithm_is_pinned(tokens: AccessTokens, algorithm: str) -> None:
     with pytest.raises(Unauthenticated):
-        tokens.verify(signed(dict(GOOD), algorithm=algorithm))
+        tokens.verify(jwt.encode(dict(GOOD), SECRET, algorithm=algorithm, headers={"typ": KIND}))
 
 
-def part(text: str) -> str:
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+# --- tokens of the releases before ---
+
+
+def test_a_token_of_before_is_good_until_it_expires(tokens: AccessTokens, clock: Clock) -> None:
+    old = signed(OLD, kind="JWT")
+    claims = tokens.verify(old)
+    assert (claims.user_id, claims.family_id, claims.expires_at) == (ANN, FAMILY, NOW + 60)
+    clock.now += 60
+    with pytest.raises(TokenExpired):
+        tokens.verify(old)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"iat": NOW - 1000},  # when it was named already
+        {"iat": NOW},
+        {"iat": None},
+        {"exp": NOW - 1001 + 1802},  # longer than a token was good for
+        {"exp": float("inf")},
+        {"exp": float("nan")},
+        {"aud": "here"},
+        {"iss": "chinwag"},
+        {"nbf": NOW - 1001},
+        {"sub": 17},
+    ],
+)
+def test_a_token_that_only_looks_like_one_of_before_is_refused(tokens: AccessTokens, change: dict[str, object]) -> None:
+    with pytest.raises(Unauthenticated):
+        tokens.verify(signed({**OLD, **change}, kind="JWT"))
+
+
+def test_a_token_of_before_has_the_lifetime_that_tokens_have(clock: Clock) -> None:
+    day_long = AccessTokens(SECRET, deployment=HERE, lifetime_s=86_400, clock=clock)
+    day_long.verify(signed({**OLD, "exp": NOW - 1001 + 86_400}, kind="JWT"))
+    with pytest.raises(Unauthenticated):
+        day_long.verify(signed({**OLD, "exp": NOW - 1001 + 86_402}, kind="JWT"))
+
+
+# --- what is no token ---
+
+HEADER, PAYLOAD = '{"alg":"HS256","typ":"at+jwt"}', json.dumps(GOOD)
+
+
+def test_a_token_signed_segment_by_segment_is_good(tokens: AccessTokens) -> None:
+    tokens.verify(signed_as_it_is(part(HEADER), part(PAYLOAD)))
+    tokens.verify(signed_as_it_is(part('{"typ":"at+jwt", "alg":"HS256"}'), part(PAYLOAD)))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        '{"alg":"HS256"}',
+        '{"alg":"none","typ":"at+jwt"}',
+        '{"alg":"HS512","typ":"at+jwt"}',
+        '{"alg":"hs256","typ":"at+jwt"}',
+        '{"alg":"HS256","typ":"at+jwt","crit":["exp"],"exp":1}',
+        '{"alg":"HS256","typ":"at+jwt","crit":[]}',
+        '{"alg":"HS256","typ":"at+jwt","kid":"../../dev/null"}',
+        '{"alg":"HS256","typ":"at+jwt","kid":1}',
+        '{"alg":"HS256","typ":"at+jwt","jwk":{"kty":"oct","k":"AAAA"}}',
+        '{"alg":"HS256","typ":"at+jwt","b64":false}',
+        '{"alg":"HS256","typ":"at+jwt","cty":"JWT"}',
+        '{"alg":"none","alg":"HS256","typ":"at+jwt"}',
+        '{"alg":"HS256","typ":"JWT","typ":"at+jwt"}',
+        '{"alg":"HS256","typ":["at+jwt"]}',
+        '{"alg":"HS256","typ":{}}',
+        '["HS256"]',
+        "null",
+        "",
+    ],
+)
+def test_a_header_that_says_anything_else_is_refused(tokens: AccessTokens, header: str) -> None:
+    with pytest.raises(Unauthenticated):
+        tokens.verify(signed_as_it_is(part(header), part(PAYLOAD)))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        PAYLOAD.replace('"sub": "17"', '"sub": "18", "sub": "17"'),
+        PAYLOAD.replace('"exp"', '"exp": 9, "exp"'),
+        PAYLOAD[:-1] + ', "more": {"a": 1, "a": 2}}',
+        PAYLOAD.replace(str(NOW + 60), "NaN"),
+        PAYLOAD.replace(str(NOW + 60), "Infinity"),
+        PAYLOAD.replace(str(NOW + 60), "1e400"),
+        PAYLOAD.replace(str(NOW + 60), "1" * 500),
+        PAYLOAD[:-1] + ', "more": NaN}',
+        PAYLOAD + " trailing",
+        f"[{PAYLOAD}]",
+        "[" * 200,
+        "\ufeff" + PAYLOAD,
+    ],
+)
+def test_a_payload_that_can_be_read_in_two_ways_is_refused(tokens: AccessTokens, payload: str) -> None:
+    with pytest.raises(Unauthenticated):
+        tokens.verify(signed_as_it_is(part(HEADER), part(payload)))
+
+
+@pytest.mark.parametrize(
+    ("header", "payload"),
+    [
+        (part(HEADER) + "=", part(PAYLOAD)),
+        (part(HEADER), part(PAYLOAD) + "=="),
+        (part(HEADER) + "\n", part(PAYLOAD)),
+        (part(HEADER), part(PAYLOAD)[:9] + " " + part(PAYLOAD)[9:]),
+        (part(HEADER), part(PAYLOAD)[:8] + "!" + part(PAYLOAD)[8:]),
+        (part(HEADER)[:-1] + chr(ord(part(HEADER)[-1]) + 1), part(PAYLOAD)),  # other bits where none are used
+    ],
+)
+def test_only_the_canonical_base64url_is_read(tokens: AccessTokens, header: str, payload: str) -> None:
+    with pytest.raises(Unauthenticated):
+        tokens.verify(signed_as_it_is(header, payload))
+
+
+def test_a_signature_has_one_form(tokens: AccessTokens) -> None:
+    body, _, signature = tokens.issue(ANN, FAMILY).rpartition(".")
+    tokens.verify(f"{body}.{signature}")
+    last = signature[-1]
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    same_bytes = [each for each in alphabet if alphabet.index(each) // 4 == alphabet.index(last) // 4 and each != last]
+    forms = [signature[:-1] + each for each in same_bytes]
+    for form in (*forms, signature + "=", signature + "\n", " " + signature, signature.replace("-", "+") + "!"):
+        with pytest.raises(Unauthenticated):
+            tokens.verify(f"{body}.{form}")
 
 
 @pytest.mark.parametrize(
@@ -123,9 +354,8 @@ def part(text: str) -> str:
         "a.b.c",
         "é.é.é",
         "\udc80",
-        part('{"alg":"none"}') + "." + part(json.dumps(GOOD)) + ".",
+        part('{"alg":"none","typ":"at+jwt"}') + "." + part(PAYLOAD) + ".",
         part("[" * 700) + ".e30.e30",
-        part('{"alg":"HS256","crit":["x"]}') + "." + part(json.dumps(GOOD)) + ".e30",
         "a" * 100_000,
     ],
 )
@@ -134,10 +364,18 @@ def test_what_is_no_token_is_refused(tokens: AccessTokens, token: str) -> None:
         tokens.verify(token)
 
 
+def test_a_token_does_not_outlive_its_log_in(tokens: AccessTokens, clock: Clock) -> None:
+    short = tokens.issue(ANN, FAMILY, ends_us=(NOW + 10) * 1_000_000)
+    assert tokens.verify(short).expires_at == NOW + 10
+    assert tokens.verify(tokens.issue(ANN, FAMILY, ends_us=(NOW + 100) * 1_000_000)).expires_at == NOW + 60
+    with pytest.raises(TokenExpired):
+        tokens.verify(tokens.issue(ANN, FAMILY, ends_us=(NOW - 10) * 1_000_000))
+
+
 @given(st.text() | st.tuples(st.text(), st.text(), st.text()).map(lambda parts: ".".join(map(part, parts))))
 def test_no_text_breaks_the_verification(token: str) -> None:
     with pytest.raises(Unauthenticated):
-        AccessTokens(SECRET, lifetime_s=60).verify(token)
+        AccessTokens(SECRET, deployment=HERE, lifetime_s=60).verify(token)
 
 
 def test_the_memory_for_verified_tokens_is_bounded(
@@ -157,7 +395,7 @@ def test_the_memory_for_verified_tokens_is_bounded(
 
 def test_a_short_secret_is_refused() -> None:
     with pytest.raises(BadSecret, match="at least 32 bytes, not 31"):
-        AccessTokens(SECRET[:31], lifetime_s=60)
+        AccessTokens(SECRET[:31], deployment=HERE, lifetime_s=60)
 
 
 @pytest.mark.parametrize(

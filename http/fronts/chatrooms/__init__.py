@@ -22,6 +22,8 @@ FRONT = Front(
     socket_token_parameters=("token",),
     socket_events=SOCKET_EVENTS,
     socket=ChatroomsSocket,
+    other_base="/api/v1",
+    takes_trailing_slash=True,
     rate_limit=RateLimit(60, 60.0),
     rate_groups={UPLOADS: RateLimit(10, 3600.0)},
 )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from chinwag.engine.accounts import LogIn
 from chinwag.engine.errors import AccountInactive, Unauthenticated
 from chinwag.http.calls import Call, Reply
 from chinwag.http.fields import login_name
@@ -29,7 +30,7 @@ async def register(call: Call[requests.Register, None]) -> Reply:
             user=wire.new_user(opened.user, call.links),
             access_token=call.access_token(opened),
             refresh_token=opened.refresh_token,
-            expires_in=_lifetime(call),
+            expires_in=_lifetime(call, opened),
         )
     )
 
@@ -49,7 +50,7 @@ async def log_in(call: Call[requests.LogIn, None]) -> Reply:
             user=wire.logged_in_user(opened.user, call.links),
             access_token=call.access_token(opened),
             refresh_token=opened.refresh_token,
-            expires_in=_lifetime(call),
+            expires_in=_lifetime(call, opened),
         )
     )
 
@@ -62,7 +63,7 @@ async def refresh(call: Call[requests.Refresh, None]) -> Reply:
         raise
     except Unauthenticated as error:
         raise Coded(401, "AUTH_REFRESH_TOKEN_INVALID", error.message) from error
-    return success(wire.Refreshed(access_token=call.access_token(renewed), expires_in=_lifetime(call)))
+    return success(wire.Refreshed(access_token=call.access_token(renewed), expires_in=_lifetime(call, renewed)))
 
 
 async def log_out(call: Call[None, None]) -> Reply:
@@ -95,5 +96,5 @@ def success(data: object, message: str = "OK", *, headers: tuple[Header, ...] = 
     return Reply(wire.Success(data=data, message=message), headers)
 
 
-def _lifetime(call: Call[Any, Any]) -> int:
-    return int(call.tokens.lifetime_s)
+def _lifetime(call: Call[Any, Any], opened: LogIn) -> int:
+    return int(call.tokens.lifetime_until(opened.ends_us))

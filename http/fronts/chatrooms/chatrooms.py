@@ -1,7 +1,9 @@
 """Handlers for chatrooms, members, invitations and keys. Source: chatrooms spec, "Chatroom Management Endpoints"."""
 
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
+
+from msgspec import UnsetType
 
 from chinwag.engine import model
 from chinwag.engine.errors import NotFound
@@ -11,6 +13,8 @@ from chinwag.http.fronts.chatrooms import requests, wire
 from chinwag.http.fronts.chatrooms.accounts import success
 from chinwag.http.search_answers import completeness
 from chinwag.http.times import rfc3339
+
+T = TypeVar("T")
 
 Plain = Call[None, None]
 
@@ -64,12 +68,12 @@ async def update_chatroom(call: Call[requests.UpdateChatroom, None]) -> Reply:
     room = await call.engine.update_room(
         room_id,
         call.user,
-        name=body.name,
-        description=body.description,
-        private=body.is_private,
-        max_members=body.max_members,
-        auto_summary=body.auto_summary_enabled,
-        summary_threshold=body.summary_threshold,
+        name=_given(body.name),
+        description="" if body.description is None else _given(body.description),
+        private=_given(body.is_private),
+        max_members=_given(body.max_members),
+        auto_summary=_given(body.auto_summary_enabled),
+        summary_threshold=_given(body.summary_threshold),
     )
     members = await call.engine.members(room_id, call.user)
     chatroom = wire.chatroom(room, _owner(room, members), len(members))
@@ -170,6 +174,11 @@ async def put_keys(call: Call[requests.PutKeys, None]) -> Reply:
 
 
 # --- pieces -------------------------------------------------------------------------------------------------------
+
+
+def _given(value: T | UnsetType) -> T | None:
+    """A setting as the engine takes it: None leaves it as it is."""
+    return None if isinstance(value, UnsetType) else value
 
 
 async def _joined(call: Call[Any, Any], room_id: RoomId, member: model.Member) -> Reply:

@@ -35,6 +35,7 @@ from chinwag.http.refusals import (
     OriginNotAllowed,
     RateLimited,
     nearest,
+    words_of,
 )
 
 
@@ -122,7 +123,7 @@ def error_status(kind: type[EngineError]) -> int:
 def encode_error(error: EngineError) -> tuple[int, ErrorBody]:
     """Status and body. What a server error was about is in the log, and not for strangers."""
     status, code = status_and_code(error)
-    message = "internal error" if status == 500 else error.message
+    message = "internal error" if status == 500 else words(error)
     return status, ErrorBody(error=ErrorInfo(code=code, message=message, details=details(error)))
 
 
@@ -148,6 +149,11 @@ def status_and_code(error: EngineError) -> tuple[int, str]:
             return error.status, code
         case _:
             return status, code
+
+
+def words(error: EngineError) -> str:
+    """What to say of an error, with fields by the names that they have here."""
+    return words_of(error, _WIRE_NAMES)
 
 
 def details(error: EngineError) -> dict[str, Any]:

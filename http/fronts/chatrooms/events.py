@@ -42,6 +42,14 @@ SOCKET_EVENTS: tuple[SocketEvent, ...] = (
     SocketEvent(
         name="remove_reaction", direction="in", description="Take a reaction back.", payload=events.ReactionData
     ),
+    SocketEvent(name="ping", direction="in", description="Answered with pong.", payload=events.Nothing),
+    SocketEvent(
+        name="connected",
+        direction="out",
+        description="The first event on every socket: whom the server takes the client for.",
+        payload=events.ConnectedData,
+    ),
+    SocketEvent(name="pong", direction="out", description="The answer to ping.", payload=events.Nothing),
     SocketEvent(
         name="message_received",
         direction="out",

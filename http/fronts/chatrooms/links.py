@@ -30,7 +30,7 @@ class CallerLinks:
 
 def signed_link(call: Call[Any, Any], file_id: FileId, variant: Variant) -> str:
     """The URL of one file, for the caller."""
-    query = SignedUrls(call.tokens).query(file_id, variant, call.user, user=IDS.encode(call.user))
+    query = SignedUrls(call.tokens).query(file_id, variant, call.claims, IDS.encode)
     return f"{call.links.file(file_id, variant)}?{query}"
 
 

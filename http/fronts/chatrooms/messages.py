@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from chinwag.engine import model
+from chinwag.engine.admissions import NOBODY
 from chinwag.engine.errors import Forbidden, NotAMember
 from chinwag.engine.ids import MessageId, RoomId, UserId
 from chinwag.http.calls import Call, Reply
@@ -13,7 +14,9 @@ from chinwag.http.fronts.chatrooms.accounts import success
 from chinwag.http.fronts.chatrooms.errors import Coded
 from chinwag.http.fronts.chatrooms.links import CallerLinks
 from chinwag.http.fronts.chatrooms.posting import as_sealed, content_command
+from chinwag.http.idempotency import message_key
 from chinwag.http.search_answers import completeness
+from chinwag.http.times import rfc3339
 
 Plain = Call[None, None]
 
@@ -21,7 +24,8 @@ Plain = Call[None, None]
 async def send_message(call: Call[requests.SendMessage, None]) -> Reply:
     """Post a message; returns once it is durable."""
     room_id = call.path_id("chatroom_id", RoomId)
-    command = await content_command(call.engine, room_id, call.user, call.body)
+    key = message_key(call.headers, call.body.client_id, most=requests.MAX_CLIENT_ID)
+    command = await content_command(call.engine, room_id, call.user, call.body, key=key)
     return _one(call, await call.engine.post(room_id, command), "Message sent")
 
 
@@ -38,8 +42,13 @@ async def list_messages(call: Call[None, requests.MessagesQuery]) -> Reply:
         limit=query.limit,
     )
     links = CallerLinks(call)
+    has_more = total > skip + len(found)
     pagination = wire.MessagesPagination(
-        page=query.page, limit=query.limit, total=total, has_more=total > skip + len(found)
+        page=query.page,
+        limit=query.limit,
+        total=total,
+        has_more=has_more,
+        next_before=rfc3339(found[-1].message.created_us) if has_more and found else None,
     )
     return success(wire.Messages(messages=[wire.message(each.message, links) for each in found], pagination=pagination))
 
@@ -91,16 +100,20 @@ async def remove_reaction(call: Plain) -> Reply:
 async def search_messages(call: Call[requests.Search, None]) -> Reply:
     """Messages with the query's words, the most relevant first."""
     body = call.body
+    room_id = call.path_id("chatroom_id", RoomId)
+    author = None if body.user_id is None else UserId(call.ids.decode(body.user_id) or NOBODY)
     found = await call.engine.ranked_search(
         call.user,
-        call.path_id("chatroom_id", RoomId),
+        room_id,
         body.query,
         kind=None if body.message_type is None else wire.KIND_OF[body.message_type],
-        author=None if body.user_id is None else call.body_id("user_id", body.user_id, UserId),
+        author=author,
         after_us=requests.microseconds(body.date_from),
         before_us=requests.microseconds(body.date_to),
         limit=body.limit,
     )
+    if author is not None and not found.results:
+        await call.engine.accounts.user(author)  # after the search, which first of all asks who may search here
     links = CallerLinks(call)
     results = [
         wire.SearchResult(

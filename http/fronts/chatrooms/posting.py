@@ -2,20 +2,22 @@
 
 from chinwag.engine.commands import PostMessage
 from chinwag.engine.engine import Engine
-from chinwag.engine.errors import NotFound
 from chinwag.engine.ids import FileId, MessageId, RoomId, UserId
 from chinwag.engine.model import Attachment, Sealed
+from chinwag.http.calls import read_id
 from chinwag.http.fronts.chatrooms import requests, wire
 from chinwag.http.uuid_ids import IDS
 
 
 def as_sealed(content: requests.Content) -> Sealed:
     """The wire's content in the engine's words."""
-    return Sealed(data=content.encrypted_data, iv=content.iv, key_version=content.key_version)
+    return Sealed(data=content.data, iv=content.iv, key_version=content.key_version)
 
 
-async def content_command(engine: Engine, room_id: RoomId, author: UserId, data: requests.SendMessage) -> PostMessage:
-    """The command to post a message, whatever it holds.
+async def content_command(
+    engine: Engine, room_id: RoomId, author: UserId, data: requests.SendMessage, *, key: str | None
+) -> PostMessage:
+    """The command to post a message under an idempotency key, whatever it holds.
 
     Raises `NotFound` for an id that names nothing, and as `Files.attachments` and `Engine.sealed_command` do.
     """
@@ -25,7 +27,7 @@ async def content_command(engine: Engine, room_id: RoomId, author: UserId, data:
         sealed=as_sealed(data.content),
         most_characters=requests.MAX_TEXT,
         attachments=await _attachments(engine, room_id, author, data.attachments),
-        key=data.client_id,
+        key=key,
         kind=wire.KIND_OF[data.message_type],
         reply_to=None if data.reply_to is None else message_id(data.reply_to),
     )
@@ -37,18 +39,10 @@ async def _attachments(
     """The uploaded files with these ids."""
     if not texts:
         return ()
-    file_ids: list[FileId] = []
-    for text in texts:
-        number = IDS.decode(text)
-        if number is None:
-            raise NotFound("file")
-        file_ids.append(FileId(number))
+    file_ids = [read_id(IDS, "attachments", text, FileId) for text in texts]
     return await engine.files.attachments(author, room_id, file_ids)
 
 
 def message_id(text: str) -> MessageId:
     """Raises `NotFound("message")` for an id that does not decode: it names no message."""
-    number = IDS.decode(text)
-    if number is None:
-        raise NotFound("message")
-    return MessageId(number)
+    return read_id(IDS, "message_id", text, MessageId)

@@ -12,10 +12,11 @@ from msgspec import UNSET, Meta, UnsetType
 from chinwag.engine.errors import Invalid, Rule
 from chinwag.engine.room_crypto import check_public_key, encrypted_characters
 from chinwag.engine.searches import MOST_QUERY_CHARACTERS
+from chinwag.engine.text import blank
+from chinwag.http.checked import Checked, FieldError
 from chinwag.http.fields import EMAIL_SCHEMA, MAX_EMAIL, email_address, is_web_address, one_line, search_query
-from chinwag.http.requests import Checked, FieldError
 from chinwag.http.times import unix_us
-from chinwag.http.uuid_ids import UuidText
+from chinwag.http.uuid_ids import Uuid
 
 MAX_TEXT: Final = 4000
 """Characters of a message's text."""
@@ -34,7 +35,7 @@ MAX_PROMPT: Final = 2000
 
 _UNSAFE_IN_URL = re.compile(r"[\x00-\x20\x7f<>\"\\^`{|}]")
 
-Id = UuidText
+Id = Uuid
 Password = Annotated[str, Meta(examples=["battery-staple"])]
 Moment = Annotated[str, Meta(max_length=40, extra_json_schema={"format": "date-time"})]
 
@@ -127,9 +128,14 @@ class UpdateProfile(Checked, frozen=True, kw_only=True):
         "avatar_url": _web_address,
         "public_key": _public_key,
     }
-    display_name: Annotated[str, Meta(max_length=100, extra_json_schema={"minLength": 1})] | UnsetType = UNSET
+    display_name: Annotated[str, Meta(max_length=100, extra_json_schema={"minLength": 1})] | UnsetType | None = UNSET
     avatar_url: Annotated[str, Meta(max_length=MAX_URL)] | UnsetType | None = UNSET
     public_key: Annotated[str, Meta(max_length=4096)] | UnsetType | None = UNSET
+
+    def __post_init__(self) -> None:
+        if self.display_name is None:
+            raise FieldError("display_name", "must be text, not null: everybody has one", rule=Rule.FORMAT)
+        super().__post_init__()
 
 
 # --- chatrooms ----------------------------------------------------------------------------------------------------
@@ -152,13 +158,15 @@ class CreateChatroom(Checked, frozen=True, kw_only=True):
 
 
 class UpdateChatroom(Checked, frozen=True, kw_only=True):
+    """What is left out stays as it is; null clears the description."""
+
     checks: ClassVar[Mapping[str, Any]] = {"name": _name, "description": str.strip}
-    name: Name | None = None
-    description: Description | None = None
-    is_private: bool | None = None
-    max_members: MaxMembers | None = None
-    auto_summary_enabled: bool | None = None
-    summary_threshold: Threshold | None = None
+    name: Name | UnsetType = UNSET
+    description: Description | UnsetType | None = UNSET
+    is_private: bool | UnsetType = UNSET
+    max_members: MaxMembers | UnsetType = UNSET
+    auto_summary_enabled: bool | UnsetType = UNSET
+    summary_threshold: Threshold | UnsetType = UNSET
 
 
 class PageQuery(Checked, frozen=True, kw_only=True):
@@ -207,33 +215,64 @@ class KeysQuery(Checked, frozen=True, kw_only=True):
 
 def _content(content: "Content") -> "Content":
     most = MAX_SEALED if content.key_version else MAX_TEXT
-    if len(content.encrypted_data) > most:
+    if len(content.data) > most:
         raise FieldError("", f"must have at most {most} characters of encrypted_data", rule=Rule.LENGTH)
     return content
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
-    """With `key_version` 0 `encrypted_data` is plain text, and `iv` may be empty."""
+    """With `key_version` 0 `encrypted_data` is plain text, and `iv` may be empty. What is encrypted is kept as it is.
 
-    encrypted_data: Annotated[str, Meta(min_length=1, extra_json_schema={"maxLength": MAX_SEALED})]
+    `encrypted_data` is needed but beside attachments: a file needs no caption.
+    """
+
+    encrypted_data: Annotated[str, Meta(extra_json_schema={"maxLength": MAX_SEALED})] | None = None
     iv: Annotated[str, Meta(max_length=MAX_IV)] = ""
     key_version: Annotated[int, Meta(ge=0, le=MAX_KEY_VERSION)] = 0
+
+    @property
+    def data(self) -> str:
+        """What was sent, "" for nothing."""
+        return self.encrypted_data or ""
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether it is nothing, or plain text that shows nothing."""
+        return not self.encrypted_data or (self.key_version == 0 and blank(self.encrypted_data))
+
+
+NO_CONTENT: Final = Content()
 
 
 class SendMessage(Checked, frozen=True, kw_only=True):
     """`attachments` are ids of files that the caller uploaded to this room. `client_id` makes a retry safe."""
 
     checks: ClassVar[Mapping[str, Any]] = {"content": _content}
-    content: Content
+    content: Content = NO_CONTENT
     message_type: Literal["text", "image", "file"] = "text"
     reply_to: Id | None = None
     client_id: Annotated[str, Meta(min_length=1, max_length=MAX_CLIENT_ID)] | None = None
     attachments: Annotated[tuple[Id, ...], Meta(max_length=MAX_ATTACHMENTS)] = ()
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.content.is_blank and not self.attachments:
+            raise _blank(self.content)
+
 
 class EditMessage(Checked, frozen=True, kw_only=True):
+    """The new content. It may be blank where the message has files, which the room knows."""
+
     checks: ClassVar[Mapping[str, Any]] = {"content": _content}
     content: Content
+
+
+def _blank(content: Content) -> FieldError:
+    if content is NO_CONTENT:
+        return FieldError("content", "is required", rule=Rule.REQUIRED, unless=("attachments",))
+    if content.encrypted_data is None:
+        return FieldError("content.encrypted_data", "is required", rule=Rule.REQUIRED, unless=("attachments",))
+    return FieldError("content.encrypted_data", "is blank", unless=("attachments",))
 
 
 class React(Checked, frozen=True, kw_only=True):

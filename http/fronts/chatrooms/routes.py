@@ -27,6 +27,7 @@ from chinwag.http.fronts.chatrooms import (
     wire,
     wire_admissions,
 )
+from chinwag.http.idempotency import key_header
 from chinwag.http.multipart import OVERHEAD_BYTES
 from chinwag.http.routing import FormPart, Route
 from chinwag.http.search_answers import COMPLETE
@@ -304,7 +305,8 @@ ROUTES: tuple[Route, ...] = (
         response=wire.Success[wire.Messages],
         errors=(Invalid, NotFound, NotAMember),
         summary="List messages",
-        description="Newest first, by page, before and after the given times (each excluded).",
+        description="Newest first, by page, before and after the given times (each excluded). The next ones are those "
+        "`before` the page's `next_before`; page 2 would begin with messages of page 1 once new ones arrived.",
     ),
     Route(
         "POST",
@@ -315,7 +317,8 @@ ROUTES: tuple[Route, ...] = (
         response=wire.Success[wire.OneMessage],
         errors=(Invalid, NotFound, NotAMember, Conflict, CannotDecrypt),
         summary="Send a message",
-        description="409 when `client_id` came before with other content.",
+        description="409 when `client_id`, or the header in its place, came before with other content.",
+        headers=(key_header(requests.MAX_CLIENT_ID),),
     ),
     Route(
         "GET",

@@ -12,14 +12,16 @@ import msgspec
 from chinwag.engine import commands
 from chinwag.engine.connections import Connected
 from chinwag.engine.engine import Engine, post_command
-from chinwag.engine.errors import EngineError, Invalid, NotFound, Rule
+from chinwag.engine.errors import EngineError, Invalid, Rule
 from chinwag.engine.ids import RoomId
 from chinwag.engine.session import Session
+from chinwag.http.calls import no_such_id
 from chinwag.http.front import SocketRequest
 from chinwag.http.fronts.chatrooms import wire
 from chinwag.http.fronts.chatrooms.posting import as_sealed, content_command, message_id
 from chinwag.http.fronts.chatrooms.requests import SendMessage
 from chinwag.http.fronts.chatrooms.socket_wire import (
+    PONG,
     AddReaction,
     ChatroomData,
     ChatroomsWire,
@@ -28,11 +30,13 @@ from chinwag.http.fronts.chatrooms.socket_wire import (
     JoinChatroom,
     LeaveChatroom,
     MessageRead,
+    Ping,
     RemoveReaction,
     SendMessageData,
     SendMessageFrame,
     TypingStart,
     TypingStop,
+    connected_frame,
     error_frame,
     event_frame,
 )
@@ -84,9 +88,9 @@ class ChatroomsSocket:
             most=MOST_SOCKETS,
         )
 
-    def greeting(self, connected: Connected) -> bytes:  # noqa: ARG002  the protocol's
-        """Nothing is said before the client asks for something."""
-        return b""
+    def greeting(self, connected: Connected) -> bytes:
+        """Whom the server takes the client for."""
+        return connected_frame(connected.user)
 
     def receive(self, engine: Engine, session: Session, message: str | bytes) -> Awaitable[None] | None:
         """One frame of the client. Joining a chatroom, and posting what is encrypted or has files, are awaited."""
@@ -98,10 +102,14 @@ class ChatroomsSocket:
         except Invalid as invalid:
             session.send(_refused_frame(invalid, message))
             return None
+        if isinstance(frame, Ping):
+            session.send(PONG)
+            return None
         client_id = frame.data.client_id if isinstance(frame, SendMessageFrame) else None
         number = IDS.decode(frame.data.chatroom_id)
         if number is None:
-            session.send(error_frame(NotFound("room"), client_id=client_id))
+            error = no_such_id(IDS, "data.chatroom_id", frame.data.chatroom_id, RoomId)
+            session.send(error_frame(error, client_id=client_id))
             return None
         room_id = RoomId(number)
         match frame:
@@ -135,7 +143,7 @@ def _plain_post(session: Session, data: SendMessageData) -> commands.PostMessage
     """A message of plain text costs no look-up."""
     return post_command(
         session.user_id,
-        text=data.content.encrypted_data,
+        text=data.content.data,
         kind=wire.KIND_OF[data.message_type],
         reply_to=None if data.reply_to is None else message_id(data.reply_to),
         sealed=as_sealed(data.content) if data.content.iv else None,
@@ -172,7 +180,7 @@ async def _join(engine: Engine, session: Session, room_id: RoomId) -> None:
 async def _post_later(engine: Engine, session: Session, room_id: RoomId, data: SendMessage, reply: SocketReply) -> None:
     """Post what needs a look at the store first: keys, or files."""
     try:
-        command = await content_command(engine, room_id, session.user_id, data)
+        command = await content_command(engine, room_id, session.user_id, data, key=data.client_id)
     except EngineError as error:
         reply.refuse(error)
         return

@@ -3,7 +3,7 @@
 Source: chatrooms spec, "WebSocket Events". Every frame is `{"event": ..., "data": {...}}`.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
@@ -31,12 +31,14 @@ from chinwag.engine.events import (
     TypingStarted,
     TypingStopped,
 )
-from chinwag.engine.ids import RoomId
-from chinwag.engine.model import Message, Presence, Status
+from chinwag.engine.ids import RoomId, now_us
+from chinwag.engine.model import Message, Presence, Status, User
 from chinwag.http.fronts.chatrooms import wire
-from chinwag.http.fronts.chatrooms.errors import details, status_and_code
+from chinwag.http.fronts.chatrooms.errors import details, status_and_code, words
 from chinwag.http.fronts.chatrooms.requests import MAX_CLIENT_ID, Id, SendMessage
 from chinwag.http.links import Links
+from chinwag.http.times import rfc3339
+from chinwag.http.uuid_ids import UuidText
 from chinwag.http.websocket import frame_text
 
 _to_json = msgspec.json.Encoder().encode
@@ -47,20 +49,20 @@ ClientId = Annotated[str, Meta(min_length=1, max_length=MAX_CLIENT_ID)]
 
 
 class InChatroom(msgspec.Struct, frozen=True, kw_only=True):
-    chatroom_id: Id
+    chatroom_id: UuidText
 
 
 class SendMessageData(SendMessage, frozen=True, kw_only=True):
-    chatroom_id: Id
+    chatroom_id: UuidText
 
 
 class MessageReadData(msgspec.Struct, frozen=True, kw_only=True):
-    chatroom_id: Id
+    chatroom_id: UuidText
     message_id: Id
 
 
 class ReactionData(msgspec.Struct, frozen=True, kw_only=True):
-    chatroom_id: Id
+    chatroom_id: UuidText
     message_id: Id
     emoji: Annotated[str, Meta(min_length=1, max_length=32)]
 
@@ -97,6 +99,12 @@ class RemoveReaction(msgspec.Struct, frozen=True, kw_only=True, tag_field="event
     data: ReactionData
 
 
+class Ping(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="ping"):
+    """Is anybody there? What else it holds does not matter."""
+
+    data: Any = None
+
+
 Frame = (
     JoinChatroom
     | LeaveChatroom
@@ -106,6 +114,7 @@ Frame = (
     | MessageRead
     | AddReaction
     | RemoveReaction
+    | Ping
 )
 
 # --- to the client ------------------------------------------------------------------------------------------------
@@ -186,6 +195,16 @@ class ChatroomData(msgspec.Struct, frozen=True, kw_only=True):
     chatroom_id: wire.Id
 
 
+class ConnectedData(msgspec.Struct, frozen=True, kw_only=True):
+    user_id: wire.Id
+    username: str
+    timestamp: wire.Time
+
+
+class Nothing(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that says all by its name."""
+
+
 class KeyData(msgspec.Struct, frozen=True, kw_only=True):
     chatroom_id: wire.Id
     key_version: int
@@ -212,6 +231,15 @@ def event_frame(name: str, data: msgspec.Struct) -> bytes:
     return frame_text(b'{"event":"%b","data":%b}' % (name.encode(), _to_json(data)))
 
 
+PONG: Final = event_frame("pong", Nothing())
+
+
+def connected_frame(user: User) -> bytes:
+    """The first event of all."""
+    data = ConnectedData(user_id=wire.encode(user.id), username=user.username, timestamp=rfc3339(now_us()))
+    return event_frame("connected", data)
+
+
 def error_frame(error: EngineError, *, room_id: RoomId | None = None, client_id: str | None = None) -> bytes:
     """Something that the client sent was refused. The socket stays open."""
     _status, code = status_and_code(error)
@@ -220,7 +248,7 @@ def error_frame(error: EngineError, *, room_id: RoomId | None = None, client_id:
         about["chatroom_id"] = wire.encode(room_id)
     if client_id is not None:
         about["client_id"] = client_id
-    return event_frame("error", ErrorData(code=code, message=error.message, details=about))
+    return event_frame("error", ErrorData(code=code, message=words(error), details=about))
 
 
 class ChatroomsWire:

@@ -435,10 +435,14 @@ class OneMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MessagesPagination(msgspec.Struct, frozen=True, kw_only=True):
+    """`next_before` is the `before` that the next messages come with, also when new ones arrive meanwhile; null at the
+    end. (Pages by number move on with each new message.)"""
+
     page: int
     limit: int
     total: int
     has_more: bool
+    next_before: Time | None
 
 
 class Messages(msgspec.Struct, frozen=True, kw_only=True):

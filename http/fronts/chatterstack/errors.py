@@ -14,7 +14,7 @@ from chinwag.engine.errors import (
     TryLater,
     Unauthenticated,
 )
-from chinwag.http.refusals import HttpRefusal, nearest
+from chinwag.http.refusals import HttpRefusal, nearest, words_of
 
 _STATUSES: dict[type[EngineError], int] = {
     Invalid: 400,
@@ -28,6 +28,10 @@ _STATUSES: dict[type[EngineError], int] = {
     TryLater: 503,
     EngineError: 500,
 }
+
+
+_WIRE_NAMES = {"text": "content"}
+"""Of fields that the engine knows by other names."""
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
@@ -46,4 +50,9 @@ def error_status(kind: type[EngineError]) -> int:
 def encode_error(error: EngineError) -> tuple[int, ErrorBody]:
     """Status and body. What a server error was about is in the log, and not for strangers."""
     status = error_status(type(error))
-    return status, ErrorBody("internal error" if status == 500 else error.message)
+    return status, ErrorBody("internal error" if status == 500 else words(error))
+
+
+def words(error: EngineError) -> str:
+    """What to say of an error, over HTTP or a socket."""
+    return words_of(error, _WIRE_NAMES)

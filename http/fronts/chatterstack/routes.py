@@ -9,15 +9,9 @@ from chinwag.engine.ids import MessageId, RoomId, UserId
 from chinwag.http.calls import Call, Reply
 from chinwag.http.fields import login_name
 from chinwag.http.fronts.chatterstack import requests, wire
-from chinwag.http.fronts.chatterstack.requests import MAX_IDEMPOTENCY_KEY
-from chinwag.http.routing import HeaderParameter, Route
+from chinwag.http.idempotency import key_header, message_key
+from chinwag.http.routing import Route
 from chinwag.http.search_answers import COMPLETE, completeness
-
-IDEMPOTENCY_KEY = HeaderParameter(
-    "Idempotency-Key",
-    f"1 to {MAX_IDEMPOTENCY_KEY} visible characters. A retry under the same key answers with the first message.",
-    {"minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY, "pattern": "^[!-~]([ -~]*[!-~])?$"},
-)
 
 Plain = Call[None, None]
 
@@ -154,7 +148,7 @@ async def send_message(call: Call[requests.SendMessage, None]) -> Reply:
         call.user,
         text=call.body.content,
         attachments=attachments(call.body.attachments),
-        key=_idempotency_key(call),
+        key=message_key(call.headers),
     )
     return _message(call, posted)
 
@@ -235,16 +229,6 @@ def _message(call: Call[Any, Any], viewed: model.ViewedMessage) -> Reply:
 def _token_pair(call: Call[Any, Any], opened: LogIn) -> Reply:
     access_token = call.access_token(opened)
     return Reply(wire.TokenPair(access_token=access_token, refresh_token=opened.refresh_token))
-
-
-def _idempotency_key(call: Call[Any, Any]) -> str | None:
-    key = call.headers.get("idempotency-key")
-    if key is None:
-        return None
-    key = key.strip()
-    if not (0 < len(key) <= MAX_IDEMPOTENCY_KEY and key.isascii() and key.isprintable()):
-        raise Invalid("Idempotency-Key", f"must have 1 to {MAX_IDEMPOTENCY_KEY} visible ASCII characters")
-    return key
 
 
 def _invalid_unless_room(missing: NotFound, field: str) -> NotFound | Invalid:
@@ -418,7 +402,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Send a message",
         description="Every member's sockets receive it as `receive_message`. 409 when the idempotency key came before "
         "with other content.",
-        headers=(IDEMPOTENCY_KEY,),
+        headers=(key_header(),),
     ),
     Route(
         "GET",

@@ -13,7 +13,7 @@ from msgspec import Meta
 from chinwag.engine.commands import RoomCommand, StartTyping, StopTyping
 from chinwag.engine.connections import Connected
 from chinwag.engine.engine import Engine, post_command
-from chinwag.engine.errors import EngineError, Forbidden, Invalid, NotFound
+from chinwag.engine.errors import EngineError, Forbidden, Invalid
 from chinwag.engine.events import (
     Event,
     MessageDeleted,
@@ -30,10 +30,13 @@ from chinwag.engine.events import (
 from chinwag.engine.ids import RoomId
 from chinwag.engine.model import Attachment, Message, Status
 from chinwag.engine.session import Session
+from chinwag.http.calls import no_such_id
 from chinwag.http.front import SocketRequest
 from chinwag.http.fronts.chatterstack import wire
+from chinwag.http.fronts.chatterstack.errors import words
 from chinwag.http.fronts.chatterstack.ids import IDS, Id
-from chinwag.http.fronts.chatterstack.requests import MAX_IDEMPOTENCY_KEY, AttachmentIn, SendMessage
+from chinwag.http.fronts.chatterstack.requests import AttachmentIn, SendMessage
+from chinwag.http.idempotency import MOST_CHARACTERS
 from chinwag.http.links import Links
 from chinwag.http.requests import BodyReader, QueryReader
 from chinwag.http.socket_commands import ResumeQuery, SocketReply, tell_room
@@ -53,7 +56,7 @@ class SendMessageData(SendMessage, frozen=True, kw_only=True):
     """A message to a room. `client_id` makes a retry safe, as `Idempotency-Key` does over HTTP."""
 
     room_id: Id
-    client_id: Annotated[str, Meta(min_length=1, max_length=MAX_IDEMPOTENCY_KEY)] | None = None
+    client_id: Annotated[str, Meta(min_length=1, max_length=MOST_CHARACTERS)] | None = None
 
 
 class InRoom(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,7 +195,7 @@ class ChatterstackSocket:
             assert_never(frame)
         number = IDS.decode(frame.data.room_id)
         if number is None:
-            _refuse(session, NotFound("room"), client_id=client_id)
+            _refuse(session, no_such_id(IDS, "data.room_id", frame.data.room_id, RoomId), client_id=client_id)
             return None
         room_id = RoomId(number)
         reply = SocketReply(self._words, engine, session, room_id, client_id)
@@ -208,4 +211,4 @@ def _refuse(session: Session, error: EngineError, *, client_id: str | None = Non
 
 
 def _refused(error: EngineError, *, room_id: RoomId | None = None, client_id: str | None = None) -> bytes:
-    return frame_text(wire.error(error.message, error.code, room_id=room_id, client_id=client_id))
+    return frame_text(wire.error(words(error), error.code, room_id=room_id, client_id=client_id))

@@ -13,7 +13,7 @@ from chinwag.engine.errors import (
     TryLater,
     Unauthenticated,
 )
-from chinwag.http.refusals import EndpointElsewhere, HttpRefusal, RateLimited, nearest
+from chinwag.http.refusals import EndpointElsewhere, HttpRefusal, RateLimited, nearest, words_of
 
 _STATUSES: dict[type[EngineError], int] = {
     Unauthenticated: 401,
@@ -51,6 +51,10 @@ _WORDS: dict[type[EngineError], str | None] = {
 """None: the error's own words, which tell the caller's developer more than the spec's."""
 
 
+_WIRE_NAMES = {"text": "content"}
+"""Of fields that the engine knows by other names."""
+
+
 class ErrorBody(msgspec.Struct, frozen=True):
     """What went wrong, in words for the caller's developer."""
 
@@ -67,7 +71,7 @@ def error_status(kind: type[EngineError]) -> int:
 def words(error: EngineError) -> str:
     """What to say of an error, over HTTP or a socket."""
     said = nearest(_WORDS, type(error))
-    return error.message if said is None else said
+    return words_of(error, _WIRE_NAMES) if said is None else said
 
 
 def encode_error(error: EngineError) -> tuple[int, ErrorBody]:

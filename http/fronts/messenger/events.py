@@ -17,6 +17,18 @@ SOCKET_EVENTS: tuple[SocketEvent, ...] = (
         payload=wire.MessageFrame,
     ),
     SocketEvent(
+        name="presence_list",
+        direction="out",
+        description="The first frame: who of those that the recipient shares a conversation or group with is online.",
+        payload=wire.PresenceListFrame,
+    ),
+    SocketEvent(
+        name="presence",
+        direction="out",
+        description="One of them came or went.",
+        payload=wire.PresenceFrame,
+    ),
+    SocketEvent(
         name="resumed",
         direction="out",
         description="After `since` in the query, once per conversation and group: everything missed was sent again "

@@ -1,23 +1,27 @@
 """What messenger's clients send. Texts come out trimmed; whatever is here has passed every rule on its form."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
 from msgspec.structs import force_setattr
 
+from chinwag.engine.errors import Rule
+from chinwag.http.checked import Checked, FieldError
 from chinwag.http.fields import EMAIL_SCHEMA, email_address, one_line, trimmed
-from chinwag.http.requests import FieldError
+from chinwag.http.idempotency import MOST_CHARACTERS
+from chinwag.http.message_text import message_text
 from chinwag.http.times import unix_us
-from chinwag.http.uuid_ids import UuidText
+from chinwag.http.uuid_ids import Uuid, UuidText
 
 MAX_TEXT = 4000
-MAX_CLIENT_ID = 200
+MAX_MEMBERS_AT_ONCE = 1000
+MAX_USERS = 1000
 _Moment = Annotated[datetime, Meta(tz=True)]
 
 # Lengths count after trimming, so msgspec is only told of them for the documentation.
-Id = UuidText
 Username = Annotated[str, Meta(examples=["johndoe"], extra_json_schema={"minLength": 3, "maxLength": 50})]
 Text = Annotated[str, Meta(examples=["Hello!"], extra_json_schema={"minLength": 1, "maxLength": MAX_TEXT})]
 Password = Annotated[str, Meta(examples=["correct-horse"])]
@@ -25,23 +29,45 @@ ClientId = Annotated[
     str,
     Meta(
         min_length=1,
-        max_length=MAX_CLIENT_ID,
+        max_length=MOST_CHARACTERS,
         description="names the message for its sender: sent again under the same name, it is posted once",
     ),
 ]
 
 
+def _username(text: str) -> str:
+    return one_line(trimmed(text, least=3, most=50))
+
+
+def _group_name(text: str) -> str:
+    return one_line(trimmed(text, least=1, most=100))
+
+
+def _content(text: str) -> str:
+    return message_text(text, "", most=MAX_TEXT)
+
+
+def _moment(text: str) -> datetime:
+    """A time, which has to have a zone. (A field of this type would take a bare number for Unix seconds.)"""
+    try:
+        return msgspec.convert(text, _Moment)
+    except msgspec.ValidationError:
+        raise FieldError("", "is not a time such as 2024-01-01T00:00:00Z") from None
+
+
+def _cursor(text: str) -> str:
+    _moment(text)
+    return text
+
+
 # --- authentication -----------------------------------------------------------------------------------------------
 
 
-class Register(msgspec.Struct, frozen=True, kw_only=True):
+class Register(Checked, frozen=True, kw_only=True):
+    checks: ClassVar[Mapping[str, Any]] = {"username": _username, "email": email_address}
     username: Username
     email: Annotated[str, Meta(examples=["johndoe@example.org"], extra_json_schema=EMAIL_SCHEMA)]
     password: Annotated[Password, Meta(min_length=6, max_length=128)]
-
-    def __post_init__(self) -> None:
-        force_setattr(self, "username", one_line(trimmed(self.username, "username", least=3, most=50), "username"))
-        force_setattr(self, "email", email_address(self.email, "email"))
 
 
 class LogIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,36 +85,51 @@ class Refresh(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OneUser(msgspec.Struct, frozen=True, kw_only=True):
-    user_id: Id
+    user_id: Uuid
 
 
-class CreateGroup(msgspec.Struct, frozen=True, kw_only=True):
-    name: Annotated[str, Meta(examples=["Team Chat"], extra_json_schema={"minLength": 1, "maxLength": 100})]
+class OpenConversation(Checked, frozen=True, kw_only=True):
+    """Whom with: `other_user_id` is another name for `user_id`."""
+
+    user_id: Uuid | None = None
+    other_user_id: Uuid | None = None
 
     def __post_init__(self) -> None:
-        force_setattr(self, "name", one_line(trimmed(self.name, "name", least=1, most=100), "name"))
+        if self.user_id is None and self.other_user_id is None:
+            raise FieldError("user_id", "is required", rule=Rule.REQUIRED, unless=("other_user_id",))
+        if self.user_id is not None and (self.other_user_id or self.user_id).lower() != self.user_id.lower():
+            raise FieldError("other_user_id", "is not the same as user_id")
+
+    @property
+    def peer(self) -> str:
+        """The user's id."""
+        return self.user_id or self.other_user_id or ""
 
 
-def _moment(text: str) -> datetime:
-    """A time, which has to have a zone. (A field of this type would take a bare number for Unix seconds.)"""
-    try:
-        return msgspec.convert(text, _Moment)
-    except msgspec.ValidationError:
-        raise FieldError("cursor", "is not a time such as 2024-01-01T00:00:00Z") from None
+class CreateGroup(Checked, frozen=True, kw_only=True):
+    """`members` are in it from the beginning, beside the caller."""
+
+    checks: ClassVar[Mapping[str, Any]] = {"name": _group_name}
+    name: Annotated[str, Meta(examples=["Team Chat"], extra_json_schema={"minLength": 1, "maxLength": 100})]
+    members: Annotated[tuple[Uuid, ...], Meta(max_length=MAX_MEMBERS_AT_ONCE)] = ()
+
+
+class UsersQuery(msgspec.Struct, frozen=True, kw_only=True):
+    after: Annotated[Uuid | None, Meta(description="go on after this user")] = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_USERS)] = MAX_USERS
 
 
 # --- messages -----------------------------------------------------------------------------------------------------
 
 
-class SendMessage(msgspec.Struct, frozen=True, kw_only=True):
+class SendMessage(Checked, frozen=True, kw_only=True):
+    checks: ClassVar[Mapping[str, Any]] = {"content": _content}
     content: Text
     client_id: ClientId | None = None
 
-    def __post_init__(self) -> None:
-        force_setattr(self, "content", trimmed(self.content, "content", least=1, most=MAX_TEXT))
 
-
-class MessagesQuery(msgspec.Struct, frozen=True, kw_only=True):
+class MessagesQuery(Checked, frozen=True, kw_only=True):
+    checks: ClassVar[Mapping[str, Any]] = {"cursor": _cursor}
     cursor: (
         Annotated[
             str,
@@ -97,10 +138,6 @@ class MessagesQuery(msgspec.Struct, frozen=True, kw_only=True):
         | None
     ) = None
     limit: Annotated[int, Meta(ge=1, le=100)] = 50
-
-    def __post_init__(self) -> None:
-        if self.cursor is not None:
-            _moment(self.cursor)
 
     @property
     def before_us(self) -> int | None:
@@ -115,10 +152,11 @@ class MessageFrame(SendMessage, frozen=True, kw_only=True):
     """A message to exactly one of a conversation and a group."""
 
     type: Literal["message"]
-    conversation_id: Id | None = None
-    group_id: Id | None = None
+    conversation_id: UuidText | None = None
+    group_id: UuidText | None = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self) -> None:  # all of `checks`, in fewer steps: every message comes through here
         if (self.conversation_id is None) == (self.group_id is None):
-            raise FieldError("conversation_id", "exactly one of conversation_id and group_id is needed")
-        force_setattr(self, "content", trimmed(self.content, "content", least=1, most=MAX_TEXT))
+            needed = "exactly one of conversation_id and group_id is needed"
+            raise FieldError("conversation_id", needed, unless=("group_id",))
+        force_setattr(self, "content", message_text(self.content, "content", most=MAX_TEXT))

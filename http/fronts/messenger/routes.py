@@ -1,6 +1,5 @@
 """The messenger's endpoints. Source of each: the spec's section of the same name; what is beyond it is in README.md."""
 
-import re
 from typing import Any
 
 from chinwag.engine.errors import Conflict, Forbidden, Invalid, NotFound, TooManyTries, Unauthenticated
@@ -10,11 +9,11 @@ from chinwag.http.calls import Call, Reply
 from chinwag.http.fields import login_name
 from chinwag.http.fronts.messenger import requests, wire
 from chinwag.http.fronts.messenger.errors import WrongCredentials
+from chinwag.http.idempotency import key_header, message_key
 from chinwag.http.routing import Route
 
 ALL = (1 << 53) - 1
 """More rooms than anybody has: the spec's lists have no pages."""
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 Plain = Call[None, None]
 
@@ -62,6 +61,18 @@ async def log_out(call: Plain) -> Reply:
     return Reply(wire.Said(message="Logged out successfully"))
 
 
+# --- users --------------------------------------------------------------------------------------------------------
+
+
+async def users(call: Call[None, requests.UsersQuery]) -> Reply:
+    """Who can be written to, oneself among them, in the order of their registration."""
+    query, accounts = call.query, call.engine.accounts
+    after = None if query.after is None else call.body_id("after", query.after, UserId)
+    known = {call.user, *await accounts.peers(call.user)}
+    found = await accounts.everybody(after=after, limit=query.limit)
+    return Reply([wire.contact(user, known=user.id in known) for user in found])
+
+
 # --- conversations ------------------------------------------------------------------------------------------------
 
 
@@ -75,9 +86,9 @@ async def conversations(call: Plain) -> Reply:
     )
 
 
-async def open_conversation(call: Call[requests.OneUser, None]) -> Reply:
+async def open_conversation(call: Call[requests.OpenConversation, None]) -> Reply:
     """The conversation with another user: the one there is, or a new one."""
-    room = await call.engine.direct_room(call.user, _user_id(call))
+    room = await call.engine.direct_room(call.user, _user_id(call, call.body.peer))
     found = await call.engine.overview(room.id, call.user)
     return Reply(wire.OneConversation(conversation=wire.conversation(room, call.user, found.active_us)))
 
@@ -110,9 +121,13 @@ async def groups(call: Plain) -> Reply:
 
 
 async def create_group(call: Call[requests.CreateGroup, None]) -> Reply:
-    """A group with the caller in it, who may add others."""
-    room = await call.engine.create_room(call.user, name=call.body.name)
-    return Reply(wire.OneGroup(group=wire.group(room, [call.user])))
+    """A group with the caller in it, who may add others, and those who are named."""
+    member_ids = [call.body_id("members", text, UserId) for text in call.body.members]
+    try:
+        room = await call.engine.create_room(call.user, name=call.body.name, member_ids=member_ids)
+    except Invalid as unknown:
+        raise (NotFound("user") if unknown.field == "member_ids" else unknown) from unknown
+    return Reply(wire.OneGroup(group=wire.group(room, list(dict.fromkeys([call.user, *member_ids])))))
 
 
 async def group(call: Plain) -> Reply:
@@ -127,7 +142,7 @@ async def group(call: Plain) -> Reply:
 async def add_member(call: Call[requests.OneUser, None]) -> Reply:
     """Add a user to a group. For its creator, and whoever else is an admin of it."""
     room_id = await _room(call, RoomKind.GROUP)
-    user_id = _user_id(call)
+    user_id = _user_id(call, call.body.user_id)
     try:
         await call.engine.add_member(room_id, call.user, user_id, Role.MEMBER)
     except Invalid as unknown:
@@ -138,8 +153,13 @@ async def add_member(call: Call[requests.OneUser, None]) -> Reply:
 async def remove_member(call: Plain) -> Reply:
     """Remove a user from a group (for its creator and admins), or leave it (for anyone)."""
     room_id = await _room(call, RoomKind.GROUP)
-    await call.engine.remove_member(room_id, call.user, call.path_id("userId", UserId))
-    return Reply(wire.Said(message="Member removed successfully"))
+    return await _removed(call, room_id, call.path_id("userId", UserId))
+
+
+async def remove_member_by_body(call: Call[requests.OneUser, None]) -> Reply:
+    """The same, with the user in the body."""
+    room_id = await _room(call, RoomKind.GROUP)
+    return await _removed(call, room_id, _user_id(call, call.body.user_id))
 
 
 async def group_messages(call: Call[None, requests.MessagesQuery]) -> Reply:
@@ -163,6 +183,11 @@ async def _room(call: Call[Any, Any], kind: RoomKind) -> RoomId:
     return room_id
 
 
+async def _removed(call: Call[Any, Any], room_id: RoomId, user_id: UserId) -> Reply:
+    await call.engine.remove_member(room_id, call.user, user_id)
+    return Reply(wire.Said(message="Member removed successfully"))
+
+
 async def _messages(call: Call[None, requests.MessagesQuery], kind: RoomKind) -> Reply:
     room_id = await _room(call, kind)
     limit, before_us = call.query.limit, call.query.before_us
@@ -177,18 +202,14 @@ async def _messages(call: Call[None, requests.MessagesQuery], kind: RoomKind) ->
 
 async def _send(call: Call[requests.SendMessage, None], kind: RoomKind) -> Reply:
     room_id = await _room(call, kind)
-    posted = await call.engine.post_message(room_id, call.user, text=call.body.content, key=call.body.client_id)
+    key = message_key(call.headers, call.body.client_id)
+    posted = await call.engine.post_message(room_id, call.user, text=call.body.content, key=key)
     return Reply(wire.one_message(posted.message, kind, call.links))
 
 
-def _user_id(call: Call[requests.OneUser, Any]) -> UserId:
-    """The user in the body. A UUID that is not one of ours is nobody's; anything else is no id at all."""
-    number = call.ids.decode(call.body.user_id)
-    if number is None:
-        if _UUID.fullmatch(call.body.user_id):
-            raise NotFound("user")
-        raise Invalid("user_id", "is not a UUID")
-    return UserId(number)
+def _user_id(call: Call[Any, Any], text: str) -> UserId:
+    """The user with an id from the body. A UUID that is not one of ours is nobody's."""
+    return call.body_id("user_id", text, UserId)
 
 
 ROUTES: tuple[Route, ...] = (
@@ -233,12 +254,23 @@ ROUTES: tuple[Route, ...] = (
         summary="Log out",
         description="Ends this log-in: its access and refresh tokens are refused from now on, its sockets closed.",
     ),
+    Route(
+        "GET",
+        "/users",
+        users,
+        query=requests.UsersQuery,
+        response=list[wire.Contact],
+        errors=(Invalid, NotFound),
+        summary="List users",
+        description="Everybody who can be written to, and the caller, in the order of their registration; at most "
+        "`limit`, from the one after `after` on.",
+    ),
     Route("GET", "/conversations", conversations, response=wire.Conversations, summary="List conversations"),
     Route(
         "POST",
         "/conversations",
         open_conversation,
-        body=requests.OneUser,
+        body=requests.OpenConversation,
         response=wire.OneConversation,
         errors=(Invalid, NotFound),
         summary="Open a conversation",
@@ -270,6 +302,7 @@ ROUTES: tuple[Route, ...] = (
         status=201,
         response=wire.OneConversationMessage,
         errors=(Invalid, Forbidden, NotFound, Conflict),
+        headers=(key_header(),),
         summary="Send a message in a conversation",
     ),
     Route("GET", "/groups", groups, response=wire.Groups, summary="List groups"),
@@ -280,8 +313,9 @@ ROUTES: tuple[Route, ...] = (
         body=requests.CreateGroup,
         status=201,
         response=wire.OneGroup,
-        errors=(Invalid,),
+        errors=(Invalid, NotFound),
         summary="Create a group",
+        description="With the caller in it, and all of `members`.",
     ),
     Route(
         "GET",
@@ -313,6 +347,16 @@ ROUTES: tuple[Route, ...] = (
         "leaves, another member takes over.",
     ),
     Route(
+        "DELETE",
+        "/groups/{id}/members",
+        remove_member_by_body,
+        body=requests.OneUser,
+        response=wire.Said,
+        errors=(Invalid, Forbidden, NotFound),
+        summary="Remove a member, or leave, by a body",
+        description="As `DELETE /groups/{id}/members/{userId}`.",
+    ),
+    Route(
         "GET",
         "/groups/{id}/messages",
         group_messages,
@@ -330,6 +374,7 @@ ROUTES: tuple[Route, ...] = (
         status=201,
         response=wire.OneGroupMessage,
         errors=(Invalid, Forbidden, NotFound, Conflict),
+        headers=(key_header(),),
         summary="Send a message in a group",
     ),
 )

@@ -11,10 +11,11 @@ import msgspec
 from chinwag.engine.connections import Connected
 from chinwag.engine.engine import Engine, post_command
 from chinwag.engine.errors import EngineError, Invalid, NotFound
-from chinwag.engine.events import Event, MessagePosted, MessageReplayed, Resumed
+from chinwag.engine.events import Event, MessagePosted, MessageReplayed, PresenceChanged, Resumed
 from chinwag.engine.ids import RoomId
 from chinwag.engine.model import Message, RoomKind, Status
 from chinwag.engine.session import Session
+from chinwag.http.calls import no_such_id
 from chinwag.http.front import SocketRequest
 from chinwag.http.fronts.messenger import wire
 from chinwag.http.fronts.messenger.errors import words
@@ -32,7 +33,7 @@ _read_frame = BodyReader(MessageFrame, what="frame")
 class MessengerWire:
     """Engine events as WebSocket frames in the messenger's words. What the API does not know is left out."""
 
-    wants_presence = False
+    wants_presence = True
 
     def __init__(self, links: Links) -> None:
         self._links = links
@@ -42,6 +43,8 @@ class MessengerWire:
         match event:
             case MessagePosted(message=message, room_kind=kind) | MessageReplayed(message=message, room_kind=kind):
                 return frame_text(wire.message_frame(message, kind, self._links))
+            case PresenceChanged(user_id=user_id, presence=presence):
+                return frame_text(wire.presence_frame(user_id, presence))
             case Resumed(room_id=room_id, room_kind=kind, recovered=recovered, replayed=replayed):
                 return frame_text(wire.resumed_frame(room_id, kind, recovered=recovered, replayed=replayed))
             case _:
@@ -82,11 +85,12 @@ class MessengerSocket:
             resume=query.resumes,
             since=query.position(IDS),
             source=request.source,
+            list_present=True,
         )
 
-    def greeting(self, connected: Connected) -> bytes:  # noqa: ARG002
-        """Nothing: no room was asked for, so none is refused."""
-        return b""
+    def greeting(self, connected: Connected) -> bytes:
+        """Who is online; whoever comes or goes after that has a frame of their own."""
+        return frame_text(wire.presence_list_frame(connected.present))
 
     def receive(self, engine: Engine, session: Session, message: str | bytes) -> Awaitable[None] | None:
         """One frame of the client. What has to be awaited is what kind of room it is for, when that room sleeps, or a
@@ -99,9 +103,11 @@ class MessengerSocket:
         except Invalid as invalid:
             _refuse(session, invalid, client_id=_client_id(message))
             return None
-        number = IDS.decode(frame.conversation_id or frame.group_id or "")
+        place = frame.conversation_id or frame.group_id or ""
+        number = IDS.decode(place)
         if number is None:
-            _refuse(session, NotFound("room"), client_id=frame.client_id)
+            field = "group_id" if frame.conversation_id is None else "conversation_id"
+            _refuse(session, no_such_id(IDS, field, place, RoomId), client_id=frame.client_id)
             return None
         room_id = RoomId(number)
         kind = engine.known_kind(room_id)

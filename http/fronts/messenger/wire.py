@@ -4,7 +4,7 @@ Fields and their order are the spec's, also where it shows one thing in two ways
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -68,6 +68,23 @@ def new_user(u: model.User) -> NewUser:
 
 def user(u: model.User) -> User:
     return User(id=_id(u.id), username=u.username, email=u.email)
+
+
+class Contact(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who can be written to. `email` is empty but for oneself and people one shares a room with."""
+
+    id: Id
+    username: str
+    email: str
+    created_at: Time
+    updated_at: Time
+
+
+def contact(u: model.User, *, known: bool) -> Contact:
+    """`known`: the address may be shown. (What is shown of a user here does not change: neither does `updated_at`.)"""
+    made = rfc3339(u.created_us)
+    email = u.email or ""
+    return Contact(id=_id(u.id), username=u.username, email=email if known else "", created_at=made, updated_at=made)
 
 
 # --- conversations ------------------------------------------------------------------------------------------------
@@ -270,6 +287,21 @@ class ResumedFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
     data: ResumedData
 
 
+class PresenceListFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="presence_list"):
+    """Who of those that the recipient shares a conversation or group with is online."""
+
+    data: list[Id]
+
+
+class PresenceData(msgspec.Struct, frozen=True, kw_only=True):
+    user_id: Id
+    status: Literal["online", "offline"]
+
+
+class PresenceFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="presence"):
+    data: PresenceData
+
+
 class ErrorFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):
     """`client_id` says which of the client's messages it is about, where that is known."""
 
@@ -303,6 +335,17 @@ def resumed_frame(room_id: RoomId, kind: model.RoomKind, *, recovered: bool, rep
         replayed=replayed,
     )
     return _encode(ResumedFrame(data=data))
+
+
+def presence_list_frame(online: Iterable[UserId]) -> bytes:
+    """Who is online, told once at the beginning."""
+    return _encode(PresenceListFrame(data=[_id(user_id) for user_id in online]))
+
+
+def presence_frame(user_id: UserId, presence: model.Presence) -> bytes:
+    """Somebody came or went."""
+    online = presence is model.Presence.ONLINE
+    return _encode(PresenceFrame(data=PresenceData(user_id=_id(user_id), status="online" if online else "offline")))
 
 
 def error_frame(words: str, *, client_id: str | None = None) -> bytes:

@@ -299,6 +299,7 @@ MESSENGER: Final[Mapping[str, Probe]] = {
     "POST /auth/login": Probe(anybody, body=lambda s: {"username": s.username, "password": PASSWORD}),
     "POST /auth/refresh": Probe(anybody, body=lambda s: {"refresh_token": s.refresh_token}),
     "POST /auth/logout": Probe(users),
+    "GET /users": Probe(users),
     "GET /conversations": Probe(users),
     "POST /conversations": Probe(users, body=lambda s: {"user_id": s.outsider}),
     "GET /conversations/{id}": Probe(members, path=_CONVERSATION, missing=_NO_ID),
@@ -307,13 +308,16 @@ MESSENGER: Final[Mapping[str, Probe]] = {
         members, path=_CONVERSATION, body=lambda _: {"content": "hello"}, missing=_NO_ID
     ),
     "GET /groups": Probe(users),
-    "POST /groups": Probe(users, body=lambda _: {"name": "another"}),
+    "POST /groups": Probe(users, body=lambda s: {"name": "another", "members": [s.outsider]}),
     "GET /groups/{id}": Probe(members, path=_GROUP, missing=_NO_ID),
     "POST /groups/{id}/members": Probe(
         at_least(Role.ADMIN), path=_GROUP, body=lambda s: {"user_id": s.outsider}, missing=_NO_ID
     ),
     "DELETE /groups/{id}/members/{userId}": Probe(
         at_least(Role.MODERATOR), path={**_GROUP, "userId": "target"}, missing={"id": 404, "userId": 404}
+    ),
+    "DELETE /groups/{id}/members": Probe(
+        at_least(Role.MODERATOR), path=_GROUP, body=lambda s: {"user_id": s.target}, missing=_NO_ID
     ),
     "GET /groups/{id}/messages": Probe(members, path=_GROUP, missing=_NO_ID),
     "POST /groups/{id}/messages": Probe(members, path=_GROUP, body=lambda _: {"content": "hello"}, missing=_NO_ID),

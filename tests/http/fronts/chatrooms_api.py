@@ -18,6 +18,8 @@ from tests.http.api import Answer, Api, Part, Person, open_api
 PASSWORD = "correct-horse"
 NOBODY = IDS.encode(4096)
 """The wire form of an id that nobody has."""
+STRANGE_UUID = "f81d4fae-7dec-41d0-a765-00a0c91e6bf6"
+"""A UUID that is none of ours."""
 NOT_IDS = ("x", "0", "null", NOBODY.upper(), NOBODY[:-1], NOBODY.replace("-", ""), "4096", "%F0%9F%8D%B5", "a%20b")
 """What stands in a path for an id and names nothing."""
 

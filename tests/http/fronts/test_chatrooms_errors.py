@@ -21,6 +21,7 @@ from chinwag.http.links import Links
 from chinwag.http.messages import HttpRequest
 from chinwag.http.rate_limits import RateLimit, RateLimiter
 from chinwag.http.refusals import BodyTimeout, BodyTooLarge
+from chinwag.http.requests import may_be_empty
 from chinwag.http.routing import Route
 from chinwag.http.uuid_ids import IDS
 from tests.http.api import Answer, Person
@@ -339,7 +340,7 @@ async def test_what_http_refuses_is_in_the_envelope_too(chatrooms: Chatrooms) ->
 # --- malformed and wrong ------------------------------------------------------------------------------------------
 
 BODIES = [route for route in FRONT.routes if route.body is not None]
-MALFORMED = (b"", b"{", b"\xff", b'{"a": "\\ud800"}', b"[1,]", b"[" * 100_000, b"nul", b'{"a":1}x', b"\xef\xbb\xbf{}")
+MALFORMED = (b"{", b"\xff", b'{"a": "\\ud800"}', b"[1,]", b"[" * 100_000, b"nul", b'{"a":1}x', b"\xef\xbb\xbf{}")
 
 
 def path_of(route: Route, room: str = NOBODY) -> str:
@@ -350,7 +351,7 @@ def path_of(route: Route, room: str = NOBODY) -> str:
 @pytest.mark.parametrize("route", BODIES, ids=lambda route: f"{route.method} {route.path}")
 async def test_a_body_that_cannot_be_read_is_400(chatrooms: Chatrooms, route: Route) -> None:
     ann = await chatrooms.person("ann")
-    for body in MALFORMED:
+    for body in MALFORMED if may_be_empty(route.body) else (b"", b" \r\n", *MALFORMED):
         answer = await chatrooms.ask(route.method, path_of(route), as_=ann, body=body)
         refused(answer, 400, "VALIDATION_INVALID_FORMAT")
 
@@ -358,8 +359,8 @@ async def test_a_body_that_cannot_be_read_is_400(chatrooms: Chatrooms, route: Ro
 @pytest.mark.parametrize("route", BODIES, ids=lambda route: f"{route.method} {route.path}")
 async def test_a_body_of_another_kind_is_422(chatrooms: Chatrooms, route: Route) -> None:
     ann = await chatrooms.person("ann")
-    others: tuple[object, ...] = (None, [], "text", 5, True)
-    for body in others:
+    others: tuple[object, ...] = ([], "text", 5, True)
+    for body in others if may_be_empty(route.body) else (None, *others):
         answer = await chatrooms.ask(route.method, path_of(route), as_=ann, json=body)
         assert wrong_fields(answer) == {"body": "VALIDATION_INVALID_FORMAT"}
     nothing = await chatrooms.ask(route.method, path_of(route), as_=ann, json={})

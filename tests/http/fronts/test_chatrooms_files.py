@@ -8,7 +8,16 @@ import pytest
 from chinwag.http.fronts.chatrooms.files import MAX_FILE_BYTES
 from chinwag.http.signed_urls import LIFETIME_S
 from tests.http.api import BOUNDARY, Part, Person, form
-from tests.http.fronts.chatrooms_api import NOBODY, NOT_IDS, Chatrooms, picture, refused, succeeded, wrong_fields
+from tests.http.fronts.chatrooms_api import (
+    NOBODY,
+    NOT_IDS,
+    STRANGE_UUID,
+    Chatrooms,
+    picture,
+    refused,
+    succeeded,
+    wrong_fields,
+)
 
 FILE = ["id", "filename", "file_type", "file_size", "encrypted_url", "thumbnail_url", "upload_date"]
 ATTACHMENT = ["filename", "file_type", "file_size", "encrypted_url", "thumbnail_url"]
@@ -135,7 +144,7 @@ async def test_only_ones_own_files_of_that_chatroom_are_attached(chatrooms: Chat
     room, other = [await chatrooms.chatroom(ann, bob) for _ in range(2)]
     bobs = await uploaded(chatrooms, bob, room)
     elsewhere = await uploaded(chatrooms, ann, other)
-    for wrong in (bobs["id"], elsewhere["id"], NOBODY, room, ann.id, "x", ""):
+    for wrong in (bobs["id"], elsewhere["id"], NOBODY, room, ann.id, STRANGE_UUID):
         body = {"content": {"encrypted_data": "look"}, "attachments": [wrong]}
         answer = await chatrooms.ask("POST", f"/chatrooms/{room}/messages", as_=ann, json=body)
         refused(answer, 404, "FILE_NOT_FOUND")

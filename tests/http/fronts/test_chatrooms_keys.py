@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.http.api import Person
-from tests.http.fronts.chatrooms_api import NOBODY, Chatrooms, refused, succeeded, wrong_fields
+from tests.http.fronts.chatrooms_api import NOBODY, STRANGE_UUID, Chatrooms, refused, succeeded, wrong_fields
 
 OAEP = padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
 PRIVATE = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -84,10 +84,13 @@ async def test_what_is_wrong_with_keys_is_named(chatrooms: Chatrooms) -> None:
         ({"version": 1, "sealed": {ann.id: ""}}, {"sealed": "INVALID_VALUE"}),
         ({"version": 1, "sealed": {ann.id: "ü"}}, {"sealed": "INVALID_VALUE"}),
         ({"version": 1, "sealed": [ann.id]}, {"sealed": "INVALID_FORMAT"}),
+        ({"version": 1, "sealed": {"x": "x"}}, {"sealed": "INVALID_FORMAT"}),
+        ({"version": 1, "sealed": {"": "x"}}, {"sealed": "INVALID_FORMAT"}),
+        ({"version": 1, "sealed": {ann.id: None}}, {"sealed[...]": "INVALID_FORMAT"}),
     ):
         answer = await chatrooms.ask("POST", path, as_=ann, json=body)
         assert wrong_fields(answer) == {field: f"VALIDATION_{code}" for field, code in expected.items()}
-    for wrong in (eve.id, NOBODY, room, "x", ""):
+    for wrong in (eve.id, NOBODY, room, STRANGE_UUID):
         answer = await chatrooms.ask("POST", path, as_=ann, json={"version": 1, "sealed": {wrong: "x"}})
         assert refused(answer, 404, "RESOURCE_NOT_FOUND") == {"what": "member"}
     answer = await chatrooms.ask("GET", path, as_=ann, query={"above": -1})
