@@ -109,6 +109,10 @@ class Scene:
     file: str
     code: str
     """An invitation's code, made by the owner after all that."""
+    invitation: str
+    """Its id."""
+    banned: str
+    """Who was removed by a moderator."""
     refresh_token: str
     """The actor's; the target's for who is anonymous."""
 
@@ -232,6 +236,21 @@ CHATROOMS: Final[Mapping[str, Probe]] = {
     "DELETE /chatrooms/{chatroom_id}/members/{user_id}": Probe(
         at_least(Role.MODERATOR),
         path={**_CHATROOM, "user_id": "target"},
+        missing={"chatroom_id": 404, "user_id": 404},
+    ),
+    "GET /chatrooms/{chatroom_id}/invitations": Probe(members, path=_CHATROOM, missing=_NO_CHATROOM),
+    "DELETE /chatrooms/{chatroom_id}/invitations/{invitation_id}": Probe(
+        at_least(Role.MODERATOR),
+        path={**_CHATROOM, "invitation_id": "invitation"},
+        missing={"chatroom_id": 404, "invitation_id": 404},
+    ),
+    "GET /chatrooms/{chatroom_id}/bans": Probe(at_least(Role.MODERATOR), path=_CHATROOM, missing=_NO_CHATROOM),
+    "POST /chatrooms/{chatroom_id}/bans": Probe(
+        at_least(Role.MODERATOR), path=_CHATROOM, body=lambda s: {"user_id": s.target}, missing=_NO_CHATROOM
+    ),
+    "DELETE /chatrooms/{chatroom_id}/bans/{user_id}": Probe(
+        at_least(Role.MODERATOR),
+        path={**_CHATROOM, "user_id": "banned"},
         missing={"chatroom_id": 404, "user_id": 404},
     ),
     "PUT /chatrooms/{chatroom_id}/members/{user_id}": Probe(

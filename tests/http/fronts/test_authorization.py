@@ -75,7 +75,7 @@ class World:
         file_id = await self._uploaded(target.id, room.id) if "file" in probe.path.values() else MISSING
         await engine.remove_member(room.id, users[Actor.EX_MEMBER].id, users[Actor.EX_MEMBER].id)
         await engine.remove_member(room.id, users[Actor.MODERATOR].id, users[Actor.BANNED].id)
-        _invitation, code = await engine.create_invitation(room.id, owner.id, max_uses=1, lifetime_s=60.0)
+        invitation, code = await engine.create_invitation(room.id, owner.id, max_uses=1, lifetime_s=60.0)
         return Scene(
             actor=self.wire(me.id),
             username=me.username,
@@ -88,6 +88,8 @@ class World:
             own_message=self.wire(own.message.id),
             file=self.wire(file_id),
             code=code,
+            invitation=self.wire(invitation.id),
+            banned=self.wire(users[Actor.BANNED].id),
             refresh_token=self.people.get(actor, self.people["target"]).refresh_token,
         )
 
