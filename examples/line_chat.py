@@ -63,8 +63,7 @@ async def chat(engine: Engine, wire: Lines, stream: trio.SocketStream) -> None:
         await engine.accounts.register(username=name, email=None, password=password)
     try:
         me = await engine.accounts.log_in(name, password)
-        found = await engine.rooms_of(me.user.id, name_contains=title, limit=99)
-        rooms = {each.name: each.id for each in found.rooms}
+        rooms = {r.name: r.id for r in (await engine.rooms_of(me.user.id, name_contains=title, limit=99)).rooms}
         room_id = rooms.get(title) or (await engine.create_room(me.user.id, name=title)).id
         connected = await engine.connect(user_id=me.user.id, family_id=me.family_id, wire=wire, room_ids=[room_id])
     except EngineError as error:
