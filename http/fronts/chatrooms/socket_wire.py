@@ -35,7 +35,7 @@ from chinwag.engine.ids import RoomId
 from chinwag.engine.model import Message, Presence, Status
 from chinwag.http.fronts.chatrooms import wire
 from chinwag.http.fronts.chatrooms.errors import details, status_and_code
-from chinwag.http.fronts.chatrooms.requests import MAX_CLIENT_ID, Id, SendMessage
+from chinwag.http.fronts.chatrooms.requests import MAX_CLIENT_ID, Emoji, Id, SendMessage
 from chinwag.http.links import Links
 from chinwag.http.websocket import frame_text
 
@@ -62,7 +62,7 @@ class MessageReadData(msgspec.Struct, frozen=True, kw_only=True):
 class ReactionData(msgspec.Struct, frozen=True, kw_only=True):
     chatroom_id: Id
     message_id: Id
-    emoji: Annotated[str, Meta(min_length=1, max_length=32)]
+    emoji: Emoji
 
 
 class JoinChatroom(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="join_chatroom"):

@@ -9,7 +9,19 @@ from msgspec.structs import force_setattr
 
 from chinwag.engine.ids import MAX_ID
 from chinwag.engine.searches import MOST_QUERY_CHARACTERS
-from chinwag.http.fields import EMAIL_SCHEMA, email_address, is_web_address, one_line, search_query, trimmed
+from chinwag.http.fields import (
+    NAME_RULE,
+    PASSWORD_RULE,
+    Email,
+    Username,
+    email_address,
+    is_web_address,
+    new_password,
+    search_query,
+    trimmed,
+    username,
+    visible_name,
+)
 from chinwag.http.fronts.chatterstack.ids import Id
 from chinwag.http.requests import FieldError
 
@@ -25,8 +37,6 @@ _MIME_TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 _MIME_TYPE = re.compile(rf"{_MIME_TOKEN}/{_MIME_TOKEN}(\s*;[\x20-\x7e]*)?")
 
 # Lengths count after trimming, so msgspec is only told of them for the documentation.
-Name = Annotated[str, Meta(examples=["tea"], extra_json_schema={"minLength": 1, "maxLength": 100})]
-Username = Annotated[str, Meta(examples=["ann"], extra_json_schema={"minLength": 3, "maxLength": 50})]
 Text = Annotated[str, Meta(examples=["hello"], extra_json_schema={"maxLength": MAX_TEXT})]
 Password = Annotated[str, Meta(examples=["correct-horse"])]
 RoleName = Literal["ADMIN", "MEMBER"]
@@ -37,13 +47,14 @@ PresenceName = Literal["ONLINE", "OFFLINE"]
 
 
 class Register(msgspec.Struct, frozen=True, kw_only=True):
-    username: Username
-    email: Annotated[str, Meta(examples=["ann@example.org"], extra_json_schema=EMAIL_SCHEMA)]
-    password: Annotated[Password, Meta(min_length=6, max_length=128)]
+    username: Annotated[Username, Meta(examples=["ann"])]
+    email: Annotated[Email, Meta(examples=["ann@example.org"])]
+    password: Annotated[Password, Meta(min_length=6, max_length=128, description=PASSWORD_RULE)]
 
     def __post_init__(self) -> None:
-        force_setattr(self, "username", one_line(trimmed(self.username, "username", least=3, most=50), "username"))
+        force_setattr(self, "username", username(self.username, "username"))
         force_setattr(self, "email", email_address(self.email, "email"))
+        new_password(self.password, "password")
 
 
 class LogIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +84,9 @@ class SetStatus(msgspec.Struct, frozen=True, kw_only=True):
 class CreateRoom(msgspec.Struct, frozen=True, kw_only=True):
     """A group has a name; of a direct room (`is_group` false) name and description are not used."""
 
-    name: Annotated[str, Meta(examples=["tea"], description="of a group", extra_json_schema={"maxLength": 100})] = ""
+    name: Annotated[
+        str, Meta(examples=["tea"], description=f"Of a group. {NAME_RULE}", extra_json_schema={"maxLength": 100})
+    ] = ""
     is_group: bool = True
     member_ids: Annotated[tuple[Id, ...], Meta(max_length=MAX_MEMBERS_AT_ONCE)] = ()
     creator_id: Id | None = None
@@ -81,7 +94,7 @@ class CreateRoom(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.is_group:
-            force_setattr(self, "name", one_line(trimmed(self.name, "name", least=1, most=100), "name"))
+            force_setattr(self, "name", visible_name(self.name, "name"))
         force_setattr(self, "description", trimmed(self.description, "description", least=0, most=1000))
 
 

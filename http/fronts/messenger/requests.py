@@ -7,7 +7,17 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import force_setattr
 
-from chinwag.http.fields import EMAIL_SCHEMA, email_address, one_line, trimmed
+from chinwag.http.fields import (
+    PASSWORD_RULE,
+    Email,
+    Name,
+    Username,
+    email_address,
+    new_password,
+    trimmed,
+    username,
+    visible_name,
+)
 from chinwag.http.requests import FieldError
 from chinwag.http.times import unix_us
 from chinwag.http.uuid_ids import UuidText
@@ -18,7 +28,6 @@ _Moment = Annotated[datetime, Meta(tz=True)]
 
 # Lengths count after trimming, so msgspec is only told of them for the documentation.
 Id = UuidText
-Username = Annotated[str, Meta(examples=["johndoe"], extra_json_schema={"minLength": 3, "maxLength": 50})]
 Text = Annotated[str, Meta(examples=["Hello!"], extra_json_schema={"minLength": 1, "maxLength": MAX_TEXT})]
 Password = Annotated[str, Meta(examples=["correct-horse"])]
 ClientId = Annotated[
@@ -35,13 +44,14 @@ ClientId = Annotated[
 
 
 class Register(msgspec.Struct, frozen=True, kw_only=True):
-    username: Username
-    email: Annotated[str, Meta(examples=["johndoe@example.org"], extra_json_schema=EMAIL_SCHEMA)]
-    password: Annotated[Password, Meta(min_length=6, max_length=128)]
+    username: Annotated[Username, Meta(examples=["johndoe"])]
+    email: Annotated[Email, Meta(examples=["johndoe@example.org"])]
+    password: Annotated[Password, Meta(min_length=6, max_length=128, description=PASSWORD_RULE)]
 
     def __post_init__(self) -> None:
-        force_setattr(self, "username", one_line(trimmed(self.username, "username", least=3, most=50), "username"))
+        force_setattr(self, "username", username(self.username, "username"))
         force_setattr(self, "email", email_address(self.email, "email"))
+        new_password(self.password, "password")
 
 
 class LogIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,10 +73,10 @@ class OneUser(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CreateGroup(msgspec.Struct, frozen=True, kw_only=True):
-    name: Annotated[str, Meta(examples=["Team Chat"], extra_json_schema={"minLength": 1, "maxLength": 100})]
+    name: Annotated[Name, Meta(examples=["Team Chat"])]
 
     def __post_init__(self) -> None:
-        force_setattr(self, "name", one_line(trimmed(self.name, "name", least=1, most=100), "name"))
+        force_setattr(self, "name", visible_name(self.name, "name"))
 
 
 def _moment(text: str) -> datetime:
