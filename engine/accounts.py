@@ -17,17 +17,20 @@ import trio
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from chinwag.engine.errors import AccountInactive, Conflict, Invalid, NotFound, Unauthenticated, UnknownUser
+from chinwag.engine import names, password_text
+from chinwag.engine.errors import AccountInactive, Conflict, NotFound, Unauthenticated, UnknownUser
 from chinwag.engine.ids import FamilyId, FileId, UserId, now_us
 from chinwag.engine.model import Family, Presence, Record, RefreshToken, StoredFile, User
 from chinwag.engine.passwords import Passwords
 from chinwag.engine.refresh_tokens import KEY_BYTES, digest, new_secret, successor, within_grace
 from chinwag.engine.store import (
+    Credentials,
     DeleteFile,
     DuplicateKey,
     InsertFamily,
     InsertRefreshToken,
     InsertUser,
+    ReplacePasswordHash,
     RevokeFamilies,
     RevokeFamily,
     SetDeclaredPresence,
@@ -122,13 +125,14 @@ class Accounts:
     ) -> User:
         """Create an account. `source` is where the request comes from, in any words: an address, as a rule.
 
-        Raises `Invalid` without a username or password, `Conflict` for a username or e-mail that is taken, in any case,
-        `TooManyTries` when that happened too often to this source, `Overloaded`.
+        Raises `Invalid` for a username (`names.username`), display name (`names.visible`) or password
+        (`password_text.kept_form`) that cannot be, `Conflict` for a username or e-mail that is taken, `TooManyTries`
+        when that happened too often to this source, `Overloaded`.
         """
-        if not username:
-            raise Invalid("username", "is empty")
-        if not password:
-            raise Invalid("password", "is empty")
+        username = names.username(username)
+        if display_name is not None:
+            display_name = names.visible(display_name, "display_name")
+        password = password_text.kept_form(password)
         user = User(
             id=UserId(self._new_id()),
             username=username,
@@ -151,21 +155,42 @@ class Accounts:
         """Start a family, by e-mail or username. `source` is where the request comes from, as for `register`.
 
         Raises `Unauthenticated`, in the same words and time for any cause, and `AccountInactive` to who knows the
-        password of a deactivated account; `TooManyTries` after too many failures (`tries`), and `Overloaded`.
+        password of a deactivated account; `TooManyTries` after too many failures (`tries`), and `Overloaded`. A
+        password that was hashed as a former release took it is hashed anew.
         """
+        more: list[Write] = []
         async with self._tries.log_in(identifier, source):
-            known = await self._store.credentials(identifier)
-            hashed = known.password_hash if known is not None else self._decoy
-            if not await self._passwords.verify(hashed, password) or known is None:
-                raise Unauthenticated("invalid credentials")
-        self._tries.proved(known.user, source)
-        return await self.open_log_in(known.user.id)
+            forms = password_text.forms(password)
+            account, form = await self._first_proven(await self._store.credentials(identifier), forms)
+            user_id = account.user.id
+            if form != forms[0]:
+                anew = await self._passwords.hash(forms[0])
+                more.append(ReplacePasswordHash(user_id=user_id, before=account.password_hash, password_hash=anew))
+        self._tries.proved(account.user, source)
+        return await self._open(user_id, *more)
+
+    async def _first_proven(self, known: Sequence[Credentials], forms: Sequence[str]) -> tuple[Credentials, str]:
+        """The first account that a password, in one of its forms, belongs to. Raises `Unauthenticated`.
+
+        Who is unknown is compared with the decoy, in as many forms. An identifier that is two people's takes the time
+        of two: that can only be a username of a former release, which everybody sees.
+        """
+        for account in known or (None,):
+            for form in forms:
+                hashed = self._decoy if account is None else account.password_hash
+                if await self._passwords.verify(hashed, form) and account is not None:
+                    return account, form
+        raise Unauthenticated("invalid credentials")
 
     async def open_log_in(self, user_id: UserId) -> LogIn:
         """Start a family for a user who has proved who they are in another way: by registering just now.
 
         Raises `NotFound`, `AccountInactive`.
         """
+        return await self._open(user_id)
+
+    async def _open(self, user_id: UserId, *more: Write) -> LogIn:
+        """`open_log_in`, with `more` in the same commit."""
         async with self._changing_row(user_id) as before:
             if not before.active:
                 raise AccountInactive("this account was deactivated")
@@ -177,6 +202,7 @@ class Accounts:
                 InsertFamily(family=family),
                 InsertRefreshToken(token=self._refresh_token(secret, family, now)),
                 UpdateUser(user=user),
+                *more,
             ]
             await self._commit_row(writes, lambda: self._remember_row(user))
         return self._log_in(user, family, secret)
@@ -280,18 +306,19 @@ class Accounts:
         return await self._store.peers_of(user_id)
 
     async def user_by_email(self, email: str) -> User:
-        """Ignores case. Raises `NotFound`."""
+        """By the key of an address. Raises `NotFound`."""
         user = await self._store.user_by_email(email)
         if user is None:
             raise NotFound("user")
         return user
 
     async def find(self, identifier: str) -> User:
-        """By e-mail or username, ignoring case. Raises `NotFound`."""
+        """By username or e-mail, compared by their keys; a username comes before somebody else's e-mail. Raises
+        `NotFound`."""
         known = await self._store.credentials(identifier)
-        if known is None:
+        if not known:
             raise NotFound("user")
-        return known.user
+        return known[0].user
 
     async def update_profile(
         self,
@@ -302,11 +329,14 @@ class Accounts:
         public_key: str | UnsetType | None = UNSET,
         avatar_id: FileId | None = None,
     ) -> User:
-        """Change what a user shows of themselves: UNSET leaves as is, None clears. Raises `NotFound`.
+        """Change what a user shows of themselves: UNSET leaves as is, None clears. Raises `NotFound`, and `Invalid` for
+        a display name that shows nothing (`names.visible`).
 
         `avatar_id` is the uploaded avatar that `avatar_url` is the address of, if it is one's. With another address the
         avatars that the user uploaded before are gone.
         """
+        if isinstance(display_name, str):
+            display_name = names.visible(display_name, "display_name")
         given = {"display_name": display_name, "avatar_url": avatar_url, "public_key": public_key}
         changes = {name: value for name, value in given.items() if value is not UNSET}
         async with self._changing_row(user_id) as before:

@@ -6,11 +6,13 @@ What a sender claims (a type, an extension) never counts. A content that could a
 
 import codecs
 import hashlib
-import unicodedata
 from typing import Final
+
+import regex
 
 from chinwag.engine.errors import TypeNotAllowed
 from chinwag.engine.file_magic import type_by_beginning
+from chinwag.engine.names import LONGEST, cleaned
 
 PLAIN_TEXT: Final = "text/plain"
 UNKNOWN: Final = "application/octet-stream"
@@ -22,7 +24,15 @@ AVATARS: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"
 
 MAX_NAME_BYTES: Final = 255
 """Of a file's name in UTF-8: what file systems take."""
+MAX_EXTENSION_BYTES: Final = 32
+"""A longer one is not kept whole when the name is too long."""
 FALLBACK_NAME: Final = "file"
+_DEVICE: Final = regex.compile(
+    r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])\s*(?:\..*)?", regex.IGNORECASE
+)
+"""Names that open a device on Windows, whatever their extension."""
+_SEEN: Final = regex.compile(r"\X")
+"""A character as people see it: a grapheme cluster (UAX #29)."""
 
 _HEAD_BYTES: Final = 8192
 """How much of a file its type is told by."""
@@ -85,18 +95,34 @@ class Inspector:
 def safe_name(name: str) -> str:
     """A name that is safe to store, to show and to offer for a download: never empty, at most `MAX_NAME_BYTES`.
 
-    Of a path only the last part remains; control and formatting characters (which can turn the text around), lone
-    surrogates, dots at the beginning and blanks at both ends go. A name that is too long keeps its extension.
+    Of a path only the last part remains. What a name must not have (`names.cleaned`), dots at the beginning and blanks
+    at both ends go; what Windows takes for a device gets a "_" in front. A name that is too long keeps its extension,
+    and is cut between two characters as people see them.
     """
-    name = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]
-    kept = "".join(each for each in name if unicodedata.category(each) not in ("Cc", "Cf", "Cs", "Zl", "Zp"))
-    kept = kept.strip().lstrip(". ").rstrip(". ")
+    name = name.replace("\\", "/").rpartition("/")[2]
+    if len(name) > LONGEST:
+        name = name[: LONGEST - MAX_EXTENSION_BYTES] + name[-MAX_EXTENSION_BYTES:]
+    kept = _bare(name)
+    if _DEVICE.fullmatch(kept):
+        kept = f"_{kept}"
     if len(kept.encode()) > MAX_NAME_BYTES:
         stem, dot, extension = kept.rpartition(".")
-        suffix = f"{dot}{extension}" if stem and len(extension.encode()) <= 32 else ""
-        kept = _cut(kept.removesuffix(suffix), MAX_NAME_BYTES - len(suffix.encode())) + suffix
+        suffix = f"{dot}{extension}" if stem and len(extension.encode()) <= MAX_EXTENSION_BYTES else ""
+        cut = _cut(kept.removesuffix(suffix), MAX_NAME_BYTES - len(suffix.encode()))
+        kept = _bare(cut + suffix)  # a joiner or an isolate may have lost what it was there for
     return kept or FALLBACK_NAME
 
 
+def _bare(name: str) -> str:
+    """Clean, and without what is not a name's at its ends; "" when nothing is left that shows."""
+    return cleaned(cleaned(name).lstrip(". ").rstrip(". "))
+
+
 def _cut(text: str, max_bytes: int) -> str:
-    return text.encode()[:max_bytes].decode(errors="ignore")
+    end = size_bytes = 0
+    for seen in _SEEN.finditer(text):
+        size_bytes += len(seen[0].encode())
+        if size_bytes > max_bytes:
+            break
+        end = seen.end()
+    return text[:end] or text.encode()[:max_bytes].decode(errors="ignore")

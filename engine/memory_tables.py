@@ -5,6 +5,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
+from chinwag.engine import addresses, names
 from chinwag.engine.ids import FamilyId, FileId, InvitationId, MessageId, RoomId, SummaryId, UserId
 from chinwag.engine.memory_changes import UndoableTables
 from chinwag.engine.model import (
@@ -54,6 +55,7 @@ from chinwag.engine.store import (
     KeyVersion,
     PutMemberKey,
     ReplaceFile,
+    ReplacePasswordHash,
     RevokeFamilies,
     RevokeFamily,
     SetDeclaredPresence,
@@ -147,9 +149,9 @@ class Tables(UndoableTables):
                 self._insert(self.deployments, 1, deployment, "deployment")
             case InsertUser(user=user):
                 self._insert(self.users, user.id, Credentials(user=user, password_hash=write.password_hash), "id")
-                self._insert(self.usernames, user.username.casefold(), user.id, "username")
+                self._insert(self.usernames, names.key(user.username), user.id, "username")
                 if user.email is not None:
-                    self._insert(self.emails, user.email.casefold(), user.id, "email")
+                    self._insert(self.emails, addresses.key(user.email), user.id, "email")
             case UpdateUser(user=user):
                 old = self._existing(self.users, user.id)
                 changed = replace(
@@ -164,6 +166,10 @@ class Tables(UndoableTables):
             case SetDeclaredPresence():
                 old = self._existing(self.users, write.user_id)
                 self._put(self.users, write.user_id, replace(old, user=replace(old.user, declared=write.declared)))
+            case ReplacePasswordHash():
+                old = self._existing(self.users, write.user_id)
+                if old.password_hash == write.before:
+                    self._put(self.users, write.user_id, replace(old, password_hash=write.password_hash))
             case InsertFamily(family=family):
                 self._existing(self.users, family.user_id)
                 self._insert(self.families, family.id, family, "id")

@@ -1,7 +1,5 @@
 """The rules about messages: posting, changing, deleting, reacting, receipts."""
 
-import unicodedata
-
 from msgspec.structs import replace
 
 from chinwag.engine.commands import (
@@ -13,6 +11,7 @@ from chinwag.engine.commands import (
     PostMessage,
     RemoveReaction,
 )
+from chinwag.engine.emojis import emoji_of, reaction_of
 from chinwag.engine.errors import CannotDecrypt, Conflict, Invalid, LimitReached, NotFound, NotTheAuthor
 from chinwag.engine.events import MessageDeleted, MessageEdited, MessagePosted, ReactionAdded, ReactionRemoved
 from chinwag.engine.ids import MessageId
@@ -29,8 +28,6 @@ MOST_REACTIONS = 500
 """On one message, of all users: they are read and sent together with it."""
 MOST_EMOJI = 50
 """Different ones on one message."""
-EMOJI_CHARACTERS = 32
-"""A flag, a family or a skin tone is one emoji of several characters."""
 
 _SYSTEM = MessageKind.SYSTEM  # in Python 3.11 to look a member up in its class takes 0.2 µs
 
@@ -148,16 +145,18 @@ class MessageRules(PairRules):
 
     def _add_reaction(self, command: AddReaction, now_us: int) -> Outcome:
         member = self._member(command.caller)
-        _check_emoji(command.emoji)
+        listed = emoji_of(command.emoji)
+        if listed is None:
+            raise Invalid("emoji", "must be one emoji")
         message = self._living_message(command.message_id)
-        if _reaction_of(message, command) is not None:
+        if reaction_of(message.reactions, command.caller, listed) is not None:
             return Outcome(answer=Posted(message=message, receipts=self._receipts))
         if len(message.reactions) >= MOST_REACTIONS:
             raise LimitReached("reactions", f"a message takes at most {MOST_REACTIONS} reactions")
         emoji = {each.emoji for each in message.reactions}
-        if command.emoji not in emoji and len(emoji) >= MOST_EMOJI:
+        if listed not in emoji and len(emoji) >= MOST_EMOJI:
             raise LimitReached("reactions", f"a message takes at most {MOST_EMOJI} different emoji")
-        reaction = Reaction(user_id=member.user_id, username=member.username, emoji=command.emoji, created_us=now_us)
+        reaction = Reaction(user_id=member.user_id, username=member.username, emoji=listed, created_us=now_us)
         reacted = replace(message, reactions=(*message.reactions, reaction))
         self._put_back(reacted)
         return Outcome(
@@ -169,7 +168,7 @@ class MessageRules(PairRules):
     def _remove_reaction(self, command: RemoveReaction) -> Outcome:
         self._member(command.caller)
         message = self._living_message(command.message_id)
-        reaction = _reaction_of(message, command)
+        reaction = reaction_of(message.reactions, command.caller, command.emoji)
         if reaction is None:
             raise NotFound("reaction")
         left = replace(message, reactions=tuple(each for each in message.reactions if each is not reaction))
@@ -178,7 +177,7 @@ class MessageRules(PairRules):
             answer=Posted(message=left, receipts=self._receipts),
             events=(
                 ReactionRemoved(
-                    room_id=self.room.id, message_id=message.id, user_id=command.caller, emoji=command.emoji
+                    room_id=self.room.id, message_id=message.id, user_id=command.caller, emoji=reaction.emoji
                 ),
             ),
             writes=(SetReactions(message=left),),
@@ -208,23 +207,3 @@ class MessageRules(PairRules):
             before.read.lowest, before.read.second
         )  # who was not among the last two of a floor cannot move it
         return Outcome(events=self._status_events() if held_back else (), writes=(write,))
-
-
-def _check_emoji(emoji: str) -> None:
-    if not 1 <= len(emoji) <= EMOJI_CHARACTERS:
-        raise Invalid("emoji", f"must have 1 to {EMOJI_CHARACTERS} characters")
-    if emoji in (".", ".."):
-        # It stands in paths, and clients fold these away: to take it back would delete the message.
-        raise Invalid("emoji", "must not be dots")
-    for character in emoji:
-        # Cc: control characters; Cs: half of a surrogate pair, which no store takes.
-        if character.isspace() or unicodedata.category(character) in ("Cc", "Cs"):
-            raise Invalid("emoji", "must not contain white space or control characters")
-
-
-def _reaction_of(message: Message, command: AddReaction | RemoveReaction) -> Reaction | None:
-    """The caller's reaction with this emoji, if there is one."""
-    for reaction in message.reactions:
-        if reaction.user_id == command.caller and reaction.emoji == command.emoji:
-            return reaction
-    return None

@@ -5,6 +5,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
+from chinwag.engine import names
 from chinwag.engine.access import admit, admit_author, with_equal_roles
 from chinwag.engine.commands import (
     AddMember,
@@ -62,7 +63,7 @@ class Rooms(RoomCalls):
         The settings are those of `Room`. Raises `Invalid("member_ids")`, naming those that do not exist, `Invalid` for
         a setting, and `LimitReached("members")` for more members than `max_members`.
         """
-        refuse_unstorable(name, "name")
+        name = names.visible(name, "name")
         refuse_unstorable(description, "description")
         if max_members is not None and max_members < 1:
             raise Invalid("max_members", "must be at least 1")
@@ -143,7 +144,8 @@ class Rooms(RoomCalls):
         Raises `Invalid` (also `Invalid("max_members")` below the present count), `NotFound`, `NotAMember` or
         `RoleNeeded`.
         """
-        refuse_unstorable(name or "", "name")
+        if name is not None:
+            name = names.visible(name, "name")
         refuse_unstorable(description or "", "description")
         command = UpdateRoom(
             caller=caller,

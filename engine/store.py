@@ -76,7 +76,7 @@ class InsertDeployment(Record):
 
 
 class InsertUser(Record):
-    """Unique: username and e-mail, each ignoring case (`str.casefold`)."""
+    """Unique: username and e-mail, each by its key (`names.key`, `addresses.key`)."""
 
     user: User
     password_hash: str
@@ -91,6 +91,14 @@ class UpdateUser(Record):
     """Replaces display name, avatar, public key, last log-in and `active` of a user. The rest stays as it is."""
 
     user: User
+
+
+class ReplacePasswordHash(Record):
+    """Another hash of the same password. Changes nothing when `before` is not what is stored any more."""
+
+    user_id: UserId
+    before: str
+    password_hash: str
 
 
 class InsertFamily(Record):
@@ -242,6 +250,7 @@ Write = (
     | InsertUser
     | UpdateUser
     | SetDeclaredPresence
+    | ReplacePasswordHash
     | InsertFamily
     | InsertRefreshToken
     | SpendRefreshToken
@@ -375,11 +384,16 @@ class Store(AdmissionStore, KeyStore, Protocol):
     async def user(self, user_id: UserId) -> User | None: ...
 
     async def user_by_email(self, email: str) -> User | None:
-        """Ignores case."""
+        """By the address's key (`addresses.key`)."""
         ...
 
-    async def credentials(self, identifier: str) -> Credentials | None:
-        """By e-mail or username, ignoring case. A username that looks like somebody's e-mail does not win over it."""
+    async def credentials(self, identifier: str) -> list[Credentials]:
+        """Whose username or e-mail it is, by their keys; who has it as username comes first.
+
+        That is nobody or one user, as a rule. Accounts that former releases took may be more: a username that is
+        somebody else's address, or names that were told apart once. The one that has it letter by letter comes first
+        then.
+        """
         ...
 
     async def users(self, user_ids: Sequence[UserId]) -> list[User]:

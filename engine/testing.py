@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import trio
 
+from chinwag.engine import addresses, names
 from chinwag.engine.errors import EngineError, StoreUnavailable
 from chinwag.engine.ids import FamilyId, FileId, MessageId, RoomId, UserId
 from chinwag.engine.memory_admissions import MemoryAdmissions
@@ -53,7 +54,6 @@ from chinwag.engine.testing_values import (
     make_summary,
     make_user,
 )
-from chinwag.engine.text import folded
 
 __all__ = [
     "MemoryStore",
@@ -165,14 +165,13 @@ class MemoryStore(MemoryAdmissions):
 
     async def user_by_email(self, email: str) -> User | None:
         tables = await self._read()
-        user_id = tables.emails.get(email.casefold())
+        user_id = tables.emails.get(addresses.key(email))
         return tables.users[user_id].user if user_id is not None else None
 
-    async def credentials(self, identifier: str) -> Credentials | None:
+    async def credentials(self, identifier: str) -> list[Credentials]:
         tables = await self._read()
-        folded = identifier.casefold()
-        user_id = tables.emails.get(folded, tables.usernames.get(folded))
-        return tables.users[user_id] if user_id is not None else None
+        found = (tables.usernames.get(names.key(identifier)), tables.emails.get(addresses.key(identifier)))
+        return [tables.users[user_id] for user_id in dict.fromkeys(found) if user_id is not None]
 
     async def users(self, user_ids: Sequence[UserId]) -> list[User]:
         tables = await self._read()
@@ -353,8 +352,10 @@ class MemoryStore(MemoryAdmissions):
         """The viewer's rooms of a kind, with a text in their name, and whether all were looked at in time."""
         tables = await self._read()
         complete = await self._search_for(within_s) if name_contains else True
-        needle = folded(name_contains)
-        rooms = [room for room in tables.rooms_of(viewer) if kind in (None, room.kind) and needle in folded(room.name)]
+        needle = names.key(name_contains)
+        rooms = [
+            room for room in tables.rooms_of(viewer) if kind in (None, room.kind) and needle in names.key(room.name)
+        ]
         return rooms, complete
 
     async def window(self, room_id: RoomId, viewer: UserId, *, around: MessageId, limit: int) -> MessagePage:

@@ -14,11 +14,11 @@ from contextlib import asynccontextmanager
 
 import trio
 
+from chinwag.engine.addresses import identifier_key
 from chinwag.engine.errors import TooManyTries, Unauthenticated
 from chinwag.engine.guesses import Failures, Guesses, GuessRules
 from chinwag.engine.lanes import FairLane
 from chinwag.engine.model import User
-from chinwag.engine.text import folded
 
 WAITING = 256
 """Places to wait in each lane: the last of them is served after some seven seconds."""
@@ -96,7 +96,9 @@ class Tries:
 
     def _account(self, identifier: str) -> bytes:
         """What an account is remembered by: of bounded length, whatever was typed, and no list of names."""
-        return hashlib.blake2b(folded(identifier).encode("utf-8", "replace"), digest_size=16, key=self._key).digest()
+        return hashlib.blake2b(
+            identifier_key(identifier).encode("utf-8", "replace"), digest_size=16, key=self._key
+        ).digest()
 
 
 def _names(user: User) -> Iterable[str]:

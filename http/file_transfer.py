@@ -37,7 +37,6 @@ from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from email.utils import formatdate
 from typing import Any, Final
-from urllib.parse import quote
 
 import msgspec
 
@@ -48,6 +47,7 @@ from chinwag.engine.files import Incoming, OpenedFile
 from chinwag.engine.ids import FamilyId, FileId, RoomId, UserId
 from chinwag.engine.model import StoredFile
 from chinwag.http.calls import Call, IdCodec, Reply
+from chinwag.http.dispositions import attachment
 from chinwag.http.messages import NO_REFERRER, NOSNIFF, FixedHeaders, Header, HttpResponse
 from chinwag.http.multipart import FileBegins, FileData, FileEnds, FormParser
 from chinwag.http.refusals import BodyTooLarge
@@ -231,7 +231,7 @@ async def file_reply(call: Call[Any, Any], opened: OpenedFile, *, caching: str) 
     mime_type = await _thumbnail_type(opened.blob) if opened.thumbnail else opened.file.mime_type
     headers += [
         ("content-type", f"{mime_type}; charset=utf-8" if mime_type == "text/plain" else mime_type),
-        ("content-disposition", _disposition(opened.file.name, inline=mime_type in INLINE)),
+        ("content-disposition", attachment(opened.file.name, inline=mime_type in INLINE)),
         ("accept-ranges", "bytes"),
     ]
     wanted = call.headers.get("range")
@@ -294,9 +294,3 @@ def _matches(header: str | None, etag: str) -> bool:
     if header is None:
         return False
     return header.strip() == "*" or etag in (each.strip().removeprefix("W/") for each in header.split(","))
-
-
-def _disposition(name: str, *, inline: bool) -> str:
-    """RFC 6266: the name in ASCII for old clients, and whole."""
-    plain = "".join(each if " " <= each <= "~" and each not in '"\\%' else "_" for each in name)
-    return f"{'inline' if inline else 'attachment'}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

@@ -11,6 +11,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from chinwag.engine.errors import Invalid, Rule
+from chinwag.http.dispositions import parse_disposition
 from chinwag.http.refusals import MalformedBody
 
 MAX_BOUNDARY: Final = 70
@@ -28,7 +29,7 @@ _PLAIN_ENCODINGS: Final = (b"7bit", b"8bit", b"binary")
 
 
 class FileBegins(msgspec.Struct, frozen=True):
-    """The file begins. `name` is what the client calls it, untouched."""
+    """The file begins. `name` is what the client calls it, decoded, and otherwise untouched."""
 
     name: str
 
@@ -112,27 +113,24 @@ class FormParser:
         self._value.clear()
 
     def _end_headers(self) -> None:
-        kind, options = parse_options_header(self._headers.get(b"content-disposition"))
-        if kind != b"form-data" or not options.get(b"name"):
+        part = parse_disposition(self._headers.get(b"content-disposition", b""))
+        if part.kind != "form-data" or not part.name:
             raise MalformedBody("body", "has a part without a name")
         if self._headers.get(b"content-transfer-encoding", b"binary").strip().lower() not in _PLAIN_ENCODINGS:
             raise MalformedBody("body", "has a part in a transfer encoding, which RFC 7578 does not know")
-        name = options[b"name"].decode(errors="replace")
-        if b"filename" in options:
-            self._begin_file(name, options[b"filename"])
+        if part.filename is not None:
+            self._begin_file(part.name, part.filename)
         else:
-            self._begin_field(name)
+            self._begin_field(part.name)
 
-    def _begin_file(self, name: str, filename: bytes) -> None:
+    def _begin_file(self, name: str, filename: str) -> None:
         if name != self._file_field:
             raise Invalid(self._file_field, "is where the file belongs, not in another field")
         if self._has_file:
             raise Invalid(self._file_field, "may be only one file")
         self._has_file = True
         self._name = None
-        # The escapes that browsers use (HTML, section 4.10.21.8).
-        text = filename.decode(errors="replace").replace("%22", '"').replace("%0D", "\r").replace("%0A", "\n")
-        self._events.append(FileBegins(text))
+        self._events.append(FileBegins(filename))
 
     def _begin_field(self, name: str) -> None:
         if name == self._file_field:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 
+from chinwag.engine.emojis import merged
 from chinwag.engine.ids import BanId, FamilyId, FileId, InvitationId, MessageId, RoomId, SummaryId, UserId
 from chinwag.engine.model import (
     Attachment,
@@ -194,7 +195,7 @@ class RowReader:
             kind=other.kind,
             reply_to=other.reply_to,
             sealed=other.sealed,
-            reactions=other.reactions,
+            reactions=merged(other.reactions) if other.reactions else (),
             author_display_name=display_name,
             author_avatar_url=avatar_url,
         )

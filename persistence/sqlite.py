@@ -52,6 +52,7 @@ from chinwag.engine.store import (
 )
 from chinwag.persistence.actor import FLUSH, DriverWrite, PersistenceActor, PersistenceStatistics
 from chinwag.persistence.folding import FOLD_ANEW
+from chinwag.persistence.former_names import BRING_OVER
 from chinwag.persistence.journal import MIN_UNITS, Journal
 from chinwag.persistence.message_rows import MessageRow
 from chinwag.persistence.places import check_place, locked
@@ -212,7 +213,7 @@ class SqliteStore(SqliteAdmissions):
     async def user_by_email(self, email: str) -> User | None:
         return await self._read(Snapshot.user_by_email, email)
 
-    async def credentials(self, identifier: str) -> Credentials | None:
+    async def credentials(self, identifier: str) -> list[Credentials]:
         return await self._read(Snapshot.credentials, identifier)
 
     async def users(self, user_ids: Sequence[UserId]) -> list[User]:
@@ -427,7 +428,7 @@ async def open_sqlite_store(
             driver = SqliteDriver(writer, opened.journal)
             actor = PersistenceActor(driver, observe=observe)
             indexer = Indexer(opened.writer, writer, actor)
-            rewriter = Rewriter(opened.writer, writer, actor, [FOLD_ANEW], indexer.add_stale)
+            rewriter = Rewriter(opened.writer, writer, actor, [BRING_OVER, FOLD_ANEW], indexer.add_stale)
             driver.start(indexer)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(actor.run)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import apsw
 
+from chinwag.engine import addresses, names
 from chinwag.engine.ids import FamilyId, FileId, InvitationId, MessageId, RoomId, UserId
 from chinwag.engine.model import (
     Ban,
@@ -45,8 +46,8 @@ from chinwag.engine.store import (
     RoomSnapshot,
 )
 from chinwag.engine.store_admissions import BanPage, InvitationPage
-from chinwag.engine.text import folded
 from chinwag.persistence.folding import searched_text
+from chinwag.persistence.former_names import address_forms, username_forms
 from chinwag.persistence.message_rows import MessageRow
 from chinwag.persistence.queries import (
     accounts,
@@ -113,13 +114,24 @@ class Snapshot:
         return self._reader.user(row) if row else None
 
     def user_by_email(self, email: str) -> User | None:
-        row = self._one(accounts.USER_BY_EMAIL, email.casefold())
-        return self._reader.user(row) if row else None
+        found = self._by_email(email)
+        return found[0].user if found else None
 
-    def credentials(self, identifier: str) -> Credentials | None:
-        folded = identifier.casefold()
-        row = self._one(accounts.CREDENTIALS_BY_EMAIL, folded) or self._one(accounts.CREDENTIALS_BY_USERNAME, folded)
-        return Credentials(user=self._reader.user(row[:-1]), password_hash=row[-1]) if row else None
+    def credentials(self, identifier: str) -> list[Credentials]:
+        key = names.key(identifier)
+        rows = (self._one(accounts.CREDENTIALS_BY_USERNAME, form) for form in username_forms(identifier))
+        named = [each for each in map(self._credentials, filter(None, rows)) if names.key(each.user.username) == key]
+        by_id = {each.user.id: each for each in (*named, *self._by_email(identifier))}
+        return list(by_id.values())
+
+    def _by_email(self, email: str) -> list[Credentials]:
+        key = addresses.key(email)
+        rows = (self._one(accounts.CREDENTIALS_BY_EMAIL, form) for form in address_forms(email))
+        found = map(self._credentials, filter(None, rows))
+        return [each for each in found if each.user.email is not None and addresses.key(each.user.email) == key]
+
+    def _credentials(self, row: Row) -> Credentials:
+        return Credentials(user=self._reader.user(row[:-1]), password_hash=row[-1])
 
     def users(self, user_ids: Sequence[UserId]) -> list[User]:
         found = (self._one(accounts.USER, user_id) for user_id in dict.fromkeys(user_ids))
@@ -178,7 +190,7 @@ class Snapshot:
         self, viewer: UserId, kind: RoomKind | None, name_contains: str, within_s: float
     ) -> tuple[list[Room], bool]:
         """The viewer's rooms of a kind, with a text in their name, and whether all were looked at in time."""
-        needle = folded(name_contains)
+        needle = names.key(name_contains)
         time_limit = TimeLimit(within_s)
         rows: list[Row] = []
         found: list[Room] = []
@@ -189,7 +201,7 @@ class Snapshot:
                 if number % _ROOMS_BETWEEN_CHECKS == 0:
                     time_limit.check()
                 room = self._reader.room(row)
-                if kind in (None, room.kind) and (not needle or needle in folded(room.name)):
+                if kind in (None, room.kind) and (not needle or needle in names.key(room.name)):
                     found.append(room)
         except OutOfTime:
             return found, False

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple, assert_never
 
 import apsw
 
+from chinwag.engine import addresses, names
 from chinwag.engine.model import Role
 from chinwag.engine.store import (
     DeleteFile,
@@ -25,6 +26,7 @@ from chinwag.engine.store import (
     InsertUser,
     PutMemberKey,
     ReplaceFile,
+    ReplacePasswordHash,
     RevokeFamilies,
     RevokeFamily,
     SetDeclaredPresence,
@@ -47,6 +49,7 @@ from chinwag.engine.store_admissions import (
 )
 from chinwag.persistence.actor import DriverWrite, Flush
 from chinwag.persistence.folding import folded_column
+from chinwag.persistence.former_names import make_way
 from chinwag.persistence.journal import Journal
 from chinwag.persistence.message_rows import MessageRow, insert_rows, row_of
 from chinwag.persistence.queries import (
@@ -241,13 +244,14 @@ class _Batch:
             case DeleteRoom():
                 self._delete_room(write)
             case InsertUser(user=user):
+                make_way(self._connection, user.username, user.email)
                 self._execute(
                     accounts.INSERT_USER,
                     user.id,
                     user.username,
-                    user.username.casefold(),
+                    names.key(user.username),
                     user.email,
-                    None if user.email is None else user.email.casefold(),
+                    None if user.email is None else addresses.key(user.email),
                     write.password_hash,
                     None if user.declared is None else int(user.declared),
                     user.created_us,
@@ -273,6 +277,8 @@ class _Batch:
                 self._change("user", accounts.SET_DECLARED, write.user_id, declared)
             case InsertDeployment(deployment=deployment):
                 self._execute(accounts.INSERT_DEPLOYMENT, deployment.id, deployment.created_us)
+            case ReplacePasswordHash():
+                self._execute(accounts.REPLACE_PASSWORD_HASH, write.user_id, write.before, write.password_hash)
             case InsertFamily(family=family):
                 self._execute(accounts.INSERT_FAMILY, family.id, family.user_id, family.created_us, family.revoked_us)
             case InsertRefreshToken(token=token):

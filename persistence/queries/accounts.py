@@ -20,13 +20,28 @@ USER_EXISTS = "SELECT id FROM users WHERE id = $1"
 ACTIVE_USERS = f"SELECT {_USER} FROM users WHERE id > $1 AND active = 1 ORDER BY id LIMIT $2"
 
 # Index: users_by_email
-USER_BY_EMAIL = f"SELECT {_USER} FROM users WHERE email_fold = $1"
-
-# Index: users_by_email
 CREDENTIALS_BY_EMAIL = f"SELECT {_USER}, password_hash FROM users WHERE email_fold = $1"
 
 # Index: users_by_username
 CREDENTIALS_BY_USERNAME = f"SELECT {_USER}, password_hash FROM users WHERE username_fold = $1"
+
+# Index: users_by_username
+ID_BY_USERNAME = "SELECT id FROM users WHERE username_fold = $1"
+
+# Index: users_by_email
+ID_BY_EMAIL = "SELECT id FROM users WHERE email_fold = $1"
+
+# Index: primary key
+NEXT_IDS = "SELECT id FROM users WHERE id > $1 ORDER BY id LIMIT $2"
+
+# Index: primary key
+NAMES = "SELECT username, username_fold, email, email_fold FROM users WHERE id = $1"
+
+# Index: primary key
+SET_USERNAME_KEY = "UPDATE users SET username_fold = $2 WHERE id = $1"
+
+# Index: primary key
+SET_EMAIL_KEY = "UPDATE users SET email_fold = $2 WHERE id = $1"
 
 # Index: primary key
 FAMILY = "SELECT id, user_id, created_us, revoked_us FROM families WHERE id = $1"
@@ -64,6 +79,9 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 UPDATE_USER = """
 UPDATE users SET display_name = $2, avatar_url = $3, public_key = $4, last_login_us = $5, active = $6 WHERE id = $1
 """
+
+# Index: primary key
+REPLACE_PASSWORD_HASH = "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2"
 
 # Index: primary key
 SET_DECLARED = "UPDATE users SET declared = $2 WHERE id = $1"

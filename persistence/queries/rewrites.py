@@ -5,6 +5,9 @@
 UNFINISHED = "SELECT name, after FROM rewrites"
 
 # Index: primary key
+IS_UNFINISHED = "SELECT 1 FROM rewrites WHERE name = $1"
+
+# Index: primary key
 ADVANCE = "UPDATE rewrites SET after = $2 WHERE name = $1"
 
 # Index: primary key

@@ -91,6 +91,11 @@ CODE = b"d" * 32
 """The digest of an invitation's code."""
 
 
+def emojis(count: int) -> list[str]:
+    """So many different ones: faces."""
+    return [chr(0x1F600 + n) for n in range(count)]
+
+
 def invitation(
     *,
     max_uses: int = 1,

@@ -7,11 +7,20 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chinwag.engine import accounts as accounts_module
-from chinwag.engine.errors import Conflict, EngineError, NotFound, Unauthenticated
+from chinwag.engine.errors import (
+    AccountInactive,
+    Conflict,
+    EngineError,
+    Invalid,
+    NotFound,
+    StoreUnavailable,
+    Unauthenticated,
+)
 from chinwag.engine.harness import PASSWORD, EngineHarness, Person, open_harness
 from chinwag.engine.ids import FamilyId, UserId
-from chinwag.engine.model import Family, Presence
-from chinwag.engine.testing import MemoryStore
+from chinwag.engine.model import Family, Presence, User
+from chinwag.engine.store import InsertUser
+from chinwag.engine.testing import MemoryStore, make_user
 from chinwag.engine.transport import CloseReason
 
 
@@ -72,6 +81,125 @@ async def test_a_wrong_password_and_an_unknown_user_are_told_alike_and_cost_alik
         messages.append(refused.value.message)
         assert len(h.passwords.verified) == 1  # a hash was compared in either case: the time gives nothing away
     assert messages[0] == messages[1]
+
+
+async def test_names_and_passwords_are_the_same_however_their_characters_are_composed(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    accounts = h.engine.accounts
+    zoe = await accounts.register(username="Zoe\u03011", email=None, password="cafe\u0301 au\u00a0lait")
+    assert zoe.username == "Zo\u00e91"
+    for name, password in (("zoe\u03011", "cafe\u0301 au lait"), ("ZO\u00c91", "caf\u00e9 au\u3000lait")):
+        assert (await accounts.log_in(name, password)).user.id == zoe.id
+    with pytest.raises(Conflict):
+        await accounts.register(username="Zo\u00e91\u200e", email=None, password="x")
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("username", "ann@example.org"),
+        ("username", "+61412345678"),
+        ("username", "\u3164\u3164\u3164"),
+        ("username", ""),
+        ("display_name", "\u202eann"),
+        ("password", "a\x07b"),
+        ("password", ""),
+    ],
+)
+async def test_an_account_that_cannot_be_is_refused_whoever_makes_it(
+    h: EngineHarness, autojump_clock: MockClock, field: str, wrong: str
+) -> None:
+    good = {"username": "ann", "email": "ann@example.org", "password": "secret", "display_name": "Ann"}
+    with pytest.raises(Invalid) as refused:
+        await h.engine.accounts.register(**{**good, field: wrong})
+    assert refused.value.field == field
+    assert h.store.commits == 0
+
+
+async def test_a_display_name_is_visible_also_when_it_is_changed(h: EngineHarness, autojump_clock: MockClock) -> None:
+    ann = await h.join("ann")
+    with pytest.raises(Invalid, match="display_name"):
+        await h.engine.accounts.update_profile(ann.id, display_name="\u200b")
+    assert (await h.engine.accounts.update_profile(ann.id, display_name=" Zoe\u0301 ")).display_name == "Zo\u00e9"
+
+
+# --- accounts of former releases ---
+
+
+async def stored(h: EngineHarness, user_id: int, username: str, email: str | None, password: str) -> User:
+    """An account as a former release wrote it: any name, and the password as it was typed."""
+    user = make_user(user_id, username, email=email)
+    await h.store.commit([InsertUser(user=user, password_hash=f"plain:{password}")])
+    return user
+
+
+@pytest.mark.parametrize("old", ["cafe\u0301", "a\u00a0b", "a\u200bb", "a\x07b"], ids=ascii)
+async def test_a_password_that_was_hashed_as_it_was_typed_still_logs_in(
+    h: EngineHarness, autojump_clock: MockClock, old: str
+) -> None:
+    await stored(h, 1, "ann", None, old)
+    for _ in range(2):
+        assert (await h.engine.accounts.log_in("ann", old)).user.id == 1
+        with pytest.raises(Unauthenticated):
+            await h.engine.accounts.log_in("ann", f"{old}x")
+
+
+async def test_such_a_password_is_hashed_anew_with_the_commit_of_the_log_in(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    await stored(h, 1, "ann", None, "cafe\u0301")
+    with pytest.raises(Unauthenticated):
+        await h.engine.accounts.log_in("ann", "caf\u00e9")
+    h.store.fail_next_commits(1, StoreUnavailable("full"))
+    with pytest.raises(StoreUnavailable):
+        await h.engine.accounts.log_in("ann", "cafe\u0301")
+    [account] = await h.store.credentials("ann")
+    assert account.password_hash == "plain:cafe\u0301"
+    await h.engine.accounts.log_in("ann", "cafe\u0301")
+    [account] = await h.store.credentials("ann")
+    assert account.password_hash == "plain:caf\u00e9"
+    await h.engine.accounts.log_in("ann", "caf\u00e9")
+
+
+async def test_a_password_in_two_forms_costs_the_same_for_who_is_known_and_who_is_not(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    await h.join("ann")
+    costs = []
+    for identifier in ("ann", "ann@example.org", "nobody", "nobody@example.org"):
+        h.passwords.verified.clear()
+        with pytest.raises(Unauthenticated):
+            await h.engine.accounts.log_in(identifier, "wrong\u00a0password")
+        costs.append(len(h.passwords.verified))
+    assert costs == [2, 2, 2, 2]
+
+
+async def test_a_username_with_an_at_sign_is_not_locked_out_by_who_registers_that_address(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    accounts = h.engine.accounts
+    named = await stored(h, 1, "ann@example.com", "other@example.com", "named")
+    owner = await accounts.register(username="ann", email="Ann@example.com", password="owner")
+    for identifier in ("ann@example.com", "ANN@EXAMPLE.COM"):
+        assert (await accounts.log_in(identifier, "named")).user.id == named.id
+        assert (await accounts.log_in(identifier, "owner")).user.id == owner.id
+        with pytest.raises(Unauthenticated):
+            await accounts.log_in(identifier, "neither")
+        assert (await accounts.find(identifier)).id == named.id
+        assert (await accounts.user_by_email(identifier)).id == owner.id
+
+
+async def test_a_deactivated_account_does_not_hide_the_other_of_its_name(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    accounts = h.engine.accounts
+    named = await stored(h, 1, "ann@example.com", None, "named")
+    owner = await accounts.register(username="ann", email="ann@example.com", password="owner")
+    await accounts.set_active(named.id, False)
+    assert (await accounts.log_in("ann@example.com", "owner")).user.id == owner.id
+    with pytest.raises(AccountInactive):
+        await accounts.log_in("ann@example.com", "named")
 
 
 async def test_nobody_logs_in_with_the_decoys_password(h: EngineHarness, autojump_clock: MockClock) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from chinwag.engine.errors import TypeNotAllowed
 from chinwag.engine.file_magic import _BEGINNINGS, type_by_beginning
 from chinwag.engine.file_types import MAX_NAME_BYTES, Inspector, safe_name
+from chinwag.engine.names import cleaned
 
 
 def type_of(content: bytes, *, step: int = 7) -> str:
@@ -143,8 +144,20 @@ def test_size_and_digest_are_of_everything_however_it_comes(content: bytes, step
         ("photo\u202egpj.exe", "photogpj.exe"),
         ("  spaced .txt ", "spaced .txt"),
         ("ends with dots. . .", "ends with dots"),
-        ("\ud800lone", "lone"),
+        ("\ud800lone", "_lone"),
         ("cafe\u0301", "caf\u00e9"),
+        ("می\u200cخواهم.pdf", "می\u200cخواهم.pdf"),
+        ("👨\u200d👩\u200d👧.jpg", "👨\u200d👩\u200d👧.jpg"),
+        ("❤\ufe0f \U000e0041.png", "❤\ufe0f .png"),
+        ("שלום\u200f!.txt", "שלום\u200f!.txt"),
+        ("\u2067a\u2069 b.txt", "\u2067a\u2069 b.txt"),
+        ("\u2067ab.txt", "ab.txt"),
+        ("a\u200b\u00adb\u3164.txt", "ab.txt"),
+        ("\u3164\u200d", "file"),
+        ("\ue000\ufffe.txt", "__.txt"),
+        ("CON", "_CON"),
+        ("nul.tar.gz", "_nul.tar.gz"),
+        ("console.txt", "console.txt"),
         ("/".join(["x"] * 9000), "x"),
     ],
 )
@@ -158,11 +171,19 @@ def test_a_long_name_keeps_its_extension() -> None:
     assert safe_name("a." + "x" * 300) == ("a." + "x" * 300)[:MAX_NAME_BYTES]
 
 
-@given(st.text(max_size=400))
+def test_a_long_name_is_cut_between_what_is_seen_as_one() -> None:
+    family = "👨\u200d👩\u200d👧"  # of 18 bytes
+    assert safe_name(family * 20 + ".jpeg") == family * 13 + ".jpeg"
+    assert safe_name("\u2067" + "x" * 300 + "\u2069.txt") == "x" * 248 + ".txt"
+    assert len(safe_name("x" + "\u0301" * 300).encode()) <= MAX_NAME_BYTES
+
+
+@given(st.text(max_size=400) | st.text("aم.\u093e\u094d\u200c\u200d\ufe0f\u2067\u2069\u200b👩\U0001f1e6", max_size=40))
 def test_every_name_is_made_safe(name: str) -> None:
     safe = safe_name(name)
     assert 0 < len(safe.encode()) <= MAX_NAME_BYTES
     assert not set("/\\\0\r\n") & set(safe)
     assert not safe.startswith((".", " "))
-    assert all(unicodedata.category(each) not in ("Cc", "Cf", "Cs") for each in safe)
+    assert all(unicodedata.category(each) not in ("Cc", "Cs") for each in safe)
+    assert cleaned(safe) == safe
     assert safe_name(safe) == safe

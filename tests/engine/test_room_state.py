@@ -165,8 +165,8 @@ def test_a_deleted_message_and_an_unknown_one_are_not_found(command: Any) -> Non
     state.handle(DeleteMessage(caller=ANN, message_id=message.id), NOW)
     extra: dict[Any, dict[str, object]] = {
         EditMessage: {"text": "x"},
-        AddReaction: {"emoji": "x"},
-        RemoveReaction: {"emoji": "x"},
+        AddReaction: {"emoji": "👍"},
+        RemoveReaction: {"emoji": "👍"},
     }
     for message_id in (message.id, MessageId(777)):
         with pytest.raises(NotFound) as missing:

@@ -8,6 +8,7 @@ from chinwag.engine.deployment import deployment_of
 from chinwag.engine.ids import FamilyId, RoomId
 from chinwag.engine.model import Deployment, Family, Presence
 from chinwag.engine.store import (
+    Credentials,
     DeleteMember,
     DeleteRoom,
     DuplicateKey,
@@ -21,6 +22,7 @@ from chinwag.engine.store import (
     InsertRoom,
     InsertSummary,
     InsertUser,
+    ReplacePasswordHash,
     RevokeFamilies,
     RevokeFamily,
     SetDeclaredPresence,
@@ -52,22 +54,56 @@ async def test_an_account_is_found_by_id_e_mail_and_either_identifier_whatever_t
     assert await empty.user_by_email("ANN@example.org") == user
     assert await empty.user_by_email("groß") is None
     for identifier in ("GROSS", "groß", "ann@EXAMPLE.org"):
-        found = await empty.credentials(identifier)
-        assert found is not None
-        assert (found.user, found.password_hash) == (user, "hash")
-    assert await empty.credentials("bob") is None
+        assert await empty.credentials(identifier) == [Credentials(user=user, password_hash="hash")]
+    assert await empty.credentials("bob") == []
 
 
-async def test_a_username_that_looks_like_an_e_mail_does_not_win_over_it(empty: Store) -> None:
+async def test_a_username_that_is_somebody_elses_e_mail_names_both_its_owner_first(empty: Store) -> None:
     await empty.commit(
         [
-            InsertUser(user=make_user(1, "bob@example.org", email="ann@example.org"), password_hash="ann's"),
-            InsertUser(user=make_user(2, "bob", email="bob@example.org"), password_hash="bob's"),
+            InsertUser(user=make_user(1, "bob", email="bob@example.org"), password_hash="bob's"),
+            InsertUser(user=make_user(2, "bob@example.org", email="ann@example.org"), password_hash="ann's"),
         ]
     )
-    found = await empty.credentials("BOB@example.org")
-    assert found is not None
-    assert found.password_hash == "bob's"
+    assert [found.password_hash for found in await empty.credentials("BOB@example.org")] == ["ann's", "bob's"]
+
+
+async def test_somebody_whose_username_is_their_e_mail_is_found_once(empty: Store) -> None:
+    user = make_user(1, "ann@example.org", email="ann@example.org")
+    await empty.commit([InsertUser(user=user, password_hash="hash")])
+    assert [found.user for found in await empty.credentials("ann@example.org")] == [user]
+
+
+@pytest.mark.parametrize(
+    ("username", "other"),
+    [("Zo\u00e91", "ZOE\u03011"), ("\u0130smet", "ismet"), ("dora1", "dora1\u200d"), ("ann b", "Ann\u00a0 B")],
+)
+async def test_usernames_that_look_alike_are_one(empty: Store, username: str, other: str) -> None:
+    user = make_user(1, username)
+    await empty.commit([InsertUser(user=user, password_hash="")])
+    for written in (username, other):
+        assert [found.user for found in await empty.credentials(written)] == [user]
+        with pytest.raises(DuplicateKey) as clash:
+            await empty.commit([InsertUser(user=make_user(2, written), password_hash="")])
+        assert clash.value.key == "username"
+
+
+async def test_addresses_are_one_by_what_their_domains_are(empty: Store) -> None:
+    sharp, double = make_user(1, "ann", email="ann@faß.de"), make_user(2, "bob", email="ann@fass.de")
+    await empty.commit([InsertUser(user=sharp, password_hash=""), InsertUser(user=double, password_hash="")])
+    assert await empty.user_by_email("ANN@XN--FA-HIA.DE") == await empty.user_by_email("ann@FAß.de") == sharp
+    assert await empty.user_by_email("Ann@Fass.de") == double
+    assert [found.user for found in await empty.credentials("ann@faß.de")] == [sharp]
+    with pytest.raises(DuplicateKey) as clash:
+        await empty.commit([InsertUser(user=make_user(3, "cat", email="Ann@FASS.de"), password_hash="")])
+    assert clash.value.key == "email"
+
+
+async def test_a_password_is_hashed_anew_unless_it_was_changed_meanwhile(empty: Store) -> None:
+    await empty.commit([InsertUser(user=make_user(1, "ann"), password_hash="first")])
+    for before, new, stored in (("first", "second", "second"), ("first", "third", "second")):
+        await empty.commit([ReplacePasswordHash(user_id=ANN, before=before, password_hash=new)])
+        assert [found.password_hash for found in await empty.credentials("ann")] == [stored]
 
 
 async def test_users_are_those_that_exist_each_once(store: Store) -> None:
@@ -99,13 +135,12 @@ async def test_a_profile_comes_back_and_is_replaced_without_the_rest_of_the_acco
     await empty.commit([UpdateUser(user=other)])
     assert await empty.user(ANN) == changed
     assert await empty.user(BOB) == make_user(2)
-    assert await empty.credentials("eve") is None
+    assert await empty.credentials("eve") == []
 
 
 async def test_a_deactivated_account_is_still_found_by_its_credentials(store: Store) -> None:
     await store.commit([UpdateUser(user=replace(make_user(ANN, "ann"), active=False))])
-    found = await store.credentials("ann")
-    assert found is not None
+    [found] = await store.credentials("ann")
     assert (found.user.active, found.password_hash) == (False, "hash-1")
 
 

@@ -1,9 +1,24 @@
 """Rules on single texts that all fronts share."""
 
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
 import pytest
 
 from chinwag.engine.errors import Rule
-from chinwag.http.fields import email_address, is_web_address, login_name, one_line, trimmed
+from chinwag.http.fields import (
+    Name,
+    Username,
+    email_address,
+    is_web_address,
+    login_name,
+    new_password,
+    trimmed,
+    username,
+    visible_name,
+)
 from chinwag.http.requests import FieldError
 
 
@@ -26,12 +41,48 @@ def test_what_may_be_left_out_may_be_blank() -> None:
     assert trimmed(" \t", least=0, most=5) == ""
 
 
-@pytest.mark.parametrize("text", ["a\nb", "a\x7f", "\x85", "\x00", "ann\u200b", "ann\u00ad", "adm\u202ein", "\ufeff"])
-def test_a_line_has_no_control_nor_invisible_characters(text: str) -> None:
-    assert one_line("Ann 🍵 Éa 👩‍👧 نمی‌دانم") == "Ann 🍵 Éa 👩‍👧 نمی‌دانم"
+@pytest.mark.parametrize(
+    ("rule", "text", "kind"),
+    [
+        (visible_name, "a\nb", Rule.FORMAT),
+        (visible_name, "ann\u200b", Rule.FORMAT),
+        (visible_name, " ", Rule.REQUIRED),
+        (visible_name, "x" * 101, Rule.LENGTH),
+        (username, "ab", Rule.VALUE),
+        (username, "x" * 51, Rule.LENGTH),
+        (username, "ann@example.org", Rule.FORMAT),
+        (username, "12345", Rule.FORMAT),
+        (new_password, "a\x07", Rule.FORMAT),
+    ],
+)
+def test_names_and_passwords_are_held_to_the_engines_rules(
+    rule: Callable[[str, str], str], text: str, kind: Rule
+) -> None:
     with pytest.raises(FieldError) as refused:
-        one_line(text)
-    assert refused.value.rule is Rule.FORMAT
+        rule(text, "field")
+    assert (refused.value.field, refused.value.rule) == ("field", kind)
+
+
+def test_names_are_kept_as_they_are_written_and_passwords_as_they_are_typed() -> None:
+    assert visible_name(" Ann 🍵 E\u0301a 👩‍👧 نمی‌دانم ") == "Ann 🍵 Éa 👩‍👧 نمی‌دانم"
+    assert username(" ann ") == "ann"
+    assert new_password(" cafe\u0301\u00a0") == " cafe\u0301\u00a0"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "matches"),
+    [
+        (Name, "Ann O. שלום", True),
+        (Name, "a\nb", False),
+        (Username, "ann", True),
+        (Username, "007 Bond", True),
+        (Username, "+4917", False),
+        (Username, "a@b", False),
+        (Username, "0123456789abcdef01234567", False),
+    ],
+)
+def test_the_documented_patterns_say_what_the_rules_say(kind: Any, text: str, matches: bool) -> None:
+    assert (re.search(msgspec.json.schema(kind)["pattern"], text) is not None) is matches
 
 
 def test_an_address_has_one_form_however_it_is_typed() -> None:
@@ -47,6 +98,13 @@ def test_what_is_longer_than_any_address_is_refused_unread_and_nobodys_name() ->
         with pytest.raises(FieldError, match="too long"):
             email_address(text)
         assert login_name(text) == ""
+
+
+@pytest.mark.parametrize(
+    "address", ["a@b.test", "ann@localhost", "u@nas.home.arpa", "x@printer.local", "ann@[10.0.0.7]"]
+)
+def test_an_address_need_not_be_of_the_internet(address: str) -> None:
+    assert email_address(address).partition("@")[0] == address.partition("@")[0]
 
 
 def test_a_username_is_a_login_name_as_it_is() -> None:

@@ -92,7 +92,13 @@ def test_quoted_boundaries_and_other_parameters() -> None:
 
 @pytest.mark.parametrize(
     ("sent", "name"),
-    [("a.txt", "a.txt"), ("données.txt", "données.txt"), ("a%22b.txt", 'a"b.txt'), ('a\\"b.txt', 'a"b.txt'), ("", "")],
+    [
+        ("a.txt", "a.txt"),
+        ("données.txt", "données.txt"),
+        ("a%22b.txt", 'a"b.txt'),
+        ("=?utf-8?B?5paw6IGe?=", "新聞"),
+        ("", ""),
+    ],
 )
 def test_names_come_as_the_client_wrote_them(sent: str, name: str) -> None:
     part = f'Content-Disposition: form-data; name="file"; filename="{sent}"\r\n\r\nx'.encode()

@@ -158,12 +158,9 @@ def test_limits_and_defaults_are_in_the_document() -> None:
     assert email["required"]
     register = document["components"]["schemas"]["Register"]
     assert register["required"] == ["username", "email", "password"]
-    assert register["properties"]["username"] == {
-        "type": "string",
-        "minLength": 3,
-        "maxLength": 50,
-        "examples": ["ann"],
-    }
+    username = register["properties"]["username"]
+    assert (username["type"], username["minLength"], username["maxLength"]) == ("string", 3, 50)
+    assert username["examples"] == ["ann"]
     around = next(
         each
         for each in document["paths"]["/rooms/{room_id}/messages"]["get"]["parameters"]

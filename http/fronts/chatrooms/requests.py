@@ -9,12 +9,14 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from chinwag.engine.emojis import MOST_CHARACTERS
 from chinwag.engine.errors import Invalid, Rule
 from chinwag.engine.room_crypto import check_public_key, encrypted_characters
 from chinwag.engine.searches import MOST_QUERY_CHARACTERS
 from chinwag.engine.text import blank
+from chinwag.http import fields
 from chinwag.http.checked import Checked, FieldError
-from chinwag.http.fields import EMAIL_SCHEMA, MAX_EMAIL, email_address, is_web_address, one_line, search_query
+from chinwag.http.fields import is_web_address, search_query
 from chinwag.http.times import unix_us
 from chinwag.http.uuid_ids import Uuid
 
@@ -37,26 +39,22 @@ _UNSAFE_IN_URL = re.compile(r"[\x00-\x20\x7f<>\"\\^`{|}]")
 
 Id = Uuid
 Password = Annotated[str, Meta(examples=["battery-staple"])]
+Name = Annotated[fields.Name, Meta(max_length=100)]
+Emoji = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=MOST_CHARACTERS,
+        description="One emoji as Unicode lists them; without its variation selectors it is the same.",
+        examples=["🍋"],
+    ),
+]
 Moment = Annotated[str, Meta(max_length=40, extra_json_schema={"format": "date-time"})]
 
 
 def _required(text: str) -> str:
     if not text.strip():
         raise FieldError("", "is blank", rule=Rule.REQUIRED)
-    return text
-
-
-def _name(text: str) -> str:
-    """Trimmed, not blank, without control characters."""
-    return _required(one_line(text)).strip()
-
-
-def _username(text: str) -> str:
-    text = _name(text)
-    if len(text) < 3:
-        raise FieldError("", "must have at least 3 characters")
-    if "@" in text:
-        raise FieldError("", "must not contain @: a name must not look like an address", rule=Rule.FORMAT)
     return text
 
 
@@ -99,15 +97,16 @@ def _check_moment(text: str) -> str:
 
 class Register(Checked, frozen=True, kw_only=True):
     checks: ClassVar[Mapping[str, Any]] = {
-        "username": _username,
-        "email": email_address,
-        "display_name": _name,
+        "username": fields.username,
+        "email": fields.email_address,
+        "password": fields.new_password,
+        "display_name": fields.visible_name,
         "public_key": _public_key,
     }
-    username: Annotated[str, Meta(max_length=50, examples=["bob"], extra_json_schema={"minLength": 3})]
-    email: Annotated[str, Meta(max_length=MAX_EMAIL, examples=["bob@example.org"], extra_json_schema=EMAIL_SCHEMA)]
-    password: Annotated[Password, Meta(min_length=8, max_length=128)]
-    display_name: Annotated[str, Meta(max_length=100, examples=["Bob"], extra_json_schema={"minLength": 1})]
+    username: Annotated[fields.Username, Meta(max_length=50, examples=["bob"])]
+    email: Annotated[fields.Email, Meta(max_length=fields.MAX_EMAIL, examples=["bob@example.org"])]
+    password: Annotated[Password, Meta(min_length=8, max_length=128, description=fields.PASSWORD_RULE)]
+    display_name: Annotated[Name, Meta(examples=["Bob"])]
     public_key: Annotated[str, Meta(max_length=4096, description="RSA, as PEM")] | None = None
 
 
@@ -124,11 +123,11 @@ class UpdateProfile(Checked, frozen=True, kw_only=True):
     """What is left out stays as it is; null clears avatar and key."""
 
     checks: ClassVar[Mapping[str, Any]] = {
-        "display_name": _name,
+        "display_name": fields.visible_name,
         "avatar_url": _web_address,
         "public_key": _public_key,
     }
-    display_name: Annotated[str, Meta(max_length=100, extra_json_schema={"minLength": 1})] | UnsetType | None = UNSET
+    display_name: Name | UnsetType | None = UNSET
     avatar_url: Annotated[str, Meta(max_length=MAX_URL)] | UnsetType | None = UNSET
     public_key: Annotated[str, Meta(max_length=4096)] | UnsetType | None = UNSET
 
@@ -140,14 +139,13 @@ class UpdateProfile(Checked, frozen=True, kw_only=True):
 
 # --- chatrooms ----------------------------------------------------------------------------------------------------
 
-Name = Annotated[str, Meta(max_length=100, extra_json_schema={"minLength": 1})]
 Description = Annotated[str, Meta(max_length=500)]
 MaxMembers = Annotated[int, Meta(ge=2, le=MOST_MEMBERS)]
 Threshold = Annotated[int, Meta(ge=2, le=10_000)]
 
 
 class CreateChatroom(Checked, frozen=True, kw_only=True):
-    checks: ClassVar[Mapping[str, Any]] = {"name": _name, "description": str.strip}
+    checks: ClassVar[Mapping[str, Any]] = {"name": fields.visible_name, "description": str.strip}
     name: Name
     is_private: bool
     description: Description | None = None
@@ -160,7 +158,7 @@ class CreateChatroom(Checked, frozen=True, kw_only=True):
 class UpdateChatroom(Checked, frozen=True, kw_only=True):
     """What is left out stays as it is; null clears the description."""
 
-    checks: ClassVar[Mapping[str, Any]] = {"name": _name, "description": str.strip}
+    checks: ClassVar[Mapping[str, Any]] = {"name": fields.visible_name, "description": str.strip}
     name: Name | UnsetType = UNSET
     description: Description | UnsetType | None = UNSET
     is_private: bool | UnsetType = UNSET
@@ -276,7 +274,7 @@ def _blank(content: Content) -> FieldError:
 
 
 class React(Checked, frozen=True, kw_only=True):
-    emoji: Annotated[str, Meta(min_length=1, max_length=32)]
+    emoji: Emoji
 
 
 class MessagesQuery(Checked, frozen=True, kw_only=True):

@@ -35,7 +35,7 @@ from chinwag.engine.ids import RoomId, now_us
 from chinwag.engine.model import Message, Presence, Status, User
 from chinwag.http.fronts.chatrooms import wire
 from chinwag.http.fronts.chatrooms.errors import details, status_and_code, words
-from chinwag.http.fronts.chatrooms.requests import MAX_CLIENT_ID, Id, SendMessage
+from chinwag.http.fronts.chatrooms.requests import MAX_CLIENT_ID, Emoji, Id, SendMessage
 from chinwag.http.links import Links
 from chinwag.http.times import rfc3339
 from chinwag.http.uuid_ids import UuidText
@@ -64,7 +64,7 @@ class MessageReadData(msgspec.Struct, frozen=True, kw_only=True):
 class ReactionData(msgspec.Struct, frozen=True, kw_only=True):
     chatroom_id: UuidText
     message_id: Id
-    emoji: Annotated[str, Meta(min_length=1, max_length=32)]
+    emoji: Emoji
 
 
 class JoinChatroom(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="join_chatroom"):

@@ -12,7 +12,19 @@ from msgspec.structs import force_setattr
 from chinwag.engine.ids import MAX_ID
 from chinwag.engine.searches import MOST_QUERY_CHARACTERS
 from chinwag.http.checked import Checked, FieldError
-from chinwag.http.fields import EMAIL_SCHEMA, email_address, is_web_address, one_line, search_query, trimmed
+from chinwag.http.fields import (
+    NAME_RULE,
+    PASSWORD_RULE,
+    Email,
+    Username,
+    email_address,
+    is_web_address,
+    new_password,
+    search_query,
+    trimmed,
+    username,
+    visible_name,
+)
 from chinwag.http.fronts.chatterstack.ids import AMessage, ARoom, AUser
 from chinwag.http.message_text import message_text
 
@@ -27,16 +39,10 @@ _MIME_TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 _MIME_TYPE = re.compile(rf"{_MIME_TOKEN}/{_MIME_TOKEN}(\s*;[\x20-\x7e]*)?")
 
 # Lengths count after trimming, so msgspec is only told of them for the documentation.
-Name = Annotated[str, Meta(examples=["tea"], extra_json_schema={"minLength": 1, "maxLength": 100})]
-Username = Annotated[str, Meta(examples=["ann"], extra_json_schema={"minLength": 3, "maxLength": 50})]
 Text = Annotated[str, Meta(examples=["hello"], extra_json_schema={"maxLength": MAX_TEXT})]
 Password = Annotated[str, Meta(examples=["correct-horse"])]
 RoleName = Literal["ADMIN", "MEMBER"]
 PresenceName = Literal["ONLINE", "OFFLINE"]
-
-
-def _username(text: str) -> str:
-    return one_line(trimmed(text, least=3, most=50))
 
 
 def _mime_type(text: str) -> str:
@@ -55,10 +61,10 @@ def _url(text: str) -> str:
 
 
 class Register(Checked, frozen=True, kw_only=True):
-    checks: ClassVar[Mapping[str, Any]] = {"username": _username, "email": email_address}
-    username: Username
-    email: Annotated[str, Meta(examples=["ann@example.org"], extra_json_schema=EMAIL_SCHEMA)]
-    password: Annotated[Password, Meta(min_length=6, max_length=128)]
+    checks: ClassVar[Mapping[str, Any]] = {"username": username, "email": email_address, "password": new_password}
+    username: Annotated[Username, Meta(examples=["ann"])]
+    email: Annotated[Email, Meta(examples=["ann@example.org"])]
+    password: Annotated[Password, Meta(min_length=6, max_length=128, description=PASSWORD_RULE)]
 
 
 class LogIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +95,9 @@ class CreateRoom(Checked, frozen=True, kw_only=True):
     """A group has a name; of a direct room (`is_group` false) name and description are not used."""
 
     checks: ClassVar[Mapping[str, Any]] = {"description": partial(trimmed, least=0, most=1000)}
-    name: Annotated[str, Meta(examples=["tea"], description="of a group", extra_json_schema={"maxLength": 100})] = ""
+    name: Annotated[
+        str, Meta(examples=["tea"], description=f"Of a group. {NAME_RULE}", extra_json_schema={"maxLength": 100})
+    ] = ""
     is_group: bool = True
     member_ids: Annotated[tuple[AUser, ...], Meta(max_length=MAX_MEMBERS_AT_ONCE)] = ()
     creator_id: AUser | None = None
@@ -97,7 +105,7 @@ class CreateRoom(Checked, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.is_group:
-            force_setattr(self, "name", one_line(trimmed(self.name, "name", least=1, most=100), "name"))
+            force_setattr(self, "name", visible_name(self.name, "name"))
         super().__post_init__()
 
 

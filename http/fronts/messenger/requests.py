@@ -10,7 +10,16 @@ from msgspec.structs import force_setattr
 
 from chinwag.engine.errors import Rule
 from chinwag.http.checked import Checked, FieldError
-from chinwag.http.fields import EMAIL_SCHEMA, email_address, one_line, trimmed
+from chinwag.http.fields import (
+    PASSWORD_RULE,
+    Email,
+    Name,
+    Username,
+    email_address,
+    new_password,
+    username,
+    visible_name,
+)
 from chinwag.http.idempotency import MOST_CHARACTERS
 from chinwag.http.message_text import message_text
 from chinwag.http.times import unix_us
@@ -22,7 +31,6 @@ MAX_USERS = 1000
 _Moment = Annotated[datetime, Meta(tz=True)]
 
 # Lengths count after trimming, so msgspec is only told of them for the documentation.
-Username = Annotated[str, Meta(examples=["johndoe"], extra_json_schema={"minLength": 3, "maxLength": 50})]
 Text = Annotated[str, Meta(examples=["Hello!"], extra_json_schema={"minLength": 1, "maxLength": MAX_TEXT})]
 Password = Annotated[str, Meta(examples=["correct-horse"])]
 ClientId = Annotated[
@@ -33,14 +41,6 @@ ClientId = Annotated[
         description="names the message for its sender: sent again under the same name, it is posted once",
     ),
 ]
-
-
-def _username(text: str) -> str:
-    return one_line(trimmed(text, least=3, most=50))
-
-
-def _group_name(text: str) -> str:
-    return one_line(trimmed(text, least=1, most=100))
 
 
 def _content(text: str) -> str:
@@ -64,10 +64,10 @@ def _cursor(text: str) -> str:
 
 
 class Register(Checked, frozen=True, kw_only=True):
-    checks: ClassVar[Mapping[str, Any]] = {"username": _username, "email": email_address}
-    username: Username
-    email: Annotated[str, Meta(examples=["johndoe@example.org"], extra_json_schema=EMAIL_SCHEMA)]
-    password: Annotated[Password, Meta(min_length=6, max_length=128)]
+    checks: ClassVar[Mapping[str, Any]] = {"username": username, "email": email_address, "password": new_password}
+    username: Annotated[Username, Meta(examples=["johndoe"])]
+    email: Annotated[Email, Meta(examples=["johndoe@example.org"])]
+    password: Annotated[Password, Meta(min_length=6, max_length=128, description=PASSWORD_RULE)]
 
 
 class LogIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,8 +109,8 @@ class OpenConversation(Checked, frozen=True, kw_only=True):
 class CreateGroup(Checked, frozen=True, kw_only=True):
     """`members` are in it from the beginning, beside the caller."""
 
-    checks: ClassVar[Mapping[str, Any]] = {"name": _group_name}
-    name: Annotated[str, Meta(examples=["Team Chat"], extra_json_schema={"minLength": 1, "maxLength": 100})]
+    checks: ClassVar[Mapping[str, Any]] = {"name": visible_name}
+    name: Annotated[Name, Meta(examples=["Team Chat"])]
     members: Annotated[tuple[Uuid, ...], Meta(max_length=MAX_MEMBERS_AT_ONCE)] = ()
 
 

@@ -24,6 +24,7 @@ from chinwag.http.refusals import BodyTimeout, BodyTooLarge
 from chinwag.http.requests import may_be_empty
 from chinwag.http.routing import Route
 from chinwag.http.uuid_ids import IDS
+from tests.engine.states import emojis
 from tests.http.api import Answer, Person
 from tests.http.fronts.chatrooms_api import NOBODY, PASSWORD, Chatrooms, open_chatrooms, refused, wrong_fields
 
@@ -150,7 +151,7 @@ async def name_taken(s: Scene) -> Answer:
 
 
 async def too_many_reactions(s: Scene) -> Answer:
-    answers = [await s.at_message("POST", "/reactions", s.ann, {"emoji": f"{n}"}) for n in range(MOST_EMOJI + 1)]
+    answers = [await s.at_message("POST", "/reactions", s.ann, {"emoji": each}) for each in emojis(MOST_EMOJI + 1)]
     return answers[-1]
 
 

@@ -1,7 +1,7 @@
 """The chatrooms front's files: uploads, attachments, and who gets what a URL leads to."""
 
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 import pytest
 
@@ -45,6 +45,25 @@ async def test_an_upload_has_the_specs_fields_and_comes_back_as_it_was(chatrooms
     assert got.headers["x-content-type-options"] == "nosniff"
     assert "notes.txt" in got.headers["content-disposition"]
     refused(await chatrooms.get(f"/files/{file['id']}/thumbnail", as_=ann), 404, "FILE_NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    ("sent", "name"),
+    [
+        ("می\u200cخواهم.pdf", "می\u200cخواهم.pdf"),
+        ("👨\u200d👩\u200d👧.jpg", "👨\u200d👩\u200d👧.jpg"),
+        ("=?utf-8?B?5paw6IGe?=\"; filename*=\"utf-8''%E6%96%B0%E8%81%9E", "新聞"),
+        ("..\\a\u202egpj.exe", "agpj.exe"),
+        ("\u3164\u200d", "file"),
+    ],
+)
+async def test_a_file_keeps_its_name_but_for_what_is_not_seen(chatrooms: Chatrooms, sent: str, name: str) -> None:
+    ann = await chatrooms.person("ann")
+    room = await chatrooms.chatroom(ann)
+    file = await uploaded(chatrooms, ann, room, name=sent)
+    assert file["filename"] == name
+    got = await chatrooms.get(file["encrypted_url"])
+    assert got.headers["content-disposition"].endswith(f"filename*=UTF-8''{quote(name, safe='')}")
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP"])

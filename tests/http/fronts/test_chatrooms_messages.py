@@ -7,6 +7,7 @@ import pytest
 
 from chinwag.engine.room_messages import MOST_EMOJI
 from chinwag.http.fronts.chatrooms.requests import MAX_SEALED
+from tests.engine.states import emojis
 from tests.http.api import Person
 from tests.http.fronts.chatrooms_api import NOBODY, NOT_IDS, STRANGE_UUID, Chatrooms, refused, succeeded, wrong_fields
 
@@ -327,15 +328,26 @@ async def test_reactions_come_and_go(chatrooms: Chatrooms) -> None:
     refused(await chatrooms.ask("DELETE", f"{path}/{quote('🍵')}", as_=bob), 404, "RESOURCE_NOT_FOUND")
 
 
-async def test_an_emoji_is_short_and_without_space(chatrooms: Chatrooms) -> None:
+async def test_an_emoji_with_and_without_its_selector_is_one_reaction(chatrooms: Chatrooms) -> None:
+    ann = await chatrooms.person("ann")
+    room = await chatrooms.chatroom(ann)
+    path = f"/chatrooms/{room}/messages/{(await chatrooms.send(ann, room))['id']}/reactions"
+    for emoji in ("❤", "❤\ufe0f"):
+        answer = await chatrooms.ask("POST", path, as_=ann, json={"emoji": emoji})
+        assert [each["emoji"] for each in succeeded(answer, 201)["message"]["reactions"]] == ["❤\ufe0f"]
+    left = await chatrooms.ask("DELETE", f"{path}/{quote('❤')}", as_=ann)
+    assert succeeded(left)["message"]["reactions"] == []
+
+
+async def test_a_reaction_is_one_emoji(chatrooms: Chatrooms) -> None:
     ann = await chatrooms.person("ann")
     room = await chatrooms.chatroom(ann)
     path = f"/chatrooms/{room}/messages/{(await chatrooms.send(ann, room))['id']}/reactions"
     for emoji, code in (
         ("", "INVALID_VALUE"),
         ("x" * 33, "LENGTH_EXCEEDED"),
-        ("a b", "INVALID_VALUE"),
-        ("\x07", "INVALID_VALUE"),
+        ("lol", "INVALID_VALUE"),
+        ("\u200b", "INVALID_VALUE"),
         (1, "INVALID_FORMAT"),
     ):
         answer = await chatrooms.ask("POST", path, as_=ann, json={"emoji": emoji})
@@ -346,7 +358,8 @@ async def test_a_message_takes_so_many_different_reactions(chatrooms: Chatrooms)
     ann = await chatrooms.person("ann")
     room = await chatrooms.chatroom(ann)
     path = f"/chatrooms/{room}/messages/{(await chatrooms.send(ann, room))['id']}/reactions"
-    for n in range(MOST_EMOJI):
-        succeeded(await chatrooms.ask("POST", path, as_=ann, json={"emoji": f"{n}"}), 201)
-    answer = await chatrooms.ask("POST", path, as_=ann, json={"emoji": "more"})
+    *taken, last = emojis(MOST_EMOJI + 1)
+    for each in taken:
+        succeeded(await chatrooms.ask("POST", path, as_=ann, json={"emoji": each}), 201)
+    answer = await chatrooms.ask("POST", path, as_=ann, json={"emoji": last})
     assert refused(answer, 409, "RESOURCE_LIMIT_EXCEEDED") == {"what": "reactions"}

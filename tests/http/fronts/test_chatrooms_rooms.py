@@ -114,7 +114,7 @@ async def test_a_chatroom_lists_every_wrong_field(chatrooms: Chatrooms) -> None:
         "summary_threshold": "VALIDATION_INVALID_VALUE",
         "key_custody": "VALIDATION_INVALID_VALUE",
     }
-    for name, code in (("", "REQUIRED_FIELD"), ("\t", "INVALID_FORMAT"), ("a\nb", "INVALID_FORMAT")):
+    for name, code in (("", "REQUIRED_FIELD"), ("\t", "REQUIRED_FIELD"), ("a\nb", "INVALID_FORMAT")):
         answer = await chatrooms.ask("POST", "/chatrooms", as_=ann, json={"name": name, "is_private": True})
         assert wrong_fields(answer) == {"name": f"VALIDATION_{code}"}
     listed = succeeded(await chatrooms.ask("GET", "/chatrooms", as_=ann))
