@@ -207,7 +207,7 @@ class Engine(Rooms, Admissions, Messages):
 
     def end_typing_unless_connected(self, user_id: UserId) -> None:
         """Who has no connection any more types nowhere: the others are told at once. Never waits."""
-        if not self.presence.has_session(user_id):
+        if not any(session.open for session in self.fanout.sessions_of(user_id)):
             self._registry.end_typing(user_id)
 
     def room_is_full(self, room_id: RoomId) -> bool:
@@ -291,6 +291,7 @@ class Engine(Rooms, Admissions, Messages):
         for session in self.fanout.sessions_of(user_id):
             if family_id is None or session.family_id == family_id:
                 session.close(CloseReason.TOKEN_INVALID)
+        self.end_typing_unless_connected(user_id)
 
     def _profile_changed(self, user: User) -> None:
         """Rooms have members' names in memory; so have kept pages, of their authors."""

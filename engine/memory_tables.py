@@ -221,20 +221,9 @@ class Tables(UndoableTables):
                     sealed=None,
                     reactions=(),
                 )
-            case InsertInvitation(invitation=invitation):
-                self._existing(self.rooms, invitation.room_id)
-                self._existing(self.users, invitation.created_by)
-                self._insert(self.invitation_ids, invitation.id, invitation.digest, "id")
-                self._insert(self.invitations, invitation.digest, invitation, "invitation")
-                for ended in [each for each in self.invitations.values() if each.expires_us <= write.forget_us]:
-                    self._remove(self.invitations, ended.digest)
-                    self._remove(self.invitation_ids, ended.id)
-            case UseInvitation():
-                invitation = self._existing(self.invitations, write.digest)
-                if invitation.uses >= invitation.max_uses:
-                    raise WriteRejected("the invitation is used up")
-                self._put(self.invitations, write.digest, replace(invitation, uses=invitation.uses + 1))
-            case PutBan() | DeleteBan() | EndInvitation() | EndInvitationsOf() | EndInvitationsOfMembers():
+            case PutBan() | DeleteBan() | InsertInvitation() | UseInvitation():
+                self._write_admission(write)
+            case EndInvitation() | EndInvitationsOf() | EndInvitationsOfMembers():
                 self._write_admission(write)
             case InsertFile(file=file):
                 self._existing(self.users, file.owner_id)
@@ -278,6 +267,19 @@ class Tables(UndoableTables):
                 self._put(self.bans, (ban.room_id, ban.user_id), ban)
             case DeleteBan(ban=ban):
                 self._remove(self.bans, (ban.room_id, ban.user_id))
+            case InsertInvitation(invitation=invitation):
+                self._existing(self.rooms, invitation.room_id)
+                self._existing(self.users, invitation.created_by)
+                self._insert(self.invitation_ids, invitation.id, invitation.digest, "id")
+                self._insert(self.invitations, invitation.digest, invitation, "invitation")
+                for ended in [each for each in self.invitations.values() if each.expires_us <= write.forget_us]:
+                    self._remove(self.invitations, ended.digest)
+                    self._remove(self.invitation_ids, ended.id)
+            case UseInvitation():
+                invitation = self._existing(self.invitations, write.digest)
+                if invitation.uses >= invitation.max_uses:
+                    raise WriteRejected("the invitation is used up")
+                self._put(self.invitations, write.digest, replace(invitation, uses=invitation.uses + 1))
             case EndInvitation():
                 self._end_invitations(lambda each: each.digest == write.digest)
             case EndInvitationsOf():

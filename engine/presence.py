@@ -48,10 +48,6 @@ class PresenceRegistry:
         if count == 0 and self._leaving.pop(user_id, None) is None:
             self._on_change(user_id, Presence.ONLINE)
 
-    def has_session(self, user_id: UserId) -> bool:
-        """Whether a user has an open session at this moment, without any grace."""
-        return user_id in self._sessions
-
     def depart(self, user_id: UserId, now: float) -> None:
         """A session ended. `now` in `trio.current_time()` seconds."""
         count = self._sessions[user_id] - 1

@@ -19,7 +19,6 @@ from chinwag.engine.model import (
     Family,
     FoundMessage,
     FoundRooms,
-    Invitation,
     Member,
     Message,
     Presence,
@@ -37,6 +36,8 @@ from chinwag.engine.model import (
 from chinwag.engine.searches import NO_DEADLINE
 from chinwag.engine.store_admissions import Access as Access
 from chinwag.engine.store_admissions import AdmissionStore, AdmissionWrite
+from chinwag.engine.store_admissions import InsertInvitation as InsertInvitation
+from chinwag.engine.store_admissions import UseInvitation as UseInvitation
 from chinwag.engine.store_keys import InsertKeyVersion as InsertKeyVersion
 from chinwag.engine.store_keys import InsertRoomKey as InsertRoomKey
 from chinwag.engine.store_keys import KeyStore, KeyWrite
@@ -178,19 +179,6 @@ class SetWatermarks(Record):
     """When `read_seq` was raised; None leaves what is stored."""
 
 
-class InsertInvitation(Record):
-    """Unique: digest ("invitation"). Some of those that had ended at `forget_us`, to any room, are forgotten by it."""
-
-    invitation: Invitation
-    forget_us: int = 0
-
-
-class UseInvitation(Record):
-    """Counts one use. Rejected when there is none left."""
-
-    digest: bytes
-
-
 class InsertFile(Record):
     file: StoredFile
 
@@ -267,8 +255,6 @@ Write = (
     | UpdateMessage
     | SetReactions
     | DeleteMessage
-    | InsertInvitation
-    | UseInvitation
     | InsertFile
     | ReplaceFile
     | DeleteFile

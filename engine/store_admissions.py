@@ -28,6 +28,19 @@ class DeleteBan(Record):
     ban: Ban
 
 
+class InsertInvitation(Record):
+    """Unique: digest ("invitation"). Some of those that had ended at `forget_us`, to any room, are forgotten by it."""
+
+    invitation: Invitation
+    forget_us: int = 0
+
+
+class UseInvitation(Record):
+    """Counts one use. Rejected when there is none left."""
+
+    digest: bytes
+
+
 class EndInvitation(Record):
     """Ends an invitation (`expires_us` 0). No-op when there is none."""
 
@@ -47,7 +60,9 @@ class EndInvitationsOfMembers(Record):
     room_id: RoomId
 
 
-AdmissionWrite = PutBan | DeleteBan | EndInvitation | EndInvitationsOf | EndInvitationsOfMembers
+AdmissionWrite = (
+    PutBan | DeleteBan | InsertInvitation | UseInvitation | EndInvitation | EndInvitationsOf | EndInvitationsOfMembers
+)
 
 
 # --- what reads return --------------------------------------------------------------------------------------------

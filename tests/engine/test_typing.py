@@ -9,7 +9,7 @@ from chinwag.engine.engine import post_command
 from chinwag.engine.errors import StoreUnavailable
 from chinwag.engine.events import Event, MemberRemoved, MessagePosted, TypingStarted, TypingStopped
 from chinwag.engine.harness import EngineHarness, Person, RoomHarness
-from chinwag.engine.memory import MemoryClient
+from chinwag.engine.memory import MemoryClient, MemoryTransport
 from chinwag.engine.model import Room
 from chinwag.engine.room_state import TYPING_TTL_S
 
@@ -108,6 +108,19 @@ async def test_who_came_back_at_once_types_anew(h: EngineHarness, autojump_clock
         client.transport.abort()
         await wait_all_tasks_blocked()
     assert heard(watching) == [TypingStarted, TypingStopped] * 2
+
+
+async def test_who_is_logged_out_types_no_more_though_their_client_has_not_said_goodbye(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    ann, bob = await h.join("ann"), await h.join("bob")
+    room = await h.room("tea", ann, bob)
+    watching = await h.connect(bob, room)
+    h.serve(await h.admit(ann, room), MemoryTransport(), trio.sleep_forever)
+    await types(h, ann, room)
+    await h.engine.accounts.log_out(ann.id, ann.family_id)
+    await wait_all_tasks_blocked()
+    assert heard(watching) == [TypingStarted, TypingStopped]
 
 
 async def test_a_member_who_is_removed_types_no_more(room: RoomHarness, autojump_clock: MockClock) -> None:
