@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.e2e.chatrooms import chatrooms_of
 from tests.e2e.processes import Server, serving
-from tests.e2e.test_chatrooms_files import bomb, peak_bytes, upload, uploaded
+from tests.e2e.test_chatrooms_files import bomb, peak_bytes, picture, uploaded
 
 AT_ONCE = 8
 BOUND_BYTES = 300 * 1000 * 1000
@@ -95,26 +95,17 @@ async def test_eight_hostile_uploads_at_once_take_bounded_memory(
 
 
 async def test_what_libraries_say_of_images_is_a_line_of_the_log_or_nothing(tmp_path: Path) -> None:
+    whole = picture("JPEG")
     with server_without_limits(tmp_path / "data", "--log-format", "json") as server:
         async with chatrooms_of(server) as chatrooms:
             ann = await chatrooms.guest("ann")
             room = await chatrooms.room(ann)
-            for content in (bomb(12_000, 9_000), bomb(7_000, 7_000)[:-40], large("WEBP")):
-                await uploaded(chatrooms, ann, room, content)
-            damaged = bytearray(large("JPEG"))
-            damaged[200:300] = b"\xff" * 100
-            assert (await upload(chatrooms, ann, room, bytes(damaged))).status_code == 201
-        for line in server.log.splitlines():
-            assert isinstance(json.loads(line), dict)
-
-
-async def test_the_worker_process_ends_with_its_server(tmp_path: Path) -> None:
-    with server_without_limits(tmp_path / "data") as server:
-        async with chatrooms_of(server) as chatrooms:
-            ann = await chatrooms.guest("ann")
             assert workers_of(server) == []
-            await uploaded(chatrooms, ann, await chatrooms.room(ann), large("JPEG"))
+            for content in (bomb(12_000, 9_000), whole[:-100], whole[:150] + b"\xff" * 50 + whole[200:]):
+                await uploaded(chatrooms, ann, room, content)
             [worker] = workers_of(server)
         server.terminate()
         assert await server.ended() == 0
         assert not is_there(worker)
+        for line in server.log.splitlines():
+            assert isinstance(json.loads(line), dict)
