@@ -75,13 +75,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_has_every_module_and_the_migrations(wheel: Path) -> None:
+def test_the_wheel_has_every_module_the_migrations_and_what_pages_are_made_of(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     found = [path for folder in ("engine", "http", "persistence") for path in (ROOT / folder).rglob("*")]
     found += (ROOT / "benchmarks").glob("*")  # its peers are programs of their own
     for path in found:
-        if path.suffix in (".py", ".sql") or path.name == "py.typed":
+        if path.suffix in (".py", ".sql", ".css", ".js") or path.name == "py.typed":
             assert f"chinwag/{path.relative_to(ROOT)}" in names
     assert "chinwag/http/__init__.py" not in names
     assert not [name for name in names if name.startswith(("http/", "engine/", "tests/"))]

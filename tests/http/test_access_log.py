@@ -5,6 +5,7 @@ from structlog.testing import capture_logs
 
 from chinwag.http.access_log import LoggedService
 from chinwag.http.messages import HttpRequest
+from chinwag.http.proxies import TrustedProxies
 from chinwag.http.refusals import BodyTooLarge
 from chinwag.http.registry import FRONTS
 from tests.http.api import Api, open_api
@@ -96,3 +97,12 @@ async def test_by_default_nothing_is_written_or_made() -> None:
             answer = await api.ask("GET", "/healthz")
         assert lines == []
         assert "x-request-id" not in answer.headers
+
+
+async def test_behind_a_proxy_the_line_names_the_client_and_https_is_told_of() -> None:
+    async with open_api(kind=LoggedService, proxies=TrustedProxies(["127.0.0.1"])) as api:
+        forwarded = {"x-forwarded-for": "192.0.2.7", "x-forwarded-proto": "https"}
+        with capture_logs() as lines:
+            answer = await api.ask("GET", "/healthz", headers=forwarded)
+        assert lines[0]["client"] == "192.0.2.7"
+        assert "strict-transport-security" in answer.headers
