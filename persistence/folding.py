@@ -1,12 +1,13 @@
 """The column `messages.folded`: what a message's text is compared by, where that is not the text in lower case."""
 
+import json
 from typing import Any, Final
 
 import apsw
 
 from chinwag.engine.text import folded
 from chinwag.persistence.queries import rewrites as queries
-from chinwag.persistence.queries import search, sqlite_text
+from chinwag.persistence.queries import sqlite_text
 from chinwag.persistence.rewrites import BroughtOver, Rewrite
 
 UNSEARCHED: Final = ""
@@ -39,21 +40,22 @@ def _fold_anew(connection: apsw.Connection, after: int, count: int) -> BroughtOv
     rows, last = found
     if not rows:
         return BroughtOver(rows=0, after=None)
-    changed: list[tuple[int, int, str | None]] = []
+    changed: list[tuple[int, str | None]] = []
     cursor = connection.execute(sqlite_text(queries.MESSAGES_TO_FOLD), (after, last))
     while True:
         try:
-            for row, message_id, text, column in cursor:
+            for row, text, column in cursor:
                 if column != (anew := folded_column(text)):
-                    changed.append((row, message_id, anew))
+                    changed.append((row, anew))
         except UnicodeDecodeError:
             continue  # a damaged row, which whoever reads it reports; the cursor goes on behind it
         break
     stale = 0
-    for row, message_id, anew in changed:
-        connection.execute(sqlite_text(queries.SET_FOLDED), (row, anew))
-        connection.execute(sqlite_text(search.MARK_STALE), (message_id,))
-        stale += connection.changes()
+    if changed:
+        listed = json.dumps(changed)
+        connection.execute(sqlite_text(queries.SET_FOLDED), (listed,))
+        connection.execute(sqlite_text(queries.MARK_FOLDED_STALE), (listed,))
+        stale = connection.changes()
     return BroughtOver(rows=rows, after=last, stale=stale)
 
 

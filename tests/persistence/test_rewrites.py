@@ -53,15 +53,16 @@ def old_database(path: Path, texts: Sequence[str] = TEXTS, *, journaled: Sequenc
         UPDATE search_state SET indexed_row = {len(texts)};
         """,
     )
-    for n, text in enumerate(texts, start=1):
-        connection.execute(
+    with connection:
+        connection.executemany(
             "INSERT INTO messages (row, id, room_id, seq, author_id, text, folded, created_us)"
             " VALUES (?1, 1000 + ?1, 10, ?1, 1, ?2, ?3, ?1)",
-            (n, text, folded_before(text)),
+            [(n, text, folded_before(text)) for n, text in enumerate(texts, start=1)],
         )
-    connection.execute(
-        "INSERT INTO message_index (rowid, folded) SELECT 1 << 32 | seq, coalesce(folded, lower(text)) FROM messages"
-    )
+        connection.execute(
+            "INSERT INTO message_index (rowid, folded)"
+            " SELECT 1 << 32 | seq, coalesce(folded, lower(text)) FROM messages"
+        )
     if journaled:
         rows = [
             (n, 1000 + n, ROOM, n, ANN, None, None, text, folded_before(text), None, n, None, None, None)
