@@ -11,7 +11,7 @@ import select
 import time
 from array import array
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -36,6 +36,7 @@ TEXT: Final = "a" * 4000
 QUERIES: Final = ("a" * 3990 + "b", "a" * 199 + "b")
 """What is searched for: the first that the server takes."""
 _PASSWORD: Final = "correct-horse-battery"
+_SCENARIOS: Final[Mapping[Kind, str]] = {"log-in": "flood of log-ins", "search": "flood of searches"}
 _POST, _LOG_IN, _HEALTH, _FLOOD = "post", "log-in", "healthz", "flood"
 
 
@@ -117,7 +118,7 @@ def _result(meter: Meter, work: FloodWork, alone: _Seen, flooded: _Seen) -> Resu
         if kind == _FLOOD:
             more[f"flood answered {status}, /s"] = count / flooded.seconds
     return meter.result(
-        scenario=f"flood of {work.kind}s",
+        scenario=_SCENARIOS[work.kind],
         parameters={
             "kind": work.kind,
             "connections": work.connections,

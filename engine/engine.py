@@ -115,6 +115,7 @@ class Engine(Rooms, Admissions, Messages):
         self.summaries = Summaries(store, summarizer, new_id=ids, spawn=self.spawn)
         self._searches = SearchLane()
         self.ranked_search = RankedSearcher(store, self._searches)
+        self._pictures = pictures
         self.files = Files(store=store, new_id=ids, blobs=blobs, pictures=pictures)
         self.presence = PresenceRegistry(on_change=self._came_or_went, grace_s=config.presence_grace_s)
         self._store = store
@@ -234,7 +235,7 @@ class Engine(Rooms, Admissions, Messages):
 
     def lanes(self) -> tuple[FairLane, ...]:
         """The lanes of work that must not crowd out other work."""
-        return (*self.tries.lanes, self._searches.lane)
+        return (*self.tries.lanes, self._searches.lane, self._pictures.lane)
 
     def room_restarts(self) -> int:
         """How often room actors were restarted after a crash."""

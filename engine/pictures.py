@@ -55,7 +55,7 @@ class Pictures:
 
     def __init__(self, worker: WorkerProcess) -> None:
         self._worker = worker
-        self._lane = FairLane("pictures", at_once=1, waiting=WAITING, waiting_per_key=WAITING_PER_OWNER)
+        self.lane = FairLane("pictures", at_once=1, waiting=WAITING, waiting_per_key=WAITING_PER_OWNER)
 
     async def render(self, image: Blob, *, owner: Hashable, avatar: bool = False) -> Rendered:
         """The small pictures of an image, upright, of its first frame, in sRGB, and with nothing but pixels in them.
@@ -66,7 +66,7 @@ class Pictures:
         if image.size_bytes > MAX_IMAGE_BYTES:
             raise BadPicture(f"has more than {MAX_IMAGE_BYTES} bytes")
         with trio.move_on_after(WAIT_S) as waiting:
-            async with self._lane.turn(owner):
+            async with self.lane.turn(owner):
                 waiting.deadline = float("inf")
                 async with aclosing(image.chunks()) as chunks:
                     data = b"".join([chunk async for chunk in chunks])

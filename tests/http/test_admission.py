@@ -219,7 +219,7 @@ async def test_metrics_tell_of_refusals_failures_and_lanes(front: Front) -> None
         for reason, count in (("tries", 2), ("rate", 1), ("connections", 1)):
             assert f'chinwag_refusals_total{{front="{front.name}",reason="{reason}"}} {count}.0' in text
         assert "chinwag_failed_tries_total 10.0" in text
-        for lane in ("log-in", "known log-in", "registration"):
+        for lane in ("log-in", "known log-in", "registration", "searching", "pictures"):
             assert f'chinwag_lane_waiting{{lane="{lane}"}} 0.0' in text
             assert f'chinwag_lane_refused_total{{lane="{lane}"}} 0.0' in text
 
