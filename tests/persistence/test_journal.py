@@ -194,6 +194,7 @@ async def test_a_message_that_only_clients_can_read_is_found_at_once(path: Path)
 
 
 ARGUMENTS: dict[str, object] = {
+    "after": ANN,
     "after_us": None,
     "all_from": Role.MODERATOR,
     "around": MessageId(1100),

@@ -246,7 +246,7 @@ class SendMessage(Checked, frozen=True, kw_only=True):
     """`attachments` are ids of files that the caller uploaded to this room. `client_id` makes a retry safe."""
 
     checks: ClassVar[Mapping[str, Any]] = {"content": _content}
-    content: Content = NO_CONTENT
+    content: Annotated[Content, Meta(examples=[{"encrypted_data": "hello"}])] = NO_CONTENT
     message_type: Literal["text", "image", "file"] = "text"
     reply_to: Id | None = None
     client_id: Annotated[str, Meta(min_length=1, max_length=MAX_CLIENT_ID)] | None = None

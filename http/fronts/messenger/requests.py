@@ -91,7 +91,7 @@ class OneUser(msgspec.Struct, frozen=True, kw_only=True):
 class OpenConversation(Checked, frozen=True, kw_only=True):
     """Whom with: `other_user_id` is another name for `user_id`."""
 
-    user_id: Uuid | None = None
+    user_id: Annotated[Uuid | None, Meta(examples=["00000000-0000-4000-8000-000000000000"])] = None
     other_user_id: Uuid | None = None
 
     def __post_init__(self) -> None:

@@ -49,6 +49,7 @@ BODIES: list[tuple[str, str, str, Any, int, int, str]] = [
     ),
     ("chatrooms", "POST", "/chatrooms/{room}/messages", {"attachments": ["ID"]}, 422, 404, "attachments[0]"),
     ("chatrooms", "POST", "/chatrooms/{room}/keys", {"version": 1, "sealed": {"ID": "x"}}, 422, 404, "sealed"),
+    ("chatrooms", "POST", "/chatrooms/{room}/bans", {"user_id": "ID"}, 422, 404, "user_id"),
     ("messenger", "POST", "/conversations", {"user_id": "ID"}, 400, 404, "user_id"),
     ("messenger", "POST", "/conversations", {"other_user_id": "ID"}, 400, 404, "other_user_id"),
     ("messenger", "POST", "/groups", {"name": "a", "members": ["{bob}", "ID"]}, 400, 404, "members[1]"),
