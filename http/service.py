@@ -123,6 +123,10 @@ class HttpService:
             return None
         return where.mount.front
 
+    def opens_socket(self, request: HttpRequest) -> bool:
+        """Whether a WebSocket may be asked for with this request's path."""
+        return self.socket_front(request) is not None
+
     def socket_token(self, request: HttpRequest, front: Front) -> str | None:
         """The access token of a request for a WebSocket: browsers can set no header, so it may come in the query.
 

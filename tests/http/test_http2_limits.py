@@ -1,0 +1,302 @@
+"""What an HTTP/2 client may cost: floods are cut off, and nothing of a connection is left when it has ended."""
+
+import struct
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+
+import pytest
+import structlog
+import trio
+import trio.testing
+from h2.errors import ErrorCodes
+from h2.events import StreamReset
+
+from chinwag.http.http2 import MAX_HANDLERS, MAX_RUNNING, MAX_STREAMS, MAX_UNSENT_BYTES
+from chinwag.http.http2_frames import FRAMES_AT_ONCE, FRAMES_PER_S, PREFACE, FrameAllowance, TooManyFrames
+from chinwag.http.listener import ListenerConfig
+from tests.http.echo_server import LONG_S, SHORT_S, SOME_BYTES, Server, all_quiet, serving
+from tests.http.http2_client import Http2, frame, request
+from tests.http.leftovers import Census
+from tests.http.test_connection_ends import HASTY, PATIENT
+
+WAY = "lane over TLS"
+
+# --- floods ---
+
+
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE, CONTINUATION = 0, 1, 2, 3, 4, 6, 8, 9
+ACK, PADDED = 0x1, 0x8
+PING_FRAME = frame(PING, payload=b"12345678")
+
+FLOODS: dict[str, list[bytes]] = {
+    "PING": [PING_FRAME],
+    "PONG": [frame(PING, payload=b"12345678", flags=ACK)],
+    "SETTINGS": [frame(SETTINGS)],
+    "SETTINGS that change": [frame(SETTINGS, payload=struct.pack("!HI", 1, size)) for size in (100, 4000)],
+    "PRIORITY": [frame(PRIORITY, 5, struct.pack("!IB", 3, 1))],
+    "PRIORITY of many streams": [frame(PRIORITY, number, struct.pack("!IB", 1, 1)) for number in range(3, 2003, 2)],
+    "WINDOW_UPDATE": [frame(WINDOW_UPDATE, payload=struct.pack("!I", 1))],
+    "RST_STREAM": [frame(RST_STREAM, 1, struct.pack("!I", 8))],
+    "unknown": [frame(0xEE, payload=b"x")],
+    "empty DATA": [frame(DATA, 3)],
+    "padded DATA": [frame(DATA, 3, b"\x05" + bytes(5), PADDED)],
+}
+
+
+@pytest.mark.parametrize("name", FLOODS)
+async def test_a_flood_of_frames_is_cut_off(name: str) -> None:
+    with structlog.testing.capture_logs() as logs:
+        async with serving(PATIENT, way=WAY) as server, server.client("h2") as client:
+            http = Http2(client.stream)
+            if "DATA" in name:
+                await http.begin(request())
+                await http.begin(request(method="POST"), end=False)
+            times = (FRAMES_AT_ONCE + 1000) // len(FLOODS[name])
+            with suppress(trio.BrokenResourceError):
+                await http.raw(*FLOODS[name] * times)
+            assert await http.last_words() == ErrorCodes.ENHANCE_YOUR_CALM
+    said = [entry for entry in logs if entry["log_level"] != "debug"]
+    assert [(entry["event"], entry["reason"]) for entry in said] == [
+        ("bad client", "too many frames that ask for nothing")
+    ]
+
+
+@pytest.mark.parametrize("name", FLOODS)
+async def test_some_of_them_are_no_flood(name: str) -> None:
+    async with serving(PATIENT, way=WAY) as server, server.client("h2") as client:
+        http = Http2(client.stream)
+        assert (await http.ask(request())).status == 200
+        await http.begin(request(method="POST"), end=False)
+        if name != "empty DATA":
+            await http.raw(*(FLOODS[name] * 10)[:100])
+        assert (await http.ask(request())).status == 200
+        assert server.bad_clients.total == 0
+
+
+async def test_headers_without_an_end_are_cut_off() -> None:
+    with structlog.testing.capture_logs() as logs:
+        async with serving(PATIENT, way=WAY) as server, server.client("h2") as client:
+            http = Http2(client.stream)
+            with suppress(trio.BrokenResourceError):
+                await http.raw(frame(HEADERS, 1, b"\x82"), *[frame(CONTINUATION, 1, b"\x87")] * 200)
+            assert await http.last_words() == ErrorCodes.PROTOCOL_ERROR
+    assert [entry["event"] for entry in logs if entry["log_level"] != "debug"] == ["bad client"]
+
+
+async def test_more_streams_than_were_allowed_end_the_connection() -> None:
+    async with serving(PATIENT, way=WAY) as server, server.client("h2") as client:
+        http = Http2(client.stream)
+        await http.ask(request())
+        http.connection.remote_settings.update({3: 1000})
+        http.connection.remote_settings.acknowledge()
+        for _ in range(MAX_STREAMS + 1):
+            await http.begin(request("/wait/a"))
+        assert await http.last_words() == ErrorCodes.PROTOCOL_ERROR
+        assert len(server.echo.asked) <= MAX_STREAMS + 1
+
+
+async def test_a_client_that_opens_and_resets_without_pause_is_cut_off() -> None:
+    with structlog.testing.capture_logs() as logs:
+        async with serving(PATIENT, way=WAY) as server, server.client("h2") as client:
+            http = Http2(client.stream)
+            for _ in range(2 * MAX_RUNNING):
+                stream_id = http.next_id
+                http.next_id += 2
+                http.connection.send_headers(stream_id, request("/wait/a"), end_stream=True)
+                http.connection.reset_stream(stream_id)
+            await http.flush()
+            assert await http.last_words() == ErrorCodes.ENHANCE_YOUR_CALM
+            assert len(server.echo.asked) <= MAX_RUNNING
+    assert [entry["event"] for entry in logs if entry["log_level"] != "debug"] == ["bad client"]
+
+
+async def test_what_is_no_http_2_ends_the_connection() -> None:
+    with structlog.testing.capture_logs() as logs:
+        async with serving(PATIENT, way=WAY) as server:
+            for data in (b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", bytes(100), PREFACE + b"\xff" * 100):
+                async with server.client("h2") as client:
+                    await client.send(data)
+                    while await client.stream.receive_some():
+                        pass
+    assert [entry["event"] for entry in logs if entry["log_level"] != "debug"] == ["bad client"] * 3
+
+
+def test_the_allowance_grows_with_time_and_with_answers() -> None:
+    allowance = FrameAllowance(0.0)
+    allowance.feed(PREFACE[:5], 0.0)
+    allowance.feed(PREFACE[5:] + PING_FRAME * FRAMES_AT_ONCE, 0.0)
+    with pytest.raises(TooManyFrames):
+        allowance.feed(PING_FRAME, 0.0)
+    allowance.feed(PING_FRAME * (FRAMES_PER_S - 1), 1.0)
+    for _ in range(FRAMES_AT_ONCE):
+        allowance.answered()
+        allowance.feed(PING_FRAME, 1.0)
+        allowance.sent(16_384)
+        allowance.feed(PING_FRAME * 8, 1.0)
+
+
+def test_frames_are_counted_however_they_are_cut() -> None:
+    data = PREFACE + frame(DATA, 1, b"x" * 300) + frame(HEADERS, 3, b"y") + frame(DATA, 1) * FRAMES_AT_ONCE
+    for step in (1, 7, 1000):
+        allowance = FrameAllowance(0.0)
+        for start in range(0, len(data), step):
+            allowance.feed(data[start : start + step], 0.0)
+        with pytest.raises(TooManyFrames):
+            allowance.feed(frame(DATA, 1), 0.0)
+
+
+# --- answers that nobody takes ---
+
+
+async def test_unsent_answers_of_one_connection_are_bounded() -> None:
+    async with serving(PATIENT, way=WAY) as server, server.client("h2") as client:
+        http = Http2(client.stream, window=0)
+        for _ in range(MAX_STREAMS):
+            await http.begin(request("/some"))
+        await all_quiet()
+        assert len(server.echo.asked) <= MAX_UNSENT_BYTES // SOME_BYTES + MAX_HANDLERS + 1 < MAX_STREAMS
+        http.connection.update_settings({4: 2**20})
+        http.connection.increment_flow_control_window(2**30)
+        for stream_id in range(1, http.next_id, 2):
+            assert len((await http.answer(stream_id)).body) == SOME_BYTES
+
+
+async def test_an_answer_that_is_not_taken_resets_its_stream_alone() -> None:
+    limits = ListenerConfig(send_timeout_s=SHORT_S)
+    async with serving(limits, way=WAY) as server, server.client("h2") as client:
+        http = Http2(client.stream, window=0)
+        stuck = await http.begin(request("/some"))
+        await http.until(StreamReset, stuck)
+        http.connection.update_settings({4: 1000})
+        assert (await http.ask(request())).status == 200
+        assert server.bad_clients.total == 0
+
+
+async def test_an_answer_that_is_taken_in_crumbs_is_not_waited_for_without_end() -> None:
+    limits = ListenerConfig(send_timeout_s=SHORT_S)
+    async with serving(limits, way=WAY) as server, server.client("h2") as client, trio.open_nursery() as nursery:
+        http = Http2(client.stream, window=0)
+        stuck = await http.begin(request("/some"))
+
+        async def crumbs() -> None:
+            while True:
+                http.connection.increment_flow_control_window(1, stuck)
+                await http.flush()
+                await trio.sleep(SHORT_S / 5)
+
+        nursery.start_soon(crumbs)
+        with trio.fail_after(LONG_S / 4):
+            await http.until(StreamReset, stuck)
+        nursery.cancel_scope.cancel()
+
+
+# --- every end frees all it had ---
+
+
+async def window_0(http: Http2) -> None:
+    for _ in range(90):
+        await http.begin(request("/some"))
+
+
+async def not_reading(http: Http2) -> None:
+    http.connection.increment_flow_control_window(2**30)
+    for _ in range(90):
+        await http.begin(request("/some"))
+
+
+async def bodies_that_do_not_come(http: Http2) -> None:
+    for _ in range(90):
+        stream_id = await http.begin(request(method="POST", content_length="500"), end=False)
+        http.connection.send_data(stream_id, b"x" * 100)
+    await http.flush()
+
+
+async def half_a_head(http: Http2) -> None:
+    await http.raw(frame(HEADERS, 1, b"\x82"))
+
+
+async def half_a_frame(http: Http2) -> None:
+    await http.flush()
+    await http.stream.send_all(PING_FRAME[:12])
+
+
+async def nothing(http: Http2) -> None:
+    await http.flush()
+
+
+async def the_preface_by_half(http: Http2) -> None:
+    await http.stream.send_all(PREFACE[:10])
+
+
+async def resets(http: Http2) -> None:
+    for _ in range(50):
+        stream_id = await http.begin(request("/some"))
+        http.connection.reset_stream(stream_id)
+        await http.flush()
+
+
+Attack = Callable[[Http2], Awaitable[None]]
+ATTACKS: list[Attack] = [
+    window_0,
+    not_reading,
+    bodies_that_do_not_come,
+    half_a_head,
+    half_a_frame,
+    nothing,
+    the_preface_by_half,
+    resets,
+]
+
+
+@pytest.fixture
+def nobody_lingers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For longer than a test can wait."""
+    for name in ("LINGER_S", "UNREAD_S"):
+        monkeypatch.setattr(f"chinwag.http.http2.{name}", SHORT_S)
+
+
+@pytest.mark.usefixtures("nobody_lingers")
+@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("end", ["close", "reset", "TLS end"])
+async def test_nothing_is_left_of_a_connection_that_its_client_ends(attack: Attack, end: str) -> None:
+    with structlog.testing.capture_logs() as logs:
+        async with serving(PATIENT, way=WAY) as server:
+            await warmed_up(server)
+            census = Census()
+            async with server.client("h2") as client:
+                await attack(Http2(client.stream, window=0 if attack is window_0 else 2**20))
+                await all_quiet()
+                if end == "TLS end":
+                    assert isinstance(client.stream, trio.SSLStream)
+                    with trio.move_on_after(SHORT_S), suppress(trio.BrokenResourceError):
+                        await client.stream.unwrap()
+                elif end == "reset":
+                    client.tcp.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                    client.tcp.socket.close()
+            await census.nothing_left()
+    assert [entry for entry in logs if entry["log_level"] != "debug"] == []
+
+
+@pytest.mark.usefixtures("nobody_lingers")
+@pytest.mark.parametrize("end", ["half", "stay"])
+async def test_nothing_is_left_of_connections_whose_clients_do_not_end_them(end: str) -> None:
+    """Time does: also for a client that has closed its side, which nobody sees while a send to it is under way."""
+    with structlog.testing.capture_logs() as logs:
+        async with serving(HASTY, way=WAY) as server, AsyncExitStack() as clients:
+            await warmed_up(server)
+            census = Census()
+            for attack in ATTACKS:
+                client = await clients.enter_async_context(server.client("h2"))
+                with suppress(trio.BrokenResourceError):  # its time was over before it was done
+                    await attack(Http2(client.stream, window=0 if attack is window_0 else 2**20))
+                    if end == "half":
+                        await client.tcp.send_eof()
+            await census.only_mine(len(ATTACKS))
+    assert [entry for entry in logs if entry["log_level"] != "debug"] == []
+
+
+async def warmed_up(server: Server) -> None:
+    """What is made once is made."""
+    async with server.client("h2") as client:
+        assert (await Http2(client.stream).ask(request())).status == 200
+    await trio.sleep(SHORT_S)
