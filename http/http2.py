@@ -34,7 +34,7 @@ from chinwag.engine.errors import EngineError, InternalError
 from chinwag.http.bad_clients import BadClients
 from chinwag.http.bodies import UNREAD_BYTES, UNREAD_S
 from chinwag.http.gateway import Granted
-from chinwag.http.http2_frames import MAX_FRAME_BYTES, FrameAllowance, FrameTooLarge, TooManyFrames
+from chinwag.http.http2_frames import MAX_FRAME_BYTES, FrameAllowance, FrameTooLarge, HeadDecoder, TooManyFrames
 from chinwag.http.http2_head import Http2Head
 from chinwag.http.http2_stream import WINDOW_BYTES, Http2Body, Http2Stream, StreamGone, Tunnel
 from chinwag.http.lane import Handler
@@ -130,6 +130,7 @@ class _Connection:
         self._limits = limits = server.limits
         self._client = peer_address(stream)
         self.protocol: H2Connection = _Protocol(H2Configuration(client_side=False, header_encoding=None))
+        self.protocol.decoder = HeadDecoder(self.protocol.DEFAULT_MAX_HEADER_LIST_SIZE)
         self.protocol.local_settings = Settings(
             client=False,
             initial_values={
@@ -227,7 +228,7 @@ class _Connection:
             self._report("too many frames that ask for nothing")
             error = ErrorCodes.ENHANCE_YOUR_CALM
         except FrameTooLarge:
-            self._report("a frame is too large")
+            self._report("a frame, or a head, is too large")
             error = ErrorCodes.FRAME_SIZE_ERROR
         except _TooManyRunning:
             self._report("requests are reset faster than they can be answered")

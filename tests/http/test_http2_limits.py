@@ -1,5 +1,6 @@
 """What an HTTP/2 client may cost: floods are cut off, and nothing of a connection is left when it has ended."""
 
+import random
 import struct
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
@@ -25,7 +26,9 @@ WAY = "lane over TLS"
 
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE, CONTINUATION = 0, 1, 2, 3, 4, 6, 8, 9
-ACK, PADDED = 0x1, 0x8
+ACK, END_STREAM, END_HEADERS, PADDED = 0x1, 0x1, 0x4, 0x8
+GET = b"\x82\x84\x87\x41\x01h"
+"""A request of "/", compressed."""
 PING_FRAME = frame(PING, payload=b"12345678")
 
 FLOODS: dict[str, list[bytes]] = {
@@ -119,6 +122,66 @@ async def test_what_is_no_http_2_ends_the_connection() -> None:
                     while await client.stream.receive_some():
                         pass
     assert [entry["event"] for entry in logs if entry["log_level"] != "debug"] == ["bad client"] * 3
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        frame(HEADERS, 1, bytes(16_385))[:9],
+        frame(HEADERS, 1, bytes(16_000)) + frame(CONTINUATION, 1, bytes(16_000)) * 4,
+        frame(HEADERS, 1, b"\x20" * 100, flags=END_HEADERS),
+        frame(HEADERS, 1, b"\x3f\x01\x3f\x01\x3f\x01", flags=END_HEADERS),
+        frame(HEADERS, 1, b"\xff" * 100, flags=END_HEADERS),
+        frame(HEADERS, 1, b"\x40\x00\x00" * 5000, flags=END_HEADERS),
+    ],
+    ids=["a frame", "a head", "table sizes", "larger table sizes", "a number", "nameless fields"],
+)
+async def test_what_would_take_too_long_to_read_ends_the_connection(sent: bytes) -> None:
+    with structlog.testing.capture_logs() as logs:
+        async with serving(PATIENT, way=WAY) as server, server.client("h2") as client:
+            http = Http2(client.stream)
+            with suppress(trio.BrokenResourceError):
+                await http.raw(sent)
+            assert await http.last_words() != 0
+    assert [entry["event"] for entry in logs if entry["log_level"] != "debug"] == ["bad client"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_no_frames_hurt_the_server(seed: int) -> None:
+    """Whatever they are, and in whatever order: a connection goes on, or ends with one line."""
+    chance = random.Random(seed)
+
+    def any_frame() -> bytes:
+        kind = chance.choice((DATA, HEADERS, HEADERS, PRIORITY, RST_STREAM, SETTINGS, 5, PING, 7, WINDOW_UPDATE, 9, 99))
+        payload = chance.randbytes(chance.choice((0, 1, 4, 5, 6, 8, 12, 40)))
+        if kind == HEADERS and chance.random() < 0.7:
+            payload = GET + payload[: chance.choice((0, 0, 0, 5))]
+        return frame(
+            kind,
+            chance.choice((0, 1, 3, 3, 5, 7, 2)),
+            payload,
+            chance.choice((0, 1, 4, 5, 5, 37, chance.randrange(256))),
+        )
+
+    with structlog.testing.capture_logs() as logs:
+        async with serving(PATIENT, way=WAY) as server, trio.open_nursery() as nursery:
+
+            async def one() -> None:
+                async with server.client("h2") as client:
+                    good = [
+                        frame(HEADERS, 2 * n + 1, GET, END_HEADERS | END_STREAM) for n in range(chance.randrange(4))
+                    ]
+                    bad = [any_frame() for _ in range(chance.randrange(1, 20))]
+                    with suppress(trio.BrokenResourceError):
+                        await client.send(PREFACE + frame(SETTINGS) + b"".join(good))
+                        await client.send(b"".join(bad))
+                        await all_quiet()
+
+            for _ in range(40):
+                nursery.start_soon(one)
+        assert set(server.echo.asked) == {"/"}
+    said = {entry["event"] for entry in logs if entry["log_level"] != "debug"}
+    assert said == {"bad client"}
 
 
 def test_the_allowance_grows_with_time_and_with_answers() -> None:
