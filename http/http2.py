@@ -8,7 +8,7 @@ As on the lane, a client that leaves, or resets a stream, cancels nothing that a
 """
 
 import math
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from email.utils import formatdate
 from typing import Final, Protocol
 
@@ -47,10 +47,10 @@ from chinwag.http.streams import LINGER_BYTES, LINGER_S, SecureStream, peer_addr
 log = structlog.get_logger("chinwag.http")
 
 MAX_STREAMS: Final = 100
-"""Requests at once on one connection."""
-MAX_RUNNING: Final = 2 * MAX_STREAMS
-"""Requests that are worked on for one connection. A stream that its client resets frees its place in `MAX_STREAMS` at
-once, while what it asked for runs to its end: a client that opens and resets without pause is cut off here."""
+"""Requests at once on one connection; those beyond are refused, and may be tried again. One whose client resets its
+stream counts until it has run to its end: who opens and resets without pause gets no more work done than others."""
+STREAMS_IN_ONE_READ: Final = 2000
+"""More than can be opened by what is read at once. h2 would end a connection for one stream too many."""
 MAX_LARGE_BODIES: Final = 4
 """Bodies of one connection that are read into memory at once; the others wait in their windows."""
 MAX_HANDLERS: Final = 32
@@ -131,15 +131,7 @@ class _Connection:
         self._client = peer_address(stream)
         self.protocol: H2Connection = _Protocol(H2Configuration(client_side=False, header_encoding=None))
         self.protocol.decoder = HeadDecoder(self.protocol.DEFAULT_MAX_HEADER_LIST_SIZE)
-        self.protocol.local_settings = Settings(
-            client=False,
-            initial_values={
-                SettingCodes.MAX_CONCURRENT_STREAMS: MAX_STREAMS,
-                SettingCodes.MAX_HEADER_LIST_SIZE: limits.max_head_bytes,
-                SettingCodes.MAX_FRAME_SIZE: MAX_FRAME_BYTES,
-                SettingCodes.ENABLE_CONNECT_PROTOCOL: 1,
-            },
-        )
+        self.protocol.local_settings = self._settings(MAX_STREAMS)
         self.large_bodies = trio.Semaphore(MAX_LARGE_BODIES)
         self.body_timeout_s = limits.body_timeout_s
         self.send_timeout_s = limits.send_timeout_s
@@ -160,6 +152,15 @@ class _Connection:
         """Set, and replaced, when an answer is sent or given up."""
         self._gone = False
         self._reported = False
+
+    def _settings(self, streams: int) -> Settings:
+        values = {
+            SettingCodes.MAX_CONCURRENT_STREAMS: streams,
+            SettingCodes.MAX_HEADER_LIST_SIZE: self._limits.max_head_bytes,
+            SettingCodes.MAX_FRAME_SIZE: MAX_FRAME_BYTES,
+            SettingCodes.ENABLE_CONNECT_PROTOCOL: 1,
+        }
+        return Settings(client=False, initial_values=values)
 
     # --- a `Link` ---
 
@@ -211,6 +212,7 @@ class _Connection:
 
     async def _read(self) -> None:
         self.protocol.initiate_connection()
+        self.protocol.local_settings = self._settings(STREAMS_IN_ONE_READ)  # what it judges by, unlike what it has said
         self.protocol.increment_flow_control_window(CONNECTION_WINDOW_BYTES - WINDOW_BYTES)
         await self.flush()
         error = ErrorCodes.NO_ERROR
@@ -220,7 +222,13 @@ class _Connection:
                 if data is None:
                     break
                 self._allowance.feed(data, trio.current_time())
-                for event in self.protocol.receive_data(data):
+                try:
+                    events = self.protocol.receive_data(data)
+                except ProtocolError as failure:  # it has its last word ready
+                    self._report(f"a rule of HTTP/2 is broken: {type(failure).__name__}")
+                    await self._leave()
+                    return
+                for event in events:
                     self._take(event)
                 self._open_our_window()
                 await self.flush()
@@ -230,13 +238,6 @@ class _Connection:
         except FrameTooLarge:
             self._report("a frame, or a head, is too large")
             error = ErrorCodes.FRAME_SIZE_ERROR
-        except _TooManyRunning:
-            self._report("requests are reset faster than they can be answered")
-            error = ErrorCodes.ENHANCE_YOUR_CALM
-        except ProtocolError as failure:  # h2 has its last word ready
-            self._report(f"a rule of HTTP/2 is broken: {type(failure).__name__}")
-            await self._leave()
-            return
         self.protocol.close_connection(error)
         await self._leave()
 
@@ -277,7 +278,7 @@ class _Connection:
         self._sent.set()
 
     def _take(self, event: Event) -> None:
-        """Act on what the client said. Raises `TooManyFrames`, `_TooManyRunning` and h2's `ProtocolError`."""
+        """Act on what the client said. Raises `TooManyFrames`, and `StreamGone` when it says that it leaves."""
         match event:
             case RequestReceived():
                 self._begin(event)
@@ -324,11 +325,11 @@ class _Connection:
 
     def _begin(self, event: RequestReceived) -> None:
         assert event.stream_id is not None and event.headers is not None and self._nursery is not None
-        if self._server.stopping:
-            self.protocol.reset_stream(event.stream_id, ErrorCodes.REFUSED_STREAM)
+        if self._server.stopping or self._running >= MAX_STREAMS:
+            with suppress(ProtocolError):  # its client has reset it already
+                self.protocol.reset_stream(event.stream_id, ErrorCodes.REFUSED_STREAM)
+            self._allowance.spend(1, trio.current_time())
             return
-        if self._running >= MAX_RUNNING:
-            raise _TooManyRunning
         head = Http2Head(event.headers, client=self._client, max_bytes=self._limits.max_head_bytes)
         stream = Http2Stream(self, event.stream_id, head, whole=event.stream_ended is not None)
         self._streams[stream.id] = stream
@@ -455,7 +456,3 @@ def _encoded(response: HttpResponse) -> list[tuple[bytes, bytes]]:
     if any("\r" in value or "\n" in value or "\0" in value for _, value in fields):
         raise ValueError("a header of the answer holds a line end")
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
-
-
-class _TooManyRunning(Exception):
-    """A client has more under way than anybody who waits for answers can."""

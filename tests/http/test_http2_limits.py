@@ -12,7 +12,7 @@ import trio.testing
 from h2.errors import ErrorCodes
 from h2.events import StreamReset
 
-from chinwag.http.http2 import MAX_HANDLERS, MAX_RUNNING, MAX_STREAMS, MAX_UNSENT_BYTES
+from chinwag.http.http2 import MAX_HANDLERS, MAX_STREAMS, MAX_UNSENT_BYTES
 from chinwag.http.http2_frames import FRAMES_AT_ONCE, FRAMES_PER_S, PREFACE, FrameAllowance, TooManyFrames
 from chinwag.http.listener import ListenerConfig
 from tests.http.echo_server import LONG_S, SHORT_S, SOME_BYTES, Server, all_quiet, serving
@@ -86,30 +86,34 @@ async def test_headers_without_an_end_are_cut_off() -> None:
     assert [entry["event"] for entry in logs if entry["log_level"] != "debug"] == ["bad client"]
 
 
-async def test_more_streams_than_were_allowed_end_the_connection() -> None:
+async def test_streams_beyond_those_allowed_are_refused_and_harm_no_other() -> None:
     async with serving(PATIENT, way=WAY) as server, server.client("h2") as client:
         http = Http2(client.stream)
-        await http.ask(request())
-        http.connection.remote_settings.update({3: 1000})
-        http.connection.remote_settings.acknowledge()
-        for _ in range(MAX_STREAMS + 1):
-            await http.begin(request("/wait/a"))
-        assert await http.last_words() == ErrorCodes.PROTOCOL_ERROR
-        assert len(server.echo.asked) <= MAX_STREAMS + 1
+        for _ in range(MAX_STREAMS + 50):  # at once, before it can know how many there may be
+            http.connection.send_headers(http.next_id, request("/wait/a"), end_stream=True)
+            http.next_id += 2
+        streams = range(1, http.next_id, 2)
+        for stream_id in streams[MAX_STREAMS:]:
+            assert (await http.until(StreamReset, stream_id)).error_code == ErrorCodes.REFUSED_STREAM
+        server.echo.event("a").set()
+        for stream_id in streams[:MAX_STREAMS]:
+            assert (await http.answer(stream_id)).status == 200
+        assert (await http.ask(request())).status == 200
+        assert server.bad_clients.total == 0
 
 
 async def test_a_client_that_opens_and_resets_without_pause_is_cut_off() -> None:
     with structlog.testing.capture_logs() as logs:
         async with serving(PATIENT, way=WAY) as server, server.client("h2") as client:
             http = Http2(client.stream)
-            for _ in range(2 * MAX_RUNNING):
-                stream_id = http.next_id
+            for _ in range(FRAMES_AT_ONCE):
+                http.connection.send_headers(http.next_id, request("/wait/a"), end_stream=True)
+                http.connection.reset_stream(http.next_id)
                 http.next_id += 2
-                http.connection.send_headers(stream_id, request("/wait/a"), end_stream=True)
-                http.connection.reset_stream(stream_id)
-            await http.flush()
+            with suppress(trio.BrokenResourceError):
+                await http.flush()
             assert await http.last_words() == ErrorCodes.ENHANCE_YOUR_CALM
-            assert len(server.echo.asked) <= MAX_RUNNING
+            assert len(server.echo.asked) <= MAX_STREAMS
     assert [entry["event"] for entry in logs if entry["log_level"] != "debug"] == ["bad client"]
 
 
