@@ -140,13 +140,11 @@ class LoggedService(HttpService):
     async def handle(self, request: HttpRequest) -> HttpResponse:
         """See `HttpService.handle`."""
         request = self.seen(request)
-        request = self.seen(request)
         with self.access_log.exchange(request, self.locate(request)) as exchange:
             return exchange.answered(await super().handle(request))
 
     def refuse(self, request: HttpRequest, error: EngineError) -> HttpResponse:
         """See `HttpService.refuse`."""
-        request = self.seen(request)
         request = self.seen(request)
         with self.access_log.exchange(request, self.locate(request)) as exchange:
             return exchange.answered(super().refuse(request, error))

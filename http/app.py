@@ -1,4 +1,4 @@
-"""The ASGI application: QuartTrio around `HttpService`, for hypercorn (TLS, HTTP/2) and anything else that speaks ASGI.
+"""The ASGI application: QuartTrio around `HttpService`, for hypercorn and anything else that speaks ASGI.
 
 Quart keeps what it is good at, the application's life cycle. Requests do not pass through its routing, contexts and
 second task: the fronts' tables are the routing, and a client that leaves must not cancel a commit under way.
@@ -18,14 +18,14 @@ from msgspec.structs import replace
 from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection, TrioASGIWebsocketConnection
 
-from chinwag.engine.errors import EngineError, InternalError
+from chinwag.engine.errors import EngineError
 from chinwag.http.asgi_transport import AsgiTransport
-from chinwag.http.bodies import STREAM_STEP_BYTES, UNREAD_BYTES, UNREAD_S
+from chinwag.http.bodies import UNREAD_BYTES, UNREAD_S, Patience
 from chinwag.http.gateway import Gateway
+from chinwag.http.lane import Handler
 from chinwag.http.messages import Content, HttpRequest, HttpResponse
 from chinwag.http.refusals import BodyTimeout, BodyTooLarge, IncompleteBody
-from chinwag.http.service import HttpService
-from chinwag.http.streams import DEFAULT_SEND_TIMEOUT_S, GuardedStream
+from chinwag.http.streams import DEFAULT_SEND_TIMEOUT_S, GuardedStream, SecureStream
 
 if TYPE_CHECKING:
     from hypercorn.typing import WebsocketResponseStartEvent
@@ -48,13 +48,14 @@ class ChinwagApp(QuartTrio):
 
     def __init__(
         self,
-        service: HttpService,
+        service: Handler,
         gateway: Gateway | None = None,
         *,
         max_body_bytes: int = MAX_BODY_BYTES,
         body_timeout_s: float = BODY_TIMEOUT_S,
+        send_timeout_s: float = DEFAULT_SEND_TIMEOUT_S,
     ) -> None:
-        """Without a gateway there are no WebSockets."""
+        """Without a gateway there are no WebSockets. `send_timeout_s` is for a client to take a piece of a file."""
         super().__init__(__name__, static_folder=None, root_path=str(Path(__file__).parent))
         self.asgi_http_class = ServiceConnection
         self.asgi_websocket_class = SocketConnection
@@ -62,6 +63,7 @@ class ChinwagApp(QuartTrio):
         self.gateway = gateway
         self.max_body_bytes = max_body_bytes
         self.body_timeout_s = body_timeout_s
+        self.send_timeout_s = send_timeout_s
 
 
 class ServiceConnection(TrioASGIHTTPConnection):
@@ -77,15 +79,16 @@ class ServiceConnection(TrioASGIHTTPConnection):
             await self._pass_on(request, receive, send)
             return
         try:
+            refuse_if_declared_too_large(request, self.app.max_body_bytes)
             await _tell_to_go_on(self.scope)
             with trio.fail_after(self.app.body_timeout_s):
-                body = await read_body(request, receive, limit_bytes=self.app.max_body_bytes)
+                body = await read_body(receive, limit_bytes=self.app.max_body_bytes)
         except Disconnected:
             return
         except trio.TooSlowError:
-            await self._refuse(request, BodyTimeout(), receive, send)
+            await self._refuse(request, BodyTimeout(), send)
         except BodyTooLarge as error:
-            await self._refuse(request, error, receive, send)
+            await self._refuse(request, error, send, receive)
         else:
             response = await self.app.service.handle(replace(request, body=body) if body else request)
             await self._send(response, send)
@@ -109,7 +112,7 @@ class ServiceConnection(TrioASGIHTTPConnection):
     async def _send_content(self, content: Content, send: ASGISendCallable) -> bool:
         """Send a content piece by piece. False when that has failed: the client left, takes nothing, or there is
         nothing to send. The connection is then ended, which is all that can still be told to a client."""
-        connection: GuardedStream | None = self.scope["state"].get("connection")
+        connection: GuardedStream | SecureStream | None = self.scope["state"].get("connection")
         missing = content.size_bytes
         try:
             async with aclosing(content.chunks()) as chunks:
@@ -117,7 +120,7 @@ class ServiceConnection(TrioASGIHTTPConnection):
                     if connection is not None and connection.closed:
                         break
                     # HTTP/2 has a window of its own for each stream, which a client need not open.
-                    with trio.fail_after(DEFAULT_SEND_TIMEOUT_S):
+                    with trio.fail_after(self.app.send_timeout_s):
                         await _send_body(chunk, send, more=True)
                     missing -= len(chunk)
         except EngineError as error:
@@ -129,16 +132,22 @@ class ServiceConnection(TrioASGIHTTPConnection):
         return not missing
 
     async def _refuse(
-        self, request: HttpRequest, error: EngineError, receive: ASGIReceiveCallable, send: ASGISendCallable
+        self,
+        request: HttpRequest,
+        error: EngineError,
+        send: ASGISendCallable,
+        receive: ASGIReceiveCallable | None = None,
     ) -> None:
+        """Answer without a handler. Given `receive`, read on for a moment: the client is still sending."""
         response = self.app.service.refuse(request, error)
         await self._send(response, send)
-        await _send_body(response.body, send, more=True)
-        with trio.move_on_after(DRAIN_S):
-            message = await receive()
-            while message["type"] == "http.request" and message.get("more_body", False):
+        await _send_body(response.body, send, more=receive is not None)
+        if receive is not None:
+            with trio.move_on_after(DRAIN_S):
                 message = await receive()
-        await _send_body(b"", send)
+                while message["type"] == "http.request" and message.get("more_body", False):
+                    message = await receive()
+            await _send_body(b"", send)
 
     async def _send(self, response: HttpResponse, send: ASGISendCallable) -> None:
         headers = _raw_headers(response, self.scope)
@@ -154,31 +163,23 @@ class SocketConnection(TrioASGIWebsocketConnection):
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Decide who may connect, then serve the session until it ends."""
         await receive()  # websocket.connect
-        service, gateway = self.app.service, self.app.gateway
-        request = service.seen(to_request(self.scope))
-        front = service.socket_front(request)
-        if gateway is None or front is None or service.socket_endpoint(front) is None:
-            await self._deny(await service.handle(request), send)
+        gateway = self.app.gateway
+        request = to_request(self.scope)
+        if gateway is None:
+            await self._deny(await self.app.service.handle(request), send)
             return
-        try:
-            connected = await gateway.admit(request, front)
-        except EngineError as error:
-            await service.pace(request, error)
-            await self._deny(service.refuse(request, error), send)
+        granted = await gateway.ask(request)
+        if isinstance(granted, HttpResponse):
+            await self._deny(granted, send)
             return
-        except Exception:
-            log.exception("upgrade failed", front=front.name)
-            await self._deny(service.refuse(request, InternalError()), send)
-            return
-        session = connected.session
         try:
             await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
         except BaseException:  # cancellation too: a session that nobody will run must not stay subscribed
-            session.abandon()
+            granted.connected.session.abandon()
             raise
         transport = AsgiTransport(receive, send, connection=self.scope["state"].get("connection"))
         async with transport.open():
-            await gateway.serve(request, front, connected, transport)
+            await gateway.serve(granted, transport)
 
     async def _deny(self, response: HttpResponse, send: ASGISendCallable) -> None:
         start: WebsocketResponseStartEvent = {
@@ -197,7 +198,7 @@ def to_request(scope: HTTPScope | WebsocketScope) -> HttpRequest:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     path = scope["raw_path"].decode("latin-1")
-    if not path.startswith("/"):  # "http://host/path", which a server has to accept, or "*"
+    if not path.startswith("/") and path != "*":  # "http://host/path", which a server has to accept
         path = "/" + path.partition("://")[2].partition("/")[2]
     client = scope["client"]
     return HttpRequest(
@@ -240,10 +241,7 @@ class AsgiBody:
         self.declared_bytes = int(declared[:20]) if declared.isdecimal() else None
         self._receive = receive
         self._tell_to_go_on = tell_to_go_on
-        self._timeout_s = timeout_s
-        self._step_bytes = 0
-        self._waited_s = 0.0
-        """What came since progress was last noted, and how long it was waited for."""
+        self._patience = Patience(timeout_s)
         self.begun = "expect" not in request.headers
         """Whether the client sends: one that waits to be told so has not begun."""
         self.ended = False
@@ -273,7 +271,7 @@ class AsgiBody:
 
     async def _next(self) -> bytes:
         began = trio.current_time()
-        with trio.move_on_after(self._timeout_s - self._waited_s) as waiting:
+        with trio.move_on_after(self._patience.left_s) as waiting:
             message = await self._receive()
         if waiting.cancelled_caught:
             raise BodyTimeout
@@ -282,11 +280,7 @@ class AsgiBody:
             raise IncompleteBody
         data = message.get("body", b"")
         self.ended = not message.get("more_body", False)
-        self._step_bytes += len(data)
-        self._waited_s += trio.current_time() - began
-        if self._step_bytes >= STREAM_STEP_BYTES:
-            self._step_bytes = 0
-            self._waited_s = 0.0
+        self._patience.note(len(data), trio.current_time() - began)
         return data
 
 
@@ -304,11 +298,15 @@ async def _tell_to_go_on(scope: HTTPScope) -> None:
         await tell()
 
 
-async def read_body(request: HttpRequest, receive: ASGIReceiveCallable, *, limit_bytes: int) -> bytes:
-    """The whole body. Raises BodyTooLarge as soon as that is known, Disconnected when the client leaves."""
+def refuse_if_declared_too_large(request: HttpRequest, limit_bytes: int) -> None:
+    """Raise BodyTooLarge for a body that says itself that it is."""
     declared = request.headers.get("content-length", "0")
     if declared.isdecimal() and int(declared[:20]) > limit_bytes:
         raise BodyTooLarge(limit_bytes)
+
+
+async def read_body(receive: ASGIReceiveCallable, *, limit_bytes: int) -> bytes:
+    """The whole body. Raises BodyTooLarge as soon as that is known, Disconnected when the client leaves."""
     chunks: list[bytes] = []
     size_bytes = 0
     while True:

@@ -4,25 +4,22 @@ Sessions hand over whole frames as they go onto a bare socket (`websocket.frame_
 and frames them itself. So the frames are opened here: that costs this path a little, and the other and every front
 nothing.
 
-Who owns it: one task reads (`receive`), one writes (started by `open`); `try_send` comes from anywhere in the same
-thread and never waits. What waits here for the writer is bounded; beyond that it stays in the session's outbox, whose
-own bounds then judge the client.
+One task reads it (`receive`), one writes (`QueuedTransport`).
 """
 
 import math
 import struct
-from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 
-from chinwag.engine.transport import CloseReason, ConnectionLost
+from chinwag.engine.transport import ConnectionLost
+from chinwag.http.queued_transport import QueuedTransport
 from chinwag.http.socket_transport import Take
-from chinwag.http.websocket import CloseCode, Incoming, Opcode, ProtocolFailure, close_frame
+from chinwag.http.websocket import CloseCode, Incoming, Opcode, ProtocolFailure
 
 if TYPE_CHECKING:
     from hypercorn.typing import WebsocketCloseEvent, WebsocketSendEvent
@@ -31,9 +28,6 @@ log = structlog.get_logger("chinwag.http")
 
 _FAILURES: Final = frozenset({CloseCode.PROTOCOL_ERROR, CloseCode.INVALID_TEXT, CloseCode.TOO_BIG})
 """With these codes a server says what the client did wrong (`StrictWebSocket`); a client's own do not get here."""
-
-QUEUE_BYTES: Final = 64 * 1024
-"""Once so much waits for the writer, no more is taken. What a kernel's send buffer is to a bare socket."""
 
 
 class Connection(Protocol):
@@ -47,78 +41,26 @@ class Connection(Protocol):
         ...
 
 
-class AsgiTransport:
+class AsgiTransport(QueuedTransport):
     """One WebSocket connection after its handshake. Implements `chinwag.engine.transport.Transport`."""
 
     def __init__(
         self, receive: ASGIReceiveCallable, send: ASGISendCallable, *, connection: Connection | None = None
     ) -> None:
         """Without `connection` a silent peer is not noticed; the ASGI server has to see to it."""
+        super().__init__()
         self._receive = receive
         self._send = send
         self._connection = connection
-        self._queue: deque[bytes] = deque()
-        self._queued_bytes = 0
-        self._changed = trio.Event()
-        """Set, and replaced, whenever the queue grows or shrinks or the connection ends."""
-        self._scope = trio.CancelScope()
-        self._aborted = False
-        self._ended = False
-        """Whether the ASGI server has said that the connection is over."""
 
     @property
     def last_received(self) -> float:
         """When the peer was last heard of, infinity where nobody knows."""
         return math.inf if self._connection is None else self._connection.last_received
 
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[None]:
-        """Run the writer within the block. An abort ends the block, quietly, wherever it waits."""
-        with self._scope:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._write_forever)
-                yield
-                nursery.cancel_scope.cancel()
-
-    # --- the engine's side ---
-
-    def try_send(self, data: bytes | memoryview) -> int:
-        """Take whole frames, all or none of them; see `Transport`."""
-        if self._aborted or self._ended:
-            raise ConnectionLost
-        if self._queued_bytes >= QUEUE_BYTES:
-            return 0
-        self._queue.append(bytes(data))
-        self._queued_bytes += len(data)
-        self._notify()
-        return len(data)
-
-    async def wait_writable(self) -> None:
-        """Return when `try_send` may take more; see `Transport`."""
-        while self._queued_bytes >= QUEUE_BYTES:
-            if self._aborted or self._ended:
-                raise ConnectionLost
-            await self._changed.wait()
-
     def ping(self) -> bytes:
         """Nothing: pings are the ASGI server's business, and `last_received` tells whether they were answered."""
         return b""
-
-    def goodbye(self, reason: CloseReason) -> bytes:
-        """The close frame for `reason`, which becomes the ASGI server's own."""
-        return close_frame(reason.code, reason.text)
-
-    def abort(self) -> None:
-        """Drop the connection at once; see `Transport`. One that has ended in order is left to end in order."""
-        if self._aborted:
-            return
-        self._aborted = True
-        self._notify()
-        self._scope.cancel()
-        if self._connection is not None and not self._ended:
-            self._connection.abort()
-
-    # --- the gateway's side ---
 
     async def receive(self) -> list[Incoming]:
         """Wait for a message. Raises `ConnectionLost` at the end; the ASGI server answers control frames itself.
@@ -157,29 +99,21 @@ class AsgiTransport:
 
     # --- pieces ---
 
-    async def _write_forever(self) -> None:
-        while True:
-            while self._queue:
-                data = self._queue.popleft()
-                for opcode, payload in server_frames(data):
-                    await self._write(opcode, payload)
-                self._queued_bytes -= len(data)
-                self._notify()
-            await self._changed.wait()
+    async def _write(self, data: bytes) -> None:
+        for opcode, payload in server_frames(data):
+            if opcode == Opcode.TEXT:
+                await self._send(_message(text=payload.decode()))
+            elif opcode == Opcode.BINARY:
+                await self._send(_message(data=payload))
+            elif opcode == Opcode.CLOSE:
+                code = struct.unpack_from("!H", payload)[0] if payload else CloseCode.NORMAL
+                close: WebsocketCloseEvent = {"type": "websocket.close", "code": code, "reason": payload[2:].decode()}
+                await self._send(close)
 
-    async def _write(self, opcode: int, payload: bytes) -> None:
-        if opcode == Opcode.TEXT:
-            await self._send(_message(text=payload.decode()))
-        elif opcode == Opcode.BINARY:
-            await self._send(_message(data=payload))
-        elif opcode == Opcode.CLOSE:
-            code = struct.unpack_from("!H", payload)[0] if payload else CloseCode.NORMAL
-            close: WebsocketCloseEvent = {"type": "websocket.close", "code": code, "reason": payload[2:].decode()}
-            await self._send(close)
-
-    def _notify(self) -> None:
-        self._changed.set()
-        self._changed = trio.Event()
+    def _drop(self) -> None:
+        """One that has ended in order is left to end in order."""
+        if self._connection is not None and not self._ended:
+            self._connection.abort()
 
 
 def _message(*, text: str | None = None, data: bytes | None = None) -> "WebsocketSendEvent":

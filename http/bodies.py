@@ -20,6 +20,32 @@ UNREAD_S: Final = 5.0
 to see the answer: many look for one only after they have sent everything."""
 
 
+class Patience:
+    """The time for which a client is waited for, by its progress: so long for each `step_bytes`, again and again."""
+
+    __slots__ = ("_step_bytes", "_taken_bytes", "_timeout_s", "waited_s")
+
+    def __init__(self, timeout_s: float, step_bytes: int = STREAM_STEP_BYTES) -> None:
+        self._timeout_s = timeout_s
+        self._step_bytes = step_bytes
+        self._taken_bytes = 0
+        self.waited_s = 0.0
+        """How long it was waited for since progress was last noted."""
+
+    @property
+    def left_s(self) -> float:
+        """How long it may still be waited for."""
+        return self._timeout_s - self.waited_s
+
+    def note(self, size_bytes: int, waited_s: float = 0.0) -> None:
+        """So many bytes came, or went, after so long a wait."""
+        self.waited_s += waited_s
+        self._taken_bytes += size_bytes
+        if self._taken_bytes >= self._step_bytes:
+            self._taken_bytes = 0
+            self.waited_s = 0.0
+
+
 class WholeBody:
     """A body that is there already, as a `BodySource`."""
 

@@ -217,7 +217,7 @@ def main(context: click.Context) -> None:
     envvar="CHINWAG_SERVER",
     show_envvar=True,
     show_default=True,
-    help="What speaks HTTP: the fast lane, or hypercorn with quart-trio, which TLS always uses.",
+    help="What speaks HTTP/1.1: the fast lane, or hypercorn with quart-trio. HTTP/2 needs neither.",
 )
 @click.option(
     "--tls-cert",

@@ -1,14 +1,19 @@
 """A WebSocket server that sends back what it gets: the gateway's protocol code alone, for conformance suites."""
 
+from functools import partial
 from typing import Final, assert_never
 
 import structlog
 import trio
 
+from chinwag.engine.errors import EngineError
 from chinwag.engine.transport import ConnectionLost
-from chinwag.http.head import BadRequest
+from chinwag.http.head import RequestHead
+from chinwag.http.lane import Lane
+from chinwag.http.messages import HttpRequest, HttpResponse
+from chinwag.http.refusals import HttpRefusal, UpgradeRequired
 from chinwag.http.socket_transport import SocketTransport
-from chinwag.http.streams import GuardedStream, read_head, refuse
+from chinwag.http.streams import AcceptedStream, GuardedStream, refuse
 from chinwag.http.websocket import (
     Close,
     HandshakeRefused,
@@ -28,8 +33,6 @@ log = structlog.get_logger("chinwag.http")
 _MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 """The largest message that the Autobahn test suite sends."""
 
-_MAX_HEAD_BYTES: Final = 16 * 1024
-_HEAD_TIMEOUT_S: Final = 10.0
 _SEND_TIMEOUT_S: Final = 60.0
 _FINISH_TIMEOUT_S: Final = 2.0
 
@@ -45,34 +48,47 @@ async def serve_echo(
 
     A client's messages are read only as fast as it takes their echoes: what waits in memory is one message and a read.
     """
-
-    async def handle(stream: trio.SocketStream) -> None:
-        try:
-            await _run(stream, max_message_bytes)
-        except (trio.BrokenResourceError, trio.ClosedResourceError, ConnectionLost):
-            log.debug("echo client has gone")
-
+    lane = Lane(_NothingElse(), partial(_upgrade, max_message_bytes))
     listeners = await trio.open_tcp_listeners(port, host=host)
-    await trio.serve_listeners(handle, listeners, task_status=task_status)
+    async with lane.running():
+        await trio.serve_listeners(lane.serve_connection, listeners, task_status=task_status)
 
 
-async def _run(stream: trio.SocketStream, max_message_bytes: int) -> None:
+class _NothingElse:
+    """The answer to whatever is no opening handshake."""
+
+    async def handle(self, request: HttpRequest) -> HttpResponse:
+        return self.refuse(request, UpgradeRequired())
+
+    def refuse(self, _: HttpRequest, error: EngineError) -> HttpResponse:
+        refused = error if isinstance(error, HttpRefusal) else HttpRefusal(error.message)
+        body = refused.message.encode()
+        return HttpResponse(
+            status=refused.status, headers=[*refused.headers, ("content-length", str(len(body)))], body=body
+        )
+
+    def opens_socket(self, _: HttpRequest) -> bool:
+        return True
+
+    def streams(self, _: HttpRequest) -> bool:
+        return False
+
+
+async def _upgrade(max_message_bytes: int, head: RequestHead, stream: AcceptedStream, leftover: bytes) -> None:
+    assert isinstance(stream, trio.SocketStream)
     try:
-        received = await read_head(stream, max_bytes=_MAX_HEAD_BYTES, timeout_s=_HEAD_TIMEOUT_S)
-        if received is None:
-            return
-        response = accept_upgrade(received.head)
-    except BadRequest as error:
-        await refuse(stream, error.status, error.message)
-        return
+        response = accept_upgrade(head)
     except HandshakeRefused as error:
         await refuse(stream, error.status, error.message, error.headers)
         return
     guarded = GuardedStream(stream, send_timeout_s=_SEND_TIMEOUT_S)
-    await guarded.send_all(response)
-    transport = SocketTransport(stream, leftover=received.leftover, max_message_bytes=max_message_bytes)
-    await guarded.send_all(await _converse(transport, guarded))
-    await transport.finish(_FINISH_TIMEOUT_S)
+    try:
+        await guarded.send_all(response)
+        transport = SocketTransport(stream, leftover=leftover, max_message_bytes=max_message_bytes)
+        await guarded.send_all(await _converse(transport, guarded))
+        await transport.finish(_FINISH_TIMEOUT_S)
+    except (trio.BrokenResourceError, trio.ClosedResourceError, ConnectionLost):
+        log.debug("echo client has gone")
 
 
 async def _converse(transport: SocketTransport, stream: GuardedStream) -> bytes:

@@ -8,7 +8,7 @@ Writing is the session's business.
 import time
 from collections.abc import Awaitable
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 import structlog
@@ -20,16 +20,20 @@ from chinwag.engine.errors import EngineError, InternalError
 from chinwag.engine.session import Session
 from chinwag.engine.transport import LOST, CloseReason, Transport
 from chinwag.http.access_log import AccessLog
+from chinwag.http.answers import Answers
+from chinwag.http.bad_clients import BadClients
 from chinwag.http.front import Front, SocketEndpoint, SocketRequest
 from chinwag.http.head import RequestHead
+from chinwag.http.listener import ListenerConfig
 from chinwag.http.messages import HttpRequest, HttpResponse
 from chinwag.http.poller import Poller
 from chinwag.http.rate_limits import address_key
+from chinwag.http.refusals import NoSuchEndpoint
 from chinwag.http.service import HttpService
 from chinwag.http.socket_transport import SocketTransport, Take
-from chinwag.http.streams import discard, refuse
+from chinwag.http.stream_transport import StreamTransport, WebSocketStream
+from chinwag.http.streams import AcceptedStream, SecureStream, peer_address, refuse, send_last
 from chinwag.http.websocket import (
-    DEFAULT_MAX_MESSAGE_BYTES,
     Close,
     HandshakeRefused,
     Incoming,
@@ -48,7 +52,6 @@ _REASONS: Final = {
 }
 FINISH_S: Final = 1.0
 """How long a connection that said goodbye may take to close its side."""
-LINGER_BYTES: Final = 64 * 1024
 
 
 class MessageTransport(Transport, Protocol):
@@ -66,6 +69,14 @@ class MessageTransport(Transport, Protocol):
         ...
 
 
+class Granted(NamedTuple):
+    """A WebSocket that may be opened. Somebody has to serve its session, or abandon it."""
+
+    request: HttpRequest
+    front: Front
+    connected: Connected
+
+
 class Gateway:
     """Takes over connections that ask for a WebSocket."""
 
@@ -75,28 +86,26 @@ class Gateway:
         service: HttpService,
         *,
         poller: Poller | None = None,
-        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+        config: ListenerConfig | None = None,
+        bad_clients: BadClients | None = None,
         access_log: AccessLog | None = None,
     ) -> None:
         """`poller` reads the raw sockets; it has to be running. Without one every connection's task reads by itself.
 
-        `max_message_bytes` bounds a client's message on those sockets; an ASGI server has a bound of its own. With
-        `access_log` each connection that is served is written down.
+        Of `config` the limits of messages and of sends count, for all but an ASGI server, which has bounds of its own.
+        With `access_log` each connection that is served is written down.
         """
         self._engine = engine
         self._service = service
         self._poller = poller
-        self._max_message_bytes = max_message_bytes
+        self._limits = config or ListenerConfig()
+        self._bad_clients = bad_clients or BadClients()
         self._access_log = access_log
+        self._answers = Answers()
 
-    async def upgrade(self, head: RequestHead, stream: trio.SocketStream, leftover: bytes) -> Awaitable[None] | None:
+    async def upgrade(self, head: RequestHead, stream: AcceptedStream, leftover: bytes) -> Awaitable[None] | None:
         """Answer an upgrade request. When it was granted, what is returned serves the connection until it ends."""
         request = self._service.seen(_as_http(head, stream))
-        front = self._service.socket_front(request)
-        if front is None or self._service.socket_endpoint(front) is None:
-            response = await self._service.handle(request)
-            await _answer(stream, response)
-            return None
         try:
             handshake = accept_upgrade(head)
         except HandshakeRefused as refused:
@@ -104,31 +113,46 @@ class Gateway:
                 self._access_log.refused(request, self._service.locate(request), refused.status)
             await refuse(stream, refused.status, refused.message, refused.headers)
             return None
-        try:
-            connected = await self.admit(request, front)
-        except EngineError as error:
-            await self._service.pace(request, error)
-            await _answer(stream, self._service.refuse(request, error))
+        granted = await self.ask(request)
+        if isinstance(granted, HttpResponse):
+            await send_last(stream, self._answers.encode(granted, close=True))
             return None
-        except Exception:
-            log.exception("upgrade failed", front=front.name)
-            await _answer(stream, self._service.refuse(request, InternalError()))
-            return None
+        session = granted.connected.session
         try:
-            await stream.send_all(handshake)
+            with trio.move_on_after(self._limits.send_timeout_s) as sending:
+                await stream.send_all(handshake)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            connected.session.abandon()  # the client left while it was being admitted
+            session.abandon()  # the client left while it was being admitted
             return None
         except BaseException:  # cancellation too: a session that nobody will run must not stay subscribed
-            connected.session.abandon()
+            session.abandon()
             raise
+        if sending.cancelled_caught:
+            session.abandon()
+            return None
+        if isinstance(stream, SecureStream):
+            return self.serve_stream(granted, stream, leftover)
         transport = SocketTransport(
-            stream, leftover=leftover, poller=self._poller, max_message_bytes=self._max_message_bytes
+            stream, leftover=leftover, poller=self._poller, max_message_bytes=self._limits.max_message_bytes
         )
-        return self.serve(request, front, connected, transport)
+        return self.serve(granted, transport)
 
-    async def admit(self, request: HttpRequest, front: Front) -> Connected:
-        """Decide who asks and whether they may. Raises `EngineError`s, which are answered over HTTP."""
+    async def ask(self, request: HttpRequest) -> Granted | HttpResponse:
+        """Decide who asks for a WebSocket, and whether they may. What refuses it is an answer over HTTP."""
+        request = self._service.seen(request)
+        front = self._service.socket_front(request)
+        if front is None or self._service.socket_endpoint(front) is None:
+            return self._service.refuse(request, NoSuchEndpoint())
+        try:
+            return Granted(request, front, await self._admit(request, front))
+        except EngineError as error:
+            await self._service.pace(request, error)
+            return self._service.refuse(request, error)
+        except Exception:
+            log.exception("upgrade failed", front=front.name)
+            return self._service.refuse(request, InternalError())
+
+    async def _admit(self, request: HttpRequest, front: Front) -> Connected:
         endpoint = self._service.socket_endpoint(front)
         assert endpoint is not None
         claims = await self._service.authenticate_socket(request, front)
@@ -143,30 +167,44 @@ class Gateway:
             ),
         )
 
-    def serve(
-        self, request: HttpRequest, front: Front, connected: Connected, transport: MessageTransport
-    ) -> Awaitable[None]:
-        """Serve a connection that was admitted, and whose handshake was answered, until it ends. To be awaited.
+    def serve(self, granted: Granted, transport: MessageTransport) -> Awaitable[None]:
+        """Serve a WebSocket that was granted, and whose handshake was answered, until it ends. To be awaited.
 
         Every frame between a connection's task and its read is there for each idle connection: there are few.
         """
+        request, front, connected = granted
         endpoint = self._service.socket_endpoint(front)
         assert endpoint is not None
         session = connected.session
         connected = msgspec.structs.replace(connected, greeting=endpoint.greeting(connected))
         take = partial(_take, self._engine, endpoint, session)
-        serving = self._engine.serve_session(connected, transport, partial(_pump, front, session, transport, take))
+        serving = self._engine.serve_session(
+            connected, transport, partial(_pump, front, session, transport, take, self._bad_clients)
+        )
         if self._access_log is None:
             return serving
         return self._access_log.socket(request, self._service.locate(request), session, serving)
 
+    async def serve_stream(self, granted: Granted, stream: WebSocketStream, leftover: bytes = b"") -> None:
+        """`serve` over a stream that is no bare socket."""
+        transport = StreamTransport(stream, leftover=leftover, max_message_bytes=self._limits.max_message_bytes)
+        serving = self.serve(granted, transport)
+        del granted, leftover
+        async with transport.open():
+            await serving
 
-async def _pump(front: Front, session: Session, transport: MessageTransport, take: Take) -> None:
+
+async def _pump(
+    front: Front, session: Session, transport: MessageTransport, take: Take, bad_clients: BadClients
+) -> None:
     """Read until either side says goodbye, then end the connection in order."""
     try:
         await transport.deliver(take)
     except ProtocolFailure as failure:
-        session.finish(close_frame(failure.code, failure.reason), _REASONS.get(failure.code))
+        reason = _REASONS.get(failure.code)
+        words = failure.reason or ("" if reason is None else reason.text)
+        bad_clients.report(words, user=session.user_id, protocol="WebSocket")
+        session.finish(close_frame(failure.code, failure.reason), reason)
     except Exception as bug:
         if isinstance(bug, LOST):
             raise
@@ -191,7 +229,7 @@ def _take(engine: Engine, endpoint: SocketEndpoint, session: Session, item: Inco
     return None
 
 
-def _as_http(head: RequestHead, stream: trio.SocketStream) -> HttpRequest:
+def _as_http(head: RequestHead, stream: AcceptedStream) -> HttpRequest:
     """The upgrade request in the form that the route tables know. Its path stays as it was on the wire."""
     path = head.target.partition("?")[0] if head.target.startswith("/") else head.path
     names = dict.fromkeys(name for name, _ in head.headers)
@@ -201,26 +239,6 @@ def _as_http(head: RequestHead, stream: trio.SocketStream) -> HttpRequest:
         query=head.query,
         headers={name: head.header(name) or "" for name in names},
         host=head.header("host") or "",
-        client=_peer(stream),
+        client=peer_address(stream),
+        secure=isinstance(stream, SecureStream),
     )
-
-
-def _peer(stream: trio.SocketStream) -> str:
-    try:
-        return str(stream.socket.getpeername()[0])
-    except OSError:
-        return ""  # it has left
-
-
-async def _answer(stream: trio.SocketStream, response: HttpResponse) -> None:
-    """Write a whole HTTP response and close, reading on for a moment so that no reset overtakes it."""
-    head = [f"HTTP/1.1 {response.status} ", "connection: close"]
-    head += [f"{name}: {value}" for name, value in (*response.fixed.headers, *response.headers)]
-    with trio.move_on_after(FINISH_S):
-        try:
-            await stream.send_all("\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + response.body)
-            await stream.send_eof()
-            await discard(stream, LINGER_BYTES)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            log.debug("client left before its refusal")
-    await trio.aclose_forcefully(stream)

@@ -1,34 +1,12 @@
-"""An HTTP/1.1 request head as frozen values, and how it is parsed. No I/O.
+"""An HTTP/1.1 request head as frozen values, and a response that refuses one. No I/O."""
 
-The rules of RFC 9112 are h11's; this module adds what a listener needs to choose a server for the connection before any
-of them has seen the request.
-"""
-
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
-from urllib.parse import unquote
 
-import h11
 import msgspec
 
 from chinwag.http.messages import API_HEADERS
-
-HEAD_END = re.compile(rb"\n\r?\n")
-"""The empty line after the header fields, as h11 finds it: RFC 9112 section 2.2 lets a lone LF end a line."""
-
-_ABSOLUTE_FORM = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
-"""Scheme and authority of a target in absolute form, which RFC 9112 section 3.2.2 obliges a server to accept."""
-
-
-class BadRequest(Exception):
-    """The bytes are not a request this server can take. Answer `status` with `message`, then close."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(status, message)
-        self.status = status
-        self.message = message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +24,7 @@ class RequestHead:
     headers: tuple[tuple[str, str], ...]
     """Names in lower case, values as Latin-1 and without surrounding blanks, in the order of arrival."""
     http_version: str
-    """ "1.0" or "1.1" (or another version that h11 lets pass, such as the "2.0" of an HTTP/2 preface)."""
+    """ "1.0" or "1.1"."""
 
     def header(self, name: str) -> str | None:
         """The value of a header field, None when it is absent. `name` is lower case.
@@ -65,41 +43,6 @@ class RequestHead:
         """The members of a field that is a list of tokens, such as Connection or Upgrade, in lower case."""
         members = (self.header(name) or "").split(",")
         return frozenset(token for member in members if (token := member.strip().lower()))
-
-
-def parse_head(data: bytes) -> RequestHead:
-    """Parse a whole request head, from the request line to the empty line. What follows it is not looked at.
-
-    Raises `BadRequest`: 400 when it breaks RFC 9112 or is incomplete, 501 for a transfer coding other than chunked.
-    """
-    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=max(len(data), 1))
-    try:
-        connection.receive_data(data)
-        event = connection.next_event()
-    except h11.RemoteProtocolError as error:
-        status = error.error_status_hint
-        message = "unsupported transfer coding" if status == HTTPStatus.NOT_IMPLEMENTED else "malformed request head"
-        raise BadRequest(status, message) from error
-    if not isinstance(event, h11.Request):
-        raise BadRequest(HTTPStatus.BAD_REQUEST, "incomplete request head")
-    target = event.target.decode("ascii")
-    origin_form = target
-    absolute = _ABSOLUTE_FORM.match(target)
-    if absolute is not None:
-        origin_form = target[absolute.end() :]
-        if not origin_form.startswith("/"):
-            origin_form = "/" + origin_form
-    elif not target.startswith("/") and target != "*" and event.method != b"CONNECT":
-        raise BadRequest(HTTPStatus.BAD_REQUEST, "malformed request target")
-    path, _, query = origin_form.partition("?")
-    return RequestHead(
-        method=event.method.decode("ascii"),
-        target=target,
-        path=unquote(path),
-        query=query,
-        headers=tuple((name.decode("ascii"), value.decode("latin-1")) for name, value in event.headers),
-        http_version=event.http_version.decode("ascii"),
-    )
 
 
 def refusal(status: int, message: str, headers: Iterable[tuple[str, str]] = ()) -> bytes:

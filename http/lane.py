@@ -1,4 +1,4 @@
-"""The fast lane: HTTP/1.1 on plain sockets, with nothing between a request and `HttpService.handle`.
+"""The fast lane: HTTP/1.1 with nothing between a request and `HttpService.handle`, on plain sockets and over TLS.
 
 One task per connection reads a request, has it answered, and writes the answer; then the next. So answers are in order,
 requests that change something never overtake each other (RFC 9112 section 9.3.2), and a client that sends ahead is
@@ -9,22 +9,21 @@ dropped. Answers to requests that came together leave together, unless a handler
 Time is watched from outside, once a tick for all connections: no timer is set or cleared for a request.
 """
 
-import enum
-import os
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 import structlog
 import trio
 
 from chinwag.engine.errors import EngineError, InternalError
 from chinwag.http.answers import CONTINUE, Answers
-from chinwag.http.bodies import STREAM_STEP_BYTES, UNREAD_BYTES, UNREAD_S
+from chinwag.http.bad_clients import BadClients
+from chinwag.http.bodies import UNREAD_BYTES, UNREAD_S
 from chinwag.http.chunked import ChunkedBody
-from chinwag.http.coroutines import calling_before_it_waits
 from chinwag.http.head import RequestHead, refusal
+from chinwag.http.lane_body import LaneBody
+from chinwag.http.lane_connection import Connection, Gone, Phase, PlainConnection, SecureConnection, TimeOver
 from chinwag.http.lane_head import (
     CHUNKED,
     HEAD_END,
@@ -36,28 +35,15 @@ from chinwag.http.lane_head import (
 )
 from chinwag.http.listener import ListenerConfig
 from chinwag.http.messages import Content, HttpRequest, HttpResponse
-from chinwag.http.refusals import (
-    BodyTimeout,
-    BodyTooLarge,
-    HeadTimeout,
-    HeadTooLarge,
-    HttpRefusal,
-    IncompleteBody,
-    MalformedRequest,
-)
-from chinwag.http.streams import READ_BYTES, discard, reset
+from chinwag.http.refusals import BodyTimeout, BodyTooLarge, HeadTimeout, HeadTooLarge, HttpRefusal
+from chinwag.http.streams import LINGER_BYTES, LINGER_S, AcceptedStream, SecureStream
 
 log = structlog.get_logger("chinwag.http")
-T = TypeVar("T")
 
 BATCH_BYTES: Final = 64 * 1024
 """Answers to pipelined requests that are held back to be written together; more are written at once."""
 BATCH_REQUESTS: Final = 32
 """How many pipelined requests are answered before other connections have their turn."""
-LINGER_S: Final = 2.0
-LINGER_BYTES: Final = 256 * 1024
-"""How long, and how much, to read from a client that got its last answer: closing a socket that holds unread bytes
-resets the connection, and the reset can overtake the answer (RFC 9112 section 9.6)."""
 TICK_S: Final = 1.0
 """How often time limits are looked at, and so how exact they are. Shorter limits are looked at more often."""
 
@@ -65,7 +51,7 @@ TICK_S: Final = 1.0
 class Handler(Protocol):
     """Who answers: `HttpService`."""
 
-    async def handle(self, request: HttpRequest, /) -> HttpResponse:
+    def handle(self, request: HttpRequest, /) -> Coroutine[Any, Any, HttpResponse]:
         """The answer to a request, whatever it is."""
         ...
 
@@ -73,47 +59,40 @@ class Handler(Protocol):
         """The answer to a request that the server itself refuses."""
         ...
 
+    def opens_socket(self, request: HttpRequest, /) -> bool:
+        """Whether a WebSocket may be asked for here; else the upgrade is ignored. Asked only of requests that do."""
+        ...
+
     def streams(self, request: HttpRequest, /) -> bool:
         """Whether `handle` reads the body of this request from `request.stream`. Asked only of bodies still to come."""
         ...
 
 
-OnUpgrade = Callable[[RequestHead, trio.SocketStream, bytes], Awaitable[Awaitable[None] | None]]
-"""Answers an opening handshake (`accept_upgrade`, `refuse`); what it returns runs the connection until it ends.
+OnUpgrade = Callable[[RequestHead, AcceptedStream, bytes], Awaitable[Awaitable[None] | None]]
+"""Answers an opening handshake, good or bad; what it returns runs the connection until it ends.
 
 The bytes are what the client sent after the head. The stream is closed at the end, if it is not already.
 """
 
 
-class Phase(enum.Enum):
-    """What a connection waits for, and so which time limit it is under."""
-
-    IDLE = enum.auto()
-    HEAD = enum.auto()
-    BODY = enum.auto()
-    HANDLER = enum.auto()
-    SENDING = enum.auto()
-    LEAVING = enum.auto()
-
-
-_IDLE, _HEAD, _BODY, _HANDLER, _SENDING, _LEAVING = Phase
-
-
-class _TimeOver(Exception):
-    """The sweep woke a reader: its client was too slow, or the server stops."""
-
-
-class _Gone(Exception):
-    """The client left, or its connection was reset. There is nobody to answer."""
+_IDLE, _HEAD, _BODY, _HANDLER, _SENDING = Phase.IDLE, Phase.HEAD, Phase.BODY, Phase.HANDLER, Phase.SENDING
 
 
 class Lane:
     """All connections of one server on the fast lane. A `ConnectionServer`."""
 
-    def __init__(self, handler: Handler, on_upgrade: OnUpgrade, config: ListenerConfig | None = None) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        on_upgrade: OnUpgrade,
+        config: ListenerConfig | None = None,
+        *,
+        bad_clients: BadClients | None = None,
+    ) -> None:
         self._handler = handler
         self._on_upgrade = on_upgrade
         self._limits = config or ListenerConfig()
+        self._bad_clients = bad_clients or BadClients()
         self._time_limits: dict[Phase, float] = {
             _IDLE: self._limits.keep_alive_timeout_s,
             _HEAD: self._limits.head_timeout_s,
@@ -121,7 +100,7 @@ class Lane:
             _SENDING: self._limits.send_timeout_s,
         }
         self._answers = Answers()
-        self._connections: set[_Connection] = set()
+        self._connections: set[Connection] = set()
         self.now = 0.0
         """Trio's time at the last tick: near enough for limits of seconds, and free."""
         self.stopping = False
@@ -144,12 +123,14 @@ class Lane:
 
     # --- a connection's life ---
 
-    async def serve_connection(self, stream: trio.SocketStream) -> Awaitable[None] | None:
+    async def serve_connection(self, stream: AcceptedStream) -> Awaitable[None] | None:
         """Answer requests until the client leaves, does wrong or is too slow, or asks for a WebSocket.
 
         Then the handshake is answered, and returned is what runs the WebSocket: an idle one holds nothing of this.
         """
-        connection = _Connection(stream, self)
+        connection = (
+            SecureConnection(stream, self) if isinstance(stream, SecureStream) else PlainConnection(stream, self)
+        )
         self._connections.add(connection)
         data = b""
         answers: list[bytes] = []
@@ -189,7 +170,7 @@ class Lane:
                 head = parse_lane_head(data[:end])
                 data = data[end:]
                 connection.fresh = False
-                if head.wants_websocket:
+                if head.wants_websocket and self._handler.opens_socket(head.request(b"", connection.client)):
                     if answers:
                         await connection.send(answers)
                     upgrade = head.as_request_head()
@@ -199,7 +180,7 @@ class Lane:
                 if head.length:
                     if 0 < head.length <= len(data) and head.length <= self._limits.max_body_bytes:
                         body, data = data[: head.length], data[head.length :]
-                    elif self._handler.streams(head.request(b"", connection.client)):
+                    elif self._handler.streams(head.request(b"", connection.client, secure=connection.secure)):
                         rest = await self._pass_on(connection, head, data, answers)
                         if rest is None:
                             return None
@@ -214,16 +195,13 @@ class Lane:
                         body, data = await self._read_body(connection, head, data, answers)
                 # Then its answer.
                 connection.phase = _HANDLER
-                work = self._handler.handle(head.request(body, connection.client))
-                if answers:
-                    response = await calling_before_it_waits(work, connection.sender(answers))
-                else:
-                    response = await work
+                work = self._handler.handle(head.request(body, connection.client, secure=connection.secure))
+                response = await (connection.answering(work, answers) if answers else work)
                 if self.stopping or not head.keep_alive:
                     answers.append(self._answers.encode(response, close=True))
                     if response.content is not None:
                         await self._send_content(connection, response.content, answers)
-                    await connection.leave(answers)
+                    await connection.leave(answers, unread_bytes=LINGER_BYTES, unread_s=LINGER_S)
                     return None
                 answers.append(self._answers.encode(response, keep_alive=head.version == "1.0"))
                 if response.content is not None:
@@ -239,7 +217,7 @@ class Lane:
                     answered = 0
         except HttpRefusal as refused:
             await self._refuse(connection, head, data, refused, answers)
-        except _TimeOver:
+        except TimeOver:
             if self.stopping or connection.phase is _IDLE:
                 return None
             late = HeadTimeout() if connection.phase is _HEAD else BodyTimeout()
@@ -247,14 +225,14 @@ class Lane:
         except ValueError:
             log.exception("an answer could not be sent")
             await self._refuse(connection, head, data, InternalError(), answers)
-        except (_Gone, OSError):
+        except (Gone, OSError):
             log.debug("client left")
         finally:
             self._connections.discard(connection)
         return None if upgrade is None else await self._on_upgrade(upgrade, stream, data)
 
     async def _read_body(
-        self, connection: "_Connection", head: LaneHead, data: bytes, answers: list[bytes]
+        self, connection: Connection, head: LaneHead, data: bytes, answers: list[bytes]
     ) -> tuple[bytes, bytes]:
         """The body, of which `data` is the beginning, and what comes after it."""
         if head.length == CHUNKED:
@@ -278,9 +256,7 @@ class Lane:
         whole = b"".join(pieces)
         return whole[: head.length], whole[head.length :]
 
-    async def _pass_on(
-        self, connection: "_Connection", head: LaneHead, data: bytes, answers: list[bytes]
-    ) -> bytes | None:
+    async def _pass_on(self, connection: Connection, head: LaneHead, data: bytes, answers: list[bytes]) -> bytes | None:
         """Answer a request whose handler reads the body itself. What comes after it; None when the connection ends.
 
         It ends after its answer when the handler did not want all of the body: where the next request begins is then
@@ -289,8 +265,8 @@ class Lane:
         if answers:
             await connection.send(answers)
         connection.phase = _HANDLER
-        body = _LaneBody(connection, head, data)
-        response = await self._handler.handle(head.request(b"", connection.client, body))
+        body = LaneBody(connection, head, data)
+        response = await self._handler.handle(head.request(b"", connection.client, body, secure=connection.secure))
         connection.phase = _HANDLER
         ends = self.stopping or not head.keep_alive or not body.whole
         answers.append(self._answers.encode(response, close=ends, keep_alive=not ends and head.version == "1.0"))
@@ -301,13 +277,13 @@ class Lane:
         if not ends:
             return body.rest
         if body.whole:
-            await connection.leave(answers)
+            await connection.leave(answers, unread_bytes=LINGER_BYTES, unread_s=LINGER_S)
         else:
             await connection.leave(answers, unread_bytes=UNREAD_BYTES, unread_s=UNREAD_S)
         return None
 
-    async def _send_content(self, connection: "_Connection", content: Content, answers: list[bytes]) -> None:
-        """Send what is ready and then a content, piece by piece. Raises `_Gone` when it ends early: the client has its
+    async def _send_content(self, connection: Connection, content: Content, answers: list[bytes]) -> None:
+        """Send what is ready and then a content, piece by piece. Raises `Gone` when it ends early: the client has its
         length already, and can be told of the failure only by the end of the connection."""
         await connection.send(answers)
         missing = content.size_bytes
@@ -322,31 +298,35 @@ class Lane:
             log.error("a file could not be sent", reason=error.message)
         if missing:
             connection.reset()
-            raise _Gone
+            raise Gone
 
-    async def _read_more(self, connection: "_Connection") -> bytes:
+    async def _read_more(self, connection: Connection) -> bytes:
         data = await connection.read()
         if not data:
-            raise _Gone
+            raise Gone
         return data
 
     async def _refuse(
         self,
-        connection: "_Connection",
+        connection: Connection,
         head: LaneHead | None,
         data: bytes,
         error: EngineError,
         answers: list[bytes],
     ) -> None:
         """Answer a request that will not be looked at, in its front's shape if it can be told, and close."""
-        request = guess_request(data) if head is None else head.request(b"", connection.client)
+        if isinstance(error, HttpRefusal) and error.breaks_rules:
+            self._bad_clients.report(error.message, client=connection.client, protocol="HTTP/1.1")
+        request = (
+            guess_request(data) if head is None else head.request(b"", connection.client, secure=connection.secure)
+        )
         if request is not None:
             answers.append(self._answers.encode(self._handler.refuse(request, error), close=True))
         else:
             answers.append(refusal(error.status if isinstance(error, HttpRefusal) else 500, error.message))
         try:
-            await connection.leave(answers)
-        except (_Gone, OSError):
+            await connection.leave(answers, unread_bytes=LINGER_BYTES, unread_s=LINGER_S)
+        except (Gone, OSError):
             log.debug("client left before its refusal")
 
     # --- time ---
@@ -364,211 +344,3 @@ class Lane:
                         connection.reset()
                     else:
                         connection.wake_reader()
-
-
-class _Connection:
-    """One socket: reads and writes that say what they wait for, so that the sweep can end them."""
-
-    __slots__ = ("_client", "_fileno", "_lane", "_stream", "fresh", "phase", "since")
-
-    def __init__(self, stream: trio.SocketStream, lane: Lane) -> None:
-        self._stream = stream
-        # Asked for at each call, never kept: after a close it is -1, while the kernel gives the number to the next
-        # connection. Reading and writing by the number saves a checkpoint and an exception for each request.
-        self._fileno: Callable[[], int] = stream.socket.fileno
-        self._lane = lane
-        self._client: str | None = None
-        self.phase = _HEAD
-        self.since = lane.now
-        """When the phase began, by the lane's time; of sending, when the client last took something."""
-        self.fresh = True
-        """Until a first head has come."""
-
-    def enter(self, phase: Phase) -> None:
-        """Wait for something else from now on."""
-        self.phase = phase
-        self.since = self._lane.now
-
-    @property
-    def now(self) -> float:
-        """The lane's time."""
-        return self._lane.now
-
-    @property
-    def client(self) -> str:
-        """The peer's address; "" when it has left."""
-        if self._client is None:
-            try:
-                self._client = str(self._stream.socket.getpeername()[0])
-            except OSError:
-                self._client = ""
-        return self._client
-
-    async def read(self) -> bytes:
-        """Wait for bytes; b"" at the end of the stream. Raises `_TimeOver` when woken by the sweep."""
-        try:
-            while True:
-                # Waiting first saves the read that fails, which is the usual one.
-                await trio.lowlevel.wait_readable(self._fileno())
-                try:
-                    return os.read(self._fileno(), READ_BYTES)
-                except BlockingIOError:
-                    continue
-        except trio.ClosedResourceError:
-            raise (_Gone if self._fileno() == -1 else _TimeOver) from None
-        except ValueError:  # what trio makes of a descriptor of -1
-            raise _Gone from None
-
-    def wake_reader(self) -> None:
-        """End a `read` that waits. Does nothing to one that has just got something."""
-        if self._fileno() != -1:
-            trio.lowlevel.notify_closing(self._fileno())
-
-    def sender(self, answers: list[bytes]) -> Callable[[], None]:
-        """A function that sends as many of the answers as go without waiting."""
-
-        def send() -> None:
-            data = b"".join(answers)
-            try:
-                taken = os.write(self._fileno(), data)
-            except OSError:  # full, or gone: found out about again when the rest is sent
-                taken = 0
-            answers[:] = [data[taken:]] if taken < len(data) else []
-
-        return send
-
-    async def send(self, answers: list[bytes]) -> None:
-        """Write all answers, and empty the list. Raises `OSError` or `_Gone` when the client is gone."""
-        data = answers[0] if len(answers) == 1 else b"".join(answers)
-        answers.clear()
-        try:
-            taken = os.write(self._fileno(), data)
-        except BlockingIOError:
-            taken = 0
-        if taken < len(data):
-            await self._send_rest(memoryview(data)[taken:])
-
-    async def _send_rest(self, data: memoryview) -> None:
-        self.enter(_SENDING)
-        try:
-            while data:
-                await trio.lowlevel.wait_writable(self._fileno())
-                try:
-                    taken = os.write(self._fileno(), data)
-                except BlockingIOError:
-                    continue
-                self.since = self._lane.now
-                data = data[taken:]
-        except (trio.ClosedResourceError, ValueError):
-            raise _Gone from None
-
-    async def leave(
-        self, answers: list[bytes], *, unread_bytes: int = LINGER_BYTES, unread_s: float = LINGER_S
-    ) -> None:
-        """Write the last answers, close this side, and read on for a moment so that no reset overtakes them."""
-        await self.send(answers)
-        self.phase = _LEAVING
-        with trio.move_on_after(unread_s):
-            try:
-                await self._stream.send_eof()
-                await discard(self._stream, unread_bytes)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                raise _Gone from None
-
-    def reset(self) -> None:
-        """Close at once and drop what was not delivered."""
-        reset(self._stream)
-
-
-class _LaneBody:
-    """The body of one request, read when its handler asks for more. A `BodySource`."""
-
-    __slots__ = (
-        "_chunked",
-        "_connection",
-        "_data",
-        "_expected",
-        "_missing",
-        "_step_bytes",
-        "_waited_s",
-        "declared_bytes",
-        "rest",
-        "whole",
-    )
-
-    def __init__(self, connection: _Connection, head: LaneHead, data: bytes) -> None:
-        """`data` is what came with the head."""
-        self._connection = connection
-        self._data = data
-        self._chunked = ChunkedBody(sys.maxsize) if head.length == CHUNKED else None
-        self._missing = head.length
-        self.declared_bytes = None if head.length == CHUNKED else head.length
-        self._expected = head.expects_continue and not data
-        """Whether the client still waits to be told to go on."""
-        self._step_bytes = 0
-        self._waited_s = 0.0
-        """What came since progress was last noted, and how long it was waited for."""
-        self.whole = False
-        """Whether all of it was read: `rest` is then what came after it."""
-        self.rest = b""
-
-    async def read(self) -> bytes:
-        """See `BodySource.read`."""
-        while not self.whole:
-            if self._expected:
-                self._expected = False
-                await self._send_continue()
-            data, self._data = self._data, b""
-            if data:
-                piece = self._decode(data)
-                if piece:
-                    return piece
-            else:
-                self._data = await self._more()
-        return b""
-
-    def _decode(self, data: bytes) -> bytes:
-        """The part of `data` that is body."""
-        if self._chunked is not None:
-            try:
-                rest = self._chunked.feed(data)
-            except BodyTooLarge:  # of a size that no memory has
-                raise MalformedRequest("a chunk's size is malformed") from None
-            if rest is not None:
-                self.whole, self.rest = True, rest
-            return self._chunked.take()
-        piece = data[: self._missing]
-        self._missing -= len(piece)
-        if not self._missing:
-            self.whole, self.rest = True, data[len(piece) :]
-        return piece
-
-    async def _more(self) -> bytes:
-        connection = self._connection
-        began = connection.now
-        connection.phase = _BODY
-        connection.since = began - self._waited_s
-        try:
-            data = await connection.read()
-        except _TimeOver:
-            raise BodyTimeout from None
-        except (_Gone, OSError):
-            raise IncompleteBody from None
-        finally:
-            connection.phase = _HANDLER
-        if not data:
-            raise IncompleteBody
-        self._step_bytes += len(data)
-        self._waited_s += connection.now - began
-        if self._step_bytes >= STREAM_STEP_BYTES:
-            self._step_bytes = 0
-            self._waited_s = 0.0
-        return data
-
-    async def _send_continue(self) -> None:
-        try:
-            await self._connection.send([CONTINUE])
-        except (_Gone, OSError):
-            raise IncompleteBody from None
-        finally:
-            self._connection.phase = _HANDLER

@@ -36,7 +36,7 @@ CHUNKED: Final = -1
 
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/(\d)\.(\d)\r\n")
 _ABSOLUTE_FORM = re.compile(r"https?://([^/?#@]*)", re.IGNORECASE)
-_HOST = re.compile(r"[0-9A-Za-z._~%!$&'()*+,;=:\[\]-]*")
+HOST: Final = re.compile(r"[0-9A-Za-z._~%!$&'()*+,;=:\[\]-]*")
 """The characters that RFC 3986 allows in a host and port."""
 _HOST_LINE = re.compile(rb"\r\nhost:[ \t]*([!-~]*)[ \t]*\r\n", re.IGNORECASE)
 
@@ -78,13 +78,19 @@ class LaneHead:
 
     # --- what it is good for ---
 
+    def resolved_fields(self) -> list[tuple[str, str]]:
+        """The fields, with the host that counts: that of an absolute target goes before the header's."""
+        return [(name, self.host if name == "host" else value) for name, value in self.fields]
+
     @property
     def wants_websocket(self) -> bool:
         """Whether the request asks for a WebSocket, well or badly."""
         upgrade = self.headers.get("upgrade")
         return upgrade is not None and "websocket" in _tokens(upgrade)
 
-    def request(self, body: bytes, client: str, stream: BodySource | None = None) -> HttpRequest:
+    def request(
+        self, body: bytes, client: str, stream: BodySource | None = None, *, secure: bool = False
+    ) -> HttpRequest:
         """The request with its body."""
         path, _, query = self.target.partition("?")
         return HttpRequest(
@@ -95,6 +101,7 @@ class LaneHead:
             body=body,
             host=self.host,
             client=client,
+            secure=secure,
             stream=stream,
         )
 
@@ -106,7 +113,7 @@ class LaneHead:
             target=self.target,
             path=unquote(path),
             query=query,
-            headers=tuple(self.fields),
+            headers=tuple(self.resolved_fields()),
             http_version=self.version,
         )
 
@@ -134,7 +141,7 @@ def parse_lane_head(data: bytes) -> LaneHead:
             raise MalformedRequest("the Host header is missing")
     elif len(head.fields) != len(headers) and sum(name == "host" for name, _ in head.fields) > 1:
         raise MalformedRequest("the Host header is repeated")
-    elif _HOST.fullmatch(host) is None:
+    elif HOST.fullmatch(host) is None:
         raise MalformedRequest("the Host header is malformed")
     else:
         head.host = host
@@ -173,7 +180,7 @@ def _resolve_target(head: LaneHead) -> None:
     if head.method == "CONNECT":
         raise MethodNotAllowed(METHODS)
     absolute = _ABSOLUTE_FORM.match(head.target)
-    if absolute is None or not absolute[1] or _HOST.fullmatch(absolute[1]) is None:
+    if absolute is None or not absolute[1] or HOST.fullmatch(absolute[1]) is None:
         raise MalformedRequest("the request's target is malformed")
     rest = head.target[absolute.end() :]
     if rest.startswith(("#", "@")):
@@ -187,11 +194,7 @@ def _judge_framing(head: LaneHead) -> None:
     headers = head.headers
     length = headers.get("content-length")
     if length is not None:
-        if not (length.isascii() and length.isdecimal()):
-            raise MalformedRequest("the Content-Length header is malformed")
-        head.length = int(
-            (length.lstrip("0") or "0")[:20]
-        )  # any number of zeros may come first; llhttp bounds the rest
+        head.length = declared_length(length)
     coding = headers.get("transfer-encoding")
     if coding is not None:
         if length is not None:
@@ -206,6 +209,16 @@ def _judge_framing(head: LaneHead) -> None:
         if expect.lower() != "100-continue":
             raise ExpectationFailed
         head.expects_continue = True
+
+
+def declared_length(value: str) -> int:
+    """What a Content-Length header says. Any number of zeros may come first; nobody has a body of more digits.
+
+    Raises `MalformedRequest`, for a list of equal lengths too.
+    """
+    if not (value.isascii() and value.isdecimal()):
+        raise MalformedRequest("the Content-Length header is malformed")
+    return int((value.lstrip("0") or "0")[:20])
 
 
 def _tokens(value: str) -> set[str]:

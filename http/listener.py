@@ -12,7 +12,7 @@ from typing import Protocol
 import structlog
 import trio
 
-from chinwag.http.streams import DEFAULT_SEND_TIMEOUT_S, reset
+from chinwag.http.streams import DEFAULT_SEND_TIMEOUT_S, AcceptedStream, reset
 
 log = structlog.get_logger("chinwag.http")
 
@@ -46,13 +46,13 @@ class ListenerConfig:
 
 
 class ConnectionServer(Protocol):
-    """What serves accepted connections: the fast lane, or hypercorn."""
+    """What serves accepted connections: the lane, hypercorn, or with TLS whoever speaks what the client asks for."""
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Serve within the block."""
         ...
 
-    async def serve_connection(self, stream: trio.SocketStream) -> Awaitable[None] | None:
+    async def serve_connection(self, stream: AcceptedStream) -> Awaitable[None] | None:
         """Serve one connection until it ends. What this returns, if anything, is still to be awaited.
 
         So a connection that becomes something else (a WebSocket) keeps nothing of what it was while it is that.

@@ -29,6 +29,8 @@ class HttpRefusal(Refused):
 
     code = "http"
     status: ClassVar[int] = 400
+    breaks_rules: ClassVar[bool] = False
+    """Whether who sends this does not speak the protocol, or means harm: it is worth a line in the log."""
 
     def __init__(self, message: str, headers: tuple[Header, ...] = ()) -> None:
         super().__init__(message)
@@ -122,6 +124,7 @@ class MalformedRequest(HttpRefusal):
     """The bytes are no HTTP/1.1 request, or two readers could take them for different ones."""
 
     code = "malformed_request"
+    breaks_rules = True
     status = 400
 
 
@@ -159,6 +162,7 @@ class HeadTooLarge(HttpRefusal):
     """The request line and header fields are more than the server takes. `message` says which limit it was."""
 
     code = "head_too_large"
+    breaks_rules = True
     status = 431
 
 
@@ -166,4 +170,5 @@ class VersionNotSupported(HttpRefusal):
     """The request is of another version of HTTP."""
 
     code = "version_not_supported"
+    breaks_rules = True
     status = 505

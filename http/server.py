@@ -20,9 +20,11 @@ from chinwag.engine.session_limits import SessionLimits
 from chinwag.engine.summaries import Summarizer
 from chinwag.http.access_log import LoggedService
 from chinwag.http.app import ChinwagApp
+from chinwag.http.bad_clients import BadClients
 from chinwag.http.cors import Cors
 from chinwag.http.front import Front
 from chinwag.http.gateway import Gateway
+from chinwag.http.http2 import Http2Server
 from chinwag.http.hypercorn_adapter import HypercornServer
 from chinwag.http.lane import Lane
 from chinwag.http.listener import ConnectionServer, ListenerConfig
@@ -34,6 +36,7 @@ from chinwag.http.proxies import TrustedProxies
 from chinwag.http.rate_limits import RateLimiter
 from chinwag.http.registry import fronts_named
 from chinwag.http.secret_files import load_master_key
+from chinwag.http.secure_server import SecureServer
 from chinwag.http.service import HttpService
 from chinwag.http.settings import ServerName, Settings
 from chinwag.http.stats import CommitTimes, EngineStats, StoreStats
@@ -63,6 +66,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
         for listener in listeners:
             await stack.enter_async_context(listener)
         commit_times = CommitTimes()
+        bad_clients = BadClients()
         store = await stack.enter_async_context(
             open_sqlite_store(settings.data_dir / DATABASE_NAME, observe=commit_times.observe)
         )
@@ -89,14 +93,16 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
             tokens,
             fronts_named(settings.fronts),
             cors=Cors(settings.cors_origins),
-            stats=[EngineStats(engine), commit_times, StoreStats(store)],
+            stats=[EngineStats(engine), commit_times, StoreStats(store), bad_clients],
             limiters=limiters(fronts_named(settings.fronts), settings),
             public_url=settings.public_url,
             metrics_token=settings.metrics_token,
             proxies=TrustedProxies(settings.trusted_proxies),
             pacer=None if settings.rate_limits == "off" else Pacer(),
         )
-        async with listening(engine, service, listeners, server=settings.server, tls=tls) as shutdown:
+        async with listening(
+            engine, service, listeners, server=settings.server, tls=tls, bad_clients=bad_clients
+        ) as shutdown:
             log.debug("serving", fronts=settings.fronts or "all", server=settings.server)
             task_status.started(listeners[0].socket.getsockname()[1])
             await termination()
@@ -152,27 +158,40 @@ async def listening(
     *,
     server: ServerName = "lane",
     tls: ssl.SSLContext | None = None,
+    bad_clients: BadClients | None = None,
 ) -> AsyncIterator[trio.Event]:
     """Serve on listeners within the block. Set the event to stop; leaving the block waits for the end.
 
-    TLS, and with it HTTP/2, is always hypercorn's. The limits hold for both.
+    `server` is who speaks HTTP/1.1. With `tls` that is inside TLS, and beside it there is HTTP/2. The limits hold for
+    all.
     """
     config = config or ListenerConfig()
+    bad_clients = bad_clients or BadClients()
     shutdown = trio.Event()
     poller = Poller() if poller_available else None
     gateway = Gateway(
         engine,
         service,
         poller=poller,
-        max_message_bytes=config.max_message_bytes,
+        config=config,
+        bad_clients=bad_clients,
         access_log=service.access_log if isinstance(service, LoggedService) else None,
     )
     connections: ConnectionServer
-    if server == "lane" and tls is None:
-        connections = Lane(service, gateway.upgrade, config)
+    if server == "lane":
+        connections = Lane(service, gateway.upgrade, config, bad_clients=bad_clients)
     else:
-        app = ChinwagApp(service, gateway, max_body_bytes=config.max_body_bytes, body_timeout_s=config.body_timeout_s)
-        connections = HypercornServer(app, config, tls=tls)
+        app = ChinwagApp(
+            service,
+            gateway,
+            max_body_bytes=config.max_body_bytes,
+            body_timeout_s=config.body_timeout_s,
+            send_timeout_s=config.send_timeout_s,
+        )
+        connections = HypercornServer(app, config, service=service, bad_clients=bad_clients)
+    if tls is not None:
+        http2 = Http2Server(service, gateway, config, bad_clients=bad_clients)
+        connections = SecureServer(tls, connections, http2, config, bad_clients=bad_clients)
     async with trio.open_nursery() as readers:
         if poller is not None:
             readers.start_soon(poller.run)

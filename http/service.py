@@ -188,6 +188,10 @@ class HttpService:
         """What serves a front's WebSockets, None when nothing does."""
         return self._endpoints.get(front.name)
 
+    def opens_socket(self, request: HttpRequest) -> bool:
+        """Whether a WebSocket may be asked for with this request's path."""
+        return self.socket_front(request) is not None
+
     def socket_token(self, request: HttpRequest, front: Front) -> str | None:
         """The access token of a request for a WebSocket: browsers can set no header, so it may come in the query.
 

@@ -30,7 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `cors_origins` are the web origins whose pages may read answers and open sockets, none for any.
     `public_url` is the address that clients know the server by, for links to it; None takes it from each request.
     `llm_url` and `llm_model` (both or neither) name a language model that writes the summaries; its key is never here.
-    `server` is what speaks HTTP; with `tls_cert` and `tls_key` (PEM files, both or neither) that is always hypercorn.
+    `server` is what speaks HTTP/1.1; with `tls_cert` and `tls_key` (PEM files, both or neither), inside TLS.
     """
 
     fronts: tuple[str, ...] = ()

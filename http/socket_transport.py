@@ -27,9 +27,10 @@ from chinwag.http.websocket import (
 MESSAGE_READ_BYTES: Final = 16 * 1024
 """What is read of one client before the others get their turn: some hundred small messages, or some milliseconds of the
 worst that 16 KiB can hold."""
-_FINISH_BYTES: Final = 1024 * 1024
+FINISH_BYTES: Final = 1024 * 1024
 """How much a client may still send while its close frame is awaited."""
-_PING: Final = frame(Opcode.PING, b"")
+PING: Final = frame(Opcode.PING, b"")
+"""Any byte that comes back is a sign of life."""
 
 
 Take = Callable[[Incoming], Awaitable[None] | None]
@@ -108,7 +109,7 @@ class SocketTransport:
 
     def ping(self) -> bytes:
         """An empty ping; any byte that comes back is a sign of life."""
-        return _PING
+        return PING
 
     def goodbye(self, reason: CloseReason) -> bytes:
         """The close frame for `reason`."""
@@ -269,7 +270,7 @@ class SocketTransport:
         try:
             with trio.move_on_after(timeout_s):
                 await self._stream.send_eof()
-                await discard(self._stream, _FINISH_BYTES)
+                await discard(self._stream, FINISH_BYTES)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the peer was faster
         finally:

@@ -1,17 +1,14 @@
-"""Byte streams of accepted connections: reading the first request head, answering without an application, and a wrapper
-that keeps one client from holding up a server that waits for its sends.
-"""
+"""Byte streams of accepted connections: sockets, and TLS over them, whose sends end by themselves."""
 
+import ssl
 import struct
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Final
 
 import trio
 
-from chinwag.http.head import HEAD_END, BadRequest, RequestHead, parse_head, refusal
+from chinwag.http.head import refusal
 
 READ_BYTES: Final = 64 * 1024
 
@@ -23,9 +20,10 @@ SEND_STEP_BYTES: Final = 64 * 1024
 _ENDING_S: Final = 1.0
 """How long the server of a connection may go on after its stream was closed: nothing it says can be heard any more."""
 
-_LINGER_S: Final = 2.0
-_LINGER_BYTES: Final = 256 * 1024
-"""How long, and how much, to read from a client that was refused, before its socket is closed."""
+LINGER_S: Final = 2.0
+LINGER_BYTES: Final = 256 * 1024
+"""How long, and how much, to read from a client that got its last answer: closing a socket that holds unread bytes
+resets the connection, and the reset can overtake the answer (RFC 9112 section 9.6)."""
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 """SO_LINGER on, zero seconds: close drops what the kernel still holds, instead of offering it to a peer for minutes."""
@@ -43,16 +41,13 @@ def reset(stream: trio.SocketStream) -> None:
 class GuardedStream(trio.abc.HalfCloseableStream):
     """A socket whose sends end by themselves, even in a scope that is shielded from cancellation.
 
-    hypercorn sends inside a shield without a deadline: a client that stops reading would block its sender for ever, and
-    the server's shutdown with it. Here each step of a send has a deadline of its own, and `abort` ends it from outside.
+    hypercorn sends inside a shield without a deadline, and TLS has no use for a send that was cancelled: a client that
+    stops reading would block its sender for ever, and the server's shutdown with it. Here each step of a send has a
+    deadline of its own, and `abort` ends it from outside.
     """
 
-    def __init__(
-        self, stream: trio.SocketStream, *, prefix: bytes = b"", send_timeout_s: float = DEFAULT_SEND_TIMEOUT_S
-    ) -> None:
-        """`prefix` was already read from `stream` and is received first."""
+    def __init__(self, stream: trio.SocketStream, *, send_timeout_s: float = DEFAULT_SEND_TIMEOUT_S) -> None:
         self._stream = stream
-        self._prefix = prefix
         self._send_timeout_s = send_timeout_s
         self.last_received: float = trio.current_time()
         """When bytes last arrived, on Trio's clock."""
@@ -73,11 +68,6 @@ class GuardedStream(trio.abc.HalfCloseableStream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive 1 to `max_bytes` bytes, b"" at the end of the stream."""
-        if self._prefix:
-            await trio.lowlevel.checkpoint()
-            size = len(self._prefix) if max_bytes is None else max_bytes
-            data, self._prefix = self._prefix[:size], self._prefix[size:]
-            return data
         data = bytes(await self._stream.receive_some(max_bytes))
         self.last_received = trio.current_time()
         return data
@@ -107,80 +97,140 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         """Tell the client that nothing more comes; it may still send."""
         await self._stream.send_eof()
 
+    async def finish(self, max_bytes: int) -> None:
+        """See `finish`."""
+        await self.send_eof()
+        await discard(self, max_bytes)
+
     async def aclose(self) -> None:
         """Close the socket. What the kernel has not delivered yet it goes on delivering."""
-        self._end_soon()
-        await self._stream.aclose()
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+    def close(self) -> None:
+        """The same, without a checkpoint."""
+        self.end_within(_ENDING_S)
+        self._stream.socket.close()
 
     def abort(self) -> None:
         """Close the socket at once and drop what was not delivered; a send or receive in progress gets an error."""
-        self._end_soon()
+        self.end_within(_ENDING_S)
         reset(self._stream)
 
-    def _end_soon(self) -> None:
-        self.scope.deadline = min(self.scope.deadline, trio.current_time() + _ENDING_S)
+    def end_within(self, seconds: float) -> None:
+        """Cancel `scope` after this time, if it is not over by then."""
+        self.scope.deadline = min(self.scope.deadline, trio.current_time() + seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivedHead:
-    """A connection's first request head and the bytes that came with it."""
+class SecureStream(trio.abc.Stream):
+    """TLS over a socket. Its sends end by themselves, as a `GuardedStream`'s do.
 
-    head: RequestHead
-    raw: bytes
-    """All that was read, from the connection's first byte."""
-    size: int
-    """How much of `raw` is the head."""
+    One task sends at a time, and one receives. A receive may be cancelled without harm; a send may not, nor need it be.
+    """
+
+    def __init__(
+        self,
+        stream: trio.SocketStream,
+        context: ssl.SSLContext,
+        *,
+        send_timeout_s: float = DEFAULT_SEND_TIMEOUT_S,
+    ) -> None:
+        self.guarded = GuardedStream(stream, send_timeout_s=send_timeout_s)
+        """The socket below."""
+        # `https_compatible`: many a client ends without the alert that says so, and HTTP knows its lengths itself.
+        self._tls = trio.SSLStream(self.guarded, context, server_side=True, https_compatible=True)
+
+    async def do_handshake(self) -> None:
+        """Agree on keys. Raises BrokenResourceError when the client does not; its cause is what OpenSSL says."""
+        await self._tls.do_handshake()
 
     @property
-    def leftover(self) -> bytes:
-        """What was read beyond the head: a body's start, or frames of a client that did not wait for the handshake."""
-        return self.raw[self.size :]
+    def protocol(self) -> str | None:
+        """What the client wants to speak, of what was offered (ALPN); None when it did not say."""
+        chosen: str | None = self._tls.selected_alpn_protocol()
+        return chosen
 
+    @property
+    def socket(self) -> trio.socket.SocketType:
+        """The socket below."""
+        return self.guarded.socket
 
-async def read_head(stream: trio.abc.ReceiveStream, *, max_bytes: int, timeout_s: float) -> ReceivedHead | None:
-    """Read the first request head of a connection; None when the client left before it was complete.
+    @property
+    def closed(self) -> bool:
+        """Whether the socket was closed by this side."""
+        return self.guarded.closed
 
-    Raises `BadRequest`: 431 for more than `max_bytes`, 408 when it takes longer than `timeout_s` to arrive, 400 and 501
-    as `parse_head` does. Holds at most `max_bytes` and one read.
-    """
-    received = bytearray()
-    with trio.move_on_after(timeout_s):
-        while True:
-            try:
-                data = await stream.receive_some(READ_BYTES)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                return None
-            if not data:
-                return None
-            searched = max(0, len(received) - 2)  # the mark may have been cut after its first two bytes
-            received += data
-            if received[0] <= 0x20:  # no method starts so; a TLS client's first message does
-                raise BadRequest(HTTPStatus.BAD_REQUEST, "malformed request head")
-            end = HEAD_END.search(received, searched)
-            size = end.end() if end is not None else len(received)
-            if size > max_bytes:
-                raise BadRequest(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"request head exceeds {max_bytes} bytes")
-            if end is not None:
-                raw = bytes(received)
-                return ReceivedHead(parse_head(raw[:size]), raw, size)
-    raise BadRequest(HTTPStatus.REQUEST_TIMEOUT, f"request head took longer than {timeout_s:g} s")
+    @property
+    def last_received(self) -> float:
+        """When bytes last arrived, on Trio's clock."""
+        return self.guarded.last_received
 
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Receive 1 to `max_bytes` bytes, b"" at the end of the stream."""
+        return bytes(await self._tls.receive_some(max_bytes))
 
-async def refuse(stream: trio.abc.Stream, status: int, message: str, headers: Iterable[tuple[str, str]] = ()) -> None:
-    """Answer a request with an error as `refusal` words it, then close. Bounded in time, whatever the client does.
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """See `GuardedStream.send_all`. Encrypts a piece at a time, or it would hold everything twice."""
+        with memoryview(data) as view:
+            for start in range(0, max(len(view), 1), SEND_STEP_BYTES):
+                await self._tls.send_all(view[start : start + SEND_STEP_BYTES])
 
-    Reads on for a moment: closing a socket that holds unread bytes resets the connection, and the reset can overtake
-    the answer (RFC 9112 section 9.6).
-    """
-    with trio.move_on_after(_LINGER_S):
+    async def wait_send_all_might_not_block(self) -> None:
+        """See `GuardedStream`."""
+        await self._tls.wait_send_all_might_not_block()
+
+    async def finish(self, max_bytes: int) -> None:
+        """See `finish`. TLS has a word of its own for it, which a client that is still sending may not hear."""
         try:
-            await stream.send_all(refusal(status, message, headers))
-            if isinstance(stream, trio.abc.HalfCloseableStream):  # TLS cannot close one direction alone
-                await stream.send_eof()
-            await discard(stream, _LINGER_BYTES)
+            await self._tls.unwrap()
+        except trio.BrokenResourceError:
+            await self.guarded.finish(max_bytes)
+
+    async def aclose(self) -> None:
+        """Close the socket. What the kernel has not delivered yet it goes on delivering."""
+        await self.guarded.aclose()
+
+    def close(self) -> None:
+        """The same, without a checkpoint."""
+        self.guarded.close()
+
+    def abort(self) -> None:
+        """Close the socket at once and drop what was not delivered; a send or receive in progress gets an error."""
+        self.guarded.abort()
+
+
+AcceptedStream = trio.SocketStream | SecureStream
+"""A connection as a server gets it: plain, or with TLS and after its handshake."""
+
+
+async def finish(stream: AcceptedStream, max_bytes: int) -> None:
+    """Tell the peer that nothing more comes, then read and drop until its end, at most `max_bytes`.
+
+    The caller sets the time limit, and closes the stream. Raises `BrokenResourceError` and `ClosedResourceError` when
+    the peer has gone or the stream was closed meanwhile.
+    """
+    if isinstance(stream, SecureStream):
+        await stream.finish(max_bytes)
+    else:
+        await stream.send_eof()
+        await discard(stream, max_bytes)
+
+
+async def send_last(stream: AcceptedStream, data: bytes) -> None:
+    """Send the last bytes of a connection and close it. Bounded in time, whatever the client does."""
+    with trio.move_on_after(LINGER_S):
+        try:
+            await stream.send_all(data)
+            await finish(stream, LINGER_BYTES)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return  # the client has gone; there is nobody to tell
-    await trio.aclose_forcefully(stream)
+        finally:
+            await trio.aclose_forcefully(stream)
+
+
+async def refuse(stream: AcceptedStream, status: int, message: str, headers: Iterable[tuple[str, str]] = ()) -> None:
+    """Answer a request with an error as `refusal` words it, then close. Bounded in time, whatever the client does."""
+    await send_last(stream, refusal(status, message, headers))
 
 
 async def discard(stream: trio.abc.ReceiveStream, max_bytes: int) -> None:
@@ -188,3 +238,11 @@ async def discard(stream: trio.abc.ReceiveStream, max_bytes: int) -> None:
     dropped = 0
     while dropped < max_bytes and (data := await stream.receive_some(READ_BYTES)):
         dropped += len(data)
+
+
+def peer_address(stream: AcceptedStream) -> str:
+    """The address of the other end; "" when it has left."""
+    try:
+        return str(stream.socket.getpeername()[0])
+    except OSError:
+        return ""

@@ -25,6 +25,7 @@ def load_tls(certificate: Path, key: Path) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["h2", "http/1.1"])
+    context.options |= ssl.OP_NO_RENEGOTIATION  # which a client of TLS 1.2 could ask for without end
     try:
         context.load_cert_chain(certificate, key, password=no_passphrase)
     except ssl.SSLError as error:

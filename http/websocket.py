@@ -42,7 +42,7 @@ _ACCEPT_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY_BYTES: Final = 16
 """RFC 6455 section 4.1: a client's key is a nonce of this size, before base64."""
 
-_VERSION: Final = "13"
+VERSION: Final = "13"
 
 
 class Opcode(IntEnum):
@@ -446,9 +446,9 @@ def accept_upgrade(head: RequestHead) -> bytes:
             raise HandshakeRefused(HTTPStatus.BAD_REQUEST, f"header {name} is repeated")
     if not wants_websocket(head):
         raise HandshakeRefused(HTTPStatus.UPGRADE_REQUIRED, "this is a WebSocket endpoint", headers=_UPGRADE_HEADERS)
-    if head.header("sec-websocket-version") != _VERSION:
+    if head.header("sec-websocket-version") != VERSION:
         raise HandshakeRefused(
-            HTTPStatus.UPGRADE_REQUIRED, f"only WebSocket version {_VERSION} is spoken here", headers=_UPGRADE_HEADERS
+            HTTPStatus.UPGRADE_REQUIRED, f"only WebSocket version {VERSION} is spoken here", headers=_UPGRADE_HEADERS
         )
     if "upgrade" not in head.tokens("connection"):
         raise HandshakeRefused(HTTPStatus.BAD_REQUEST, "header connection does not name upgrade")
@@ -473,5 +473,5 @@ def accept_upgrade(head: RequestHead) -> bytes:
     return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
-_UPGRADE_HEADERS: Final = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", _VERSION))
+_UPGRADE_HEADERS: Final = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", VERSION))
 """RFC 9110 section 15.5.22 and RFC 6455 section 4.4: what to ask for instead."""

@@ -156,7 +156,7 @@ def test_a_scope_becomes_a_request_as_it_was_on_the_wire() -> None:
 
 @pytest.mark.parametrize(
     ("raw", "path"),
-    [(b"http://chat.example/v1/rooms", "/v1/rooms"), (b"http://chat.example", "/"), (b"*", "/"), (b"", "/")],
+    [(b"http://chat.example/v1/rooms", "/v1/rooms"), (b"http://chat.example", "/"), (b"*", "*"), (b"", "/")],
 )
 def test_other_forms_of_target_become_paths(raw: bytes, path: str) -> None:
     assert to_request(http_scope(path=raw)).path == path

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from chinwag.engine.transport import CloseReason, ConnectionLost, Transport
-from chinwag.http.asgi_transport import QUEUE_BYTES, AsgiTransport, server_frames
+from chinwag.http.asgi_transport import AsgiTransport, server_frames
+from chinwag.http.queued_transport import QUEUE_BYTES
 from chinwag.http.websocket import Opcode, ProtocolFailure, close_frame, frame, frame_text
 
 RECEIVE: dict[str, Any] = {"type": "websocket.receive", "bytes": None, "text": None}

@@ -115,7 +115,7 @@ async def test_what_is_no_handshake_is_refused() -> None:
             (HANDSHAKE.replace("GET", "PUT"), b"405"),
             (HANDSHAKE.replace("Host: h\r\n", ""), b"400"),
             (HANDSHAKE.replace("Host: h\r\n", "Host: h\r\nContent-Length: 1\r\n"), b"400"),
-            ("GET / HTTP/1.1\r\nHost: h\r\n\r\n", b"426"),
+            ("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", b"426"),
         ):
             async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
                 await stream.send_all(request.encode())

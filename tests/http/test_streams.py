@@ -1,31 +1,14 @@
-"""The guarded stream and the first request head, on memory streams with a virtual clock and on real sockets."""
+"""The guarded stream, on real sockets. What is over TLS is tested with the servers."""
 
 import pytest
 import trio
 import trio.testing
 
-from chinwag.http.head import BadRequest
-from chinwag.http.streams import SEND_STEP_BYTES, GuardedStream, read_head, reset
+from chinwag.http.streams import SEND_STEP_BYTES, GuardedStream, reset
 from tests.http.peers import connected
 
-HEAD = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n"
 TOO_MUCH = 64 * 1024 * 1024
 """More than the buffers of a connection take."""
-
-
-# --- GuardedStream ---
-
-
-async def test_prefix_is_received_first_in_the_sizes_asked_for() -> None:
-    async with connected() as (client, server):
-        guarded = GuardedStream(server, prefix=b"before")
-        await client.send_all(b"after")
-        await client.send_eof()
-        assert await guarded.receive_some(4) == b"befo"
-        assert await guarded.receive_some() == b"re"
-        assert await guarded.receive_some() == b"after"
-        assert await guarded.receive_some() == b""
-        assert guarded.socket is server.socket
 
 
 async def test_everything_is_sent_to_a_client_that_reads() -> None:
@@ -93,65 +76,3 @@ async def test_reset_reaches_the_peer_as_a_broken_connection() -> None:
         reset(server)
         with pytest.raises(trio.BrokenResourceError):
             await client.receive_some()
-
-
-# --- read_head ---
-
-
-async def test_a_head_is_found_whole_by_bytes_and_with_bytes_to_spare() -> None:
-    for chunk in (1, 7, 1000):
-        for spare in (b"", b"body \r\n\r\n"):
-            client, server = trio.testing.memory_stream_pair()
-            data = HEAD + spare
-            pieces = [data[start : start + chunk] for start in range(0, len(data), chunk)]
-            async with trio.open_nursery() as nursery:
-
-                async def send(to: trio.abc.SendStream = client, pieces: list[bytes] = pieces) -> None:
-                    for piece in pieces:
-                        await to.send_all(piece)
-                        await trio.testing.wait_all_tasks_blocked()
-
-                nursery.start_soon(send)
-                received = await read_head(server, max_bytes=len(HEAD), timeout_s=10)
-                assert received is not None
-                assert received.head.path == "/x"
-                assert received.raw[: received.size] == HEAD
-                assert spare.startswith(received.leftover)
-                assert received.raw == HEAD + received.leftover
-
-
-async def test_a_head_without_an_end_is_refused_at_the_limit() -> None:
-    client, server = trio.testing.memory_stream_pair()
-    await client.send_all(b"x" * 101)
-    with pytest.raises(BadRequest) as caught:
-        await read_head(server, max_bytes=100, timeout_s=10)
-    assert caught.value.status == 431
-
-
-async def test_a_head_has_a_time_to_arrive_in_all(autojump_clock: trio.testing.MockClock) -> None:
-    client, server = trio.testing.memory_stream_pair()
-    async with trio.open_nursery() as nursery:
-
-        async def dribble() -> None:
-            while True:
-                await client.send_all(b"x")
-                await trio.sleep(1)
-
-        nursery.start_soon(dribble)
-        with pytest.raises(BadRequest) as caught:
-            await read_head(server, max_bytes=1000, timeout_s=10)
-        assert caught.value.status == 408
-        assert trio.current_time() == 10
-        nursery.cancel_scope.cancel()
-
-
-@pytest.mark.parametrize("start", [b"", HEAD[:-1]])
-async def test_a_client_that_leaves_has_no_head(start: bytes) -> None:
-    client, server = trio.testing.memory_stream_pair()
-    await client.send_all(start)
-    await client.send_eof()
-    assert await read_head(server, max_bytes=1000, timeout_s=10) is None
-    async with connected() as (peer, stream):
-        await peer.send_all(start)
-        reset(peer)
-        assert await read_head(stream, max_bytes=1000, timeout_s=10) is None

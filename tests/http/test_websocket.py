@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chinwag.http.head import RequestHead, parse_head
+from chinwag.http.head import RequestHead
+from chinwag.http.lane_head import parse_lane_head
 from chinwag.http.websocket import (
     MAX_REASON_BYTES,
     PINGS_AT_ONCE,
@@ -440,7 +441,8 @@ def handshake(
     headers = {name.lower(): value for name, value in HEADERS.items()}
     headers |= {name.replace("_", "-"): value for name, value in changed.items()}
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if name != without)
-    return parse_head(f"{method} /ws?room_id=1 HTTP/{version}\r\n{lines}{extra}\r\n".encode())
+    data = f"{method} /ws?room_id=1 HTTP/{version}\r\n{lines}{extra}\r\n".encode()
+    return parse_lane_head(data).as_request_head()
 
 
 def test_accepting_answers_the_key_of_the_rfc() -> None:

@@ -1,0 +1,161 @@
+"""Requests that no server of HTTP/1.1 may take: where two readers differ, one can be smuggled past the first."""
+
+from collections.abc import Sequence
+
+from chinwag.http.chunked import MAX_EXTENSION_BYTES, MAX_LINE_BYTES, MAX_TRAILER_BYTES
+from chinwag.http.lane_head import MAX_EMPTY_LINES
+from tests.http.echo_server import GET, UPGRADE
+
+HEAD = b"POST / HTTP/1.1\r\nHost: h\r\n"
+CHUNKED_HEAD = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+MALFORMED: Sequence[bytes] = [
+    # Two ideas of where the body ends.
+    HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+    HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+    HEAD + b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+    HEAD + b"Content-Length: 5, 5\r\n\r\nhello",
+    HEAD + b"Content-Length: +5\r\n\r\nhello",
+    HEAD + b"Content-Length: -5\r\n\r\nhello",
+    HEAD + b"Content-Length: 0x5\r\n\r\nhello",
+    HEAD + b"Content-Length: 5 5\r\n\r\nhello",
+    HEAD + b"Content-Length:\r\n\r\n",
+    HEAD + b"Content-Length: " + b"9" * 30 + b"\r\n\r\n",
+    HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    HEAD + b"Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+    HEAD + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+    HEAD + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    HEAD + b"Transfer-Encoding: identity\r\n\r\n",
+    HEAD + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    HEAD + b'Transfer-Encoding: "chunked"\r\n\r\n0\r\n\r\n',
+    HEAD + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
+    HEAD + b"Transfer-Encoding:\r\n\r\n0\r\n\r\n",
+    HEAD + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+    HEAD.replace(b"1.1", b"1.0") + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    # Field lines.
+    HEAD + b"X : y\r\n\r\n",
+    HEAD + b" X: y\r\n\r\n",
+    HEAD + b"X: y\r\n z\r\n\r\n",
+    HEAD + b"X: y\r\n\tz\r\n\r\n",
+    HEAD + b"X: y\nZ: z\r\n\r\n",
+    HEAD + b"X: y\rZ: z\r\n\r\n",
+    HEAD + b"X: a\0b\r\n\r\n",
+    HEAD + b"X: a\x01b\r\n\r\n",
+    HEAD + b"X: a\x7fb\r\n\r\n",
+    HEAD + b"X\0: y\r\n\r\n",
+    HEAD + b"X(: y\r\n\r\n",
+    HEAD + b"\xe9: y\r\n\r\n",
+    HEAD + b": y\r\n\r\n",
+    HEAD + b"X\r\n\r\n",
+    HEAD.replace(b"\r\n", b"\n") + b"\n",
+    HEAD.replace(b"\r\n", b"\n"),
+    # Host.
+    b"GET / HTTP/1.1\r\n\r\n",
+    HEAD + b"Host: h\r\n\r\n",
+    HEAD + b"Host: other\r\n\r\n",
+    HEAD.replace(b": h", b": a b") + b"\r\n",
+    HEAD.replace(b": h", b": a/b") + b"\r\n",
+    HEAD.replace(b": h", b": user@h") + b"\r\n",
+    HEAD.replace(b": h", b": \xe9") + b"\r\n",
+    # Request lines and targets.
+    b"GET /\r\n\r\n",
+    b"GET / \r\n\r\n",
+    b"GET  / HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"GET /  HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"GET / HTTP/1.1 \r\nHost: h\r\n\r\n",
+    b"GET\t/ HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"GET / http/1.1\r\nHost: h\r\n\r\n",
+    b"GET / RTSP/1.0\r\nHost: h\r\n\r\n",
+    b"SOURCE / ICE/1.0\r\nHost: h\r\n\r\n",
+    b"GET / HTTP/11\r\nHost: h\r\n\r\n",
+    b"GET /a b HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"GET /\xe9 HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"GET /a\0 HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"GET a HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"GET ?a HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"GET * HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"GET ftp://h/ HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"GET http:///a HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"GET http://u@h/a HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"G(T / HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"hello\r\n\r\n",
+    b"\x16\x03\x01\x00\xf4\x01\x00\x00\xf0\x03\x03",
+    b" GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+    # Line ends before a request.
+    b"\nGET / HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"\rGET / HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"\r\n" * (MAX_EMPTY_LINES + 1) + GET,
+    # Chunks.
+    CHUNKED_HEAD + b"\r\n",
+    CHUNKED_HEAD + b"x\r\nhello\r\n0\r\n\r\n",
+    CHUNKED_HEAD + b"-5\r\nhello\r\n0\r\n\r\n",
+    CHUNKED_HEAD + b"+5\r\nhello\r\n0\r\n\r\n",
+    CHUNKED_HEAD + b"0x5\r\nhello\r\n0\r\n\r\n",
+    CHUNKED_HEAD + b"5 \r\nhello\r\n0\r\n\r\n",
+    CHUNKED_HEAD + b" 5\r\nhello\r\n0\r\n\r\n",
+    CHUNKED_HEAD + b"5\nhello\r\n0\r\n\r\n",
+    CHUNKED_HEAD + b"5\n",
+    CHUNKED_HEAD + b"5;a\rb\r\nhello\r\n0\r\n\r\n",
+    CHUNKED_HEAD + b"5\r\nhello0\r\n\r\n",
+    CHUNKED_HEAD + b"5\r\nhello\n0\r\n\r\n",
+    CHUNKED_HEAD + b"5\r\nhello\r0\r\n\r\n",
+    CHUNKED_HEAD + b"4\r\nhello\r\n0\r\n\r\n",
+    CHUNKED_HEAD + b"0" * 17 + b"\r\n\r\n",
+    CHUNKED_HEAD + b"5;" + b"x" * MAX_LINE_BYTES,
+    CHUNKED_HEAD + (b"1;" + b"x" * 200 + b"\r\nx\r\n") * (MAX_EXTENSION_BYTES // 200 + 1),
+    CHUNKED_HEAD + b"0\r\nX : y\r\n\r\n",
+    CHUNKED_HEAD + b"0\r\nX: y\r\n z\r\n\r\n",
+    CHUNKED_HEAD + b"0\r\nX: a\0\r\n\r\n",
+    CHUNKED_HEAD + b"0\r\nX: " + b"x" * MAX_TRAILER_BYTES,
+    CHUNKED_HEAD + b"0\r\n" + b"X: y\r\n" * (MAX_TRAILER_BYTES // 6 + 1),
+]
+
+NOT_SPOKEN: Sequence[tuple[bytes, int]] = [
+    (b"GET / HTTP/1.2\r\nHost: h\r\n\r\n", 505),
+    (b"GET / HTTP/0.9\r\nHost: h\r\n\r\n", 505),
+    (b"GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505),
+    (b"GET / HTTP/3.0\r\nHost: h\r\n\r\n", 505),
+    (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+    (b"CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\n", 405),
+    (b"GET / HTTP/1.1\r\nHost: h\r\nExpect: a-miracle\r\n\r\n", 417),
+    (HEAD + b"X: " + b"x" * 40_000 + b"\r\n\r\n", 431),
+    (HEAD + b"X: " + b"x" * 40_000, 431),
+    (HEAD + b"X: y\r\n" * 120 + b"\r\n", 431),
+]
+"""What is no mistake of form, and the status that says what it is."""
+
+HANDSHAKES: Sequence[tuple[bytes, int]] = [
+    (UPGRADE.replace(b"GET", b"POST"), 405),
+    (UPGRADE.replace(b"GET", b"get"), 405),
+    (UPGRADE.replace(b"HTTP/1.1", b"HTTP/1.0"), 400),
+    (UPGRADE.replace(b"Connection: Upgrade\r\n", b""), 400),
+    (UPGRADE.replace(b"Connection: Upgrade", b"Connection: keep-alive"), 400),
+    (UPGRADE.replace(b"Connection: Upgrade", b"Connection: \xff"), 400),
+    (UPGRADE.replace(b": 13", b": 8"), 426),
+    (UPGRADE.replace(b": 13", b": \xff"), 426),
+    (UPGRADE.replace(b"Sec-WebSocket-Version: 13\r\n", b""), 426),
+    (UPGRADE.replace(b"Sec-WebSocket-Version", b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Version"), 400),
+    (UPGRADE.replace(b"Sec-WebSocket-Key", b"X-Key"), 400),
+    (UPGRADE.replace(b"Sec-WebSocket-Key", b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Key"), 400),
+    (UPGRADE.replace(b"dGhl", b"\xff\xff\xff\xff"), 400),
+    (UPGRADE.replace(b"dGhlIHNhbXBsZSBub25jZQ==", b""), 400),
+    (UPGRADE[:-2] + b"Content-Length: 5\r\n\r\nhello", 400),
+    (UPGRADE[:-2] + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+]
+"""Opening handshakes of WebSockets that are none."""
+
+HARMLESS: Sequence[bytes] = [
+    b"Sec-WebSocket-Protocol: \xff",
+    b"Sec-WebSocket-Protocol: chat, \xc3\xa9",
+    b"Sec-WebSocket-Protocol: ,,",
+    b"Sec-WebSocket-Extensions: \xff; permessage-deflate",
+    b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=\xff",
+    b"Connection: \xff",
+    b"Upgrade: \xff",
+    b"Origin: \xff",
+    b"Cookie: \xff=\xfe",
+    b"Authorization: Bearer \xff",
+    b"X-\x21: \xa0",
+]
+"""Fields that a handshake may carry, whatever is in them."""
