@@ -173,8 +173,7 @@ def viewer_of(variant: Variant, name: str = "file_id") -> AskedBy:
             file_id = asking.ids.decode(asking.path[name])
             if file_id is None:
                 return None
-            viewer, _family_id = _signed_for(SignedUrls(asking.tokens), asking.ids, FileId(file_id), variant, query)
-            return Viewer(viewer)
+            return Viewer(*_signed_for(SignedUrls(asking.tokens), asking.ids, FileId(file_id), variant, query))
         except EngineError:
             return None
 

@@ -187,6 +187,18 @@ async def test_a_link_that_is_not_good_counts_for_the_address(chatrooms: Chatroo
         assert told(await chatrooms.ask("GET", "/users/me", as_=ann))[1] == mine - 1
 
 
+async def test_a_link_of_a_log_in_that_has_ended_counts_for_the_address(chatrooms: Chatrooms) -> None:
+    ann = await chatrooms.person("ann")
+    _room, file = await shared_picture(chatrooms, ann)
+    succeeded(await chatrooms.ask("POST", "/auth/logout", as_=ann))
+    again = await chatrooms.log_in("ann")
+    before = told(await chatrooms.ask("GET", "/users/me", as_=again))[1]
+    for n in range(3):
+        answer = await chatrooms.get(file["thumbnail_url"], client=PAGE)
+        assert (answer.status, told(answer)[1]) == (401, REQUESTS - 1 - n)
+    assert told(await chatrooms.ask("GET", "/users/me", as_=again))[1] == before - 1
+
+
 async def test_a_download_with_a_token_counts_for_its_user_wherever_the_token_is(chatrooms: Chatrooms) -> None:
     ann = await chatrooms.person("ann")
     _room, file = await shared_picture(chatrooms, ann)
