@@ -32,12 +32,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     ("failed_steps", "reports", "line"),
-    [
-        (1, 1, "1 passed, 2 failed"),
-        (2, 2, "2 passed, 4 failed"),
-        (3, 0, "0 passed, 3 failed"),
-        (0, 0, "0 passed, 0 failed"),
-    ],
+    [(1, 1, "1 passed, 2 failed"), (2, 2, "2 passed, 4 failed"), (3, 0, "0 passed, 3 failed")],
 )
 def test_the_last_line_sums_up_every_report_and_what_failed_without_one(
     report: Path, failed_steps: int, reports: int, line: str

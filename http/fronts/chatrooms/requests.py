@@ -224,7 +224,9 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     `encrypted_data` is needed but beside attachments: a file needs no caption.
     """
 
-    encrypted_data: Annotated[str, Meta(extra_json_schema={"maxLength": MAX_SEALED})] | None = None
+    encrypted_data: Annotated[
+        Annotated[str, Meta(extra_json_schema={"maxLength": MAX_SEALED})] | None, Meta(examples=["hello"])
+    ] = None
     iv: Annotated[str, Meta(max_length=MAX_IV)] = ""
     key_version: Annotated[int, Meta(ge=0, le=MAX_KEY_VERSION)] = 0
 
