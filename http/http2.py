@@ -451,7 +451,9 @@ class _Connection:
 
 def _encoded(response: HttpResponse) -> list[tuple[bytes, bytes]]:
     """The fields of an answer. Raises ValueError when one cannot be sent, as `Answers.encode` does."""
-    fields = [(name, value) for name, value in (*response.fixed.headers, *response.headers) if name not in _CONNECTION_FIELDS]
+    fields = [
+        (name, value) for name, value in (*response.fixed.headers, *response.headers) if name not in _CONNECTION_FIELDS
+    ]
     fields.append(("date", formatdate(usegmt=True)))
     if any("\r" in value or "\n" in value or "\0" in value for _, value in fields):
         raise ValueError("a header of the answer holds a line end")
