@@ -307,7 +307,7 @@ class _Http1(H11Protocol):
                 await self.send(Closed())
                 return
             kind = StrictWebSocket
-            headers = [("connection", "upgrade")] + [each for each in headers if each[0] not in _NOT_NEGOTIATED]
+            headers = [*_AGREED, *(each for each in headers if each[0] not in _NOT_NEGOTIATED)]
             self.connection = H11WSConnection(cast("h11.Connection", self.connection))
         self.stream = kind(
             self.app,
@@ -364,8 +364,10 @@ class _Http1(H11Protocol):
             await super()._send_h11_event(h11.InformationalResponse(status_code=100, headers=[]))
 
 
-_NOT_NEGOTIATED: Final = frozenset({"connection", "sec-websocket-extensions", "sec-websocket-protocol"})
-"""What hypercorn would take apart, and fail on, for nothing: no extension and no subprotocol is ever agreed on."""
+_AGREED: Final = [("connection", "upgrade"), ("upgrade", "websocket")]
+_NOT_NEGOTIATED: Final = frozenset({"connection", "upgrade", "sec-websocket-extensions", "sec-websocket-protocol"})
+"""What hypercorn would take apart, and fail on, for nothing: what the upgrade is to was looked at before, and neither
+extension nor subprotocol is ever agreed on."""
 
 
 class _Tasks(TaskGroup):

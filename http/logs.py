@@ -7,10 +7,11 @@ import logging
 import os
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TextIO, cast
+from typing import Final, TextIO, cast
 
 import orjson
 import structlog
@@ -31,6 +32,30 @@ class _Stderr:
 
     def flush(self) -> None:
         """Nothing waits."""
+
+
+ACCEPTING: Final = "trio.serve_listeners"
+"""Trio's logger for connections that cannot be accepted, with a traceback for each attempt, ten times a second."""
+
+
+class _OncePerSecond(logging.Filter):
+    """Lets a record pass each second, without its traceback; the next one says how many there were beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next_at = 0.0
+        self._unsaid = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        now = time.monotonic()
+        if now < self._next_at:
+            self._unsaid += 1
+            return False
+        record.exc_info = record.exc_text = None
+        if self._unsaid:
+            record.msg = f"{record.msg} ({self._unsaid} more like this)"
+        self._next_at, self._unsaid = now + 1, 0
+        return True
 
 
 def configure_logging(log_format: LogFormat, level: LogLevel) -> None:
@@ -58,6 +83,7 @@ def configure_logging(log_format: LogFormat, level: LogLevel) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove_meta, *ending])
     )
+    logging.getLogger(ACCEPTING).filters[:] = [_OncePerSecond()]
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO if number <= logging.DEBUG else max(number, logging.WARNING))

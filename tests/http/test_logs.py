@@ -21,8 +21,20 @@ except RuntimeError:
 """
 
 
-def logged(log_format: str, level: str) -> str:
-    script = SCRIPT.format(log_format=log_format, level=level)
+ACCEPTING = """
+import logging
+from chinwag.http.logs import configure_logging
+configure_logging({log_format!r}, {level!r})
+for number in range(5):
+    try:
+        raise OSError(24, "no descriptor")
+    except OSError:
+        logging.getLogger("trio.serve_listeners").error("cannot accept", exc_info=True)
+"""
+
+
+def logged(log_format: str, level: str, script: str = SCRIPT) -> str:
+    script = script.format(log_format=log_format, level=level)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == ""
     return done.stderr
@@ -74,3 +86,10 @@ def test_the_level_is_the_least_that_is_logged() -> None:
     assert records == ["failed"]
     records = [json.loads(line)["event"] for line in logged("json", "debug").splitlines()]
     assert records == ["opened", "detail", "from a library", "chatter", "failed"]
+
+
+def test_connections_that_cannot_be_accepted_are_a_line_a_second() -> None:
+    """Trio tries, and complains, ten times a second."""
+    [record] = [json.loads(line) for line in logged("json", "info", ACCEPTING).splitlines()]
+    assert record["event"] == "cannot accept"
+    assert "exception" not in record

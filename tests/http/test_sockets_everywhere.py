@@ -16,6 +16,7 @@ from tests.http.api import Person
 from tests.http.echo_server import all_quiet
 from tests.http.http2_client import Http2, request
 from tests.http.leftovers import Census
+from tests.http.malformed import HARMLESS
 from tests.http.peers import client_frame, text
 from tests.http.served import (
     BODY_LIMIT,
@@ -169,6 +170,22 @@ async def test_who_breaks_the_protocol_is_told_and_has_one_line(
     assert [(entry["event"], entry["user"], entry["protocol"]) for entry in said] == [
         ("bad client", int(ann.id), "WebSocket")
     ]
+
+
+@over_http_1
+async def test_whatever_else_a_handshake_carries_it_is_answered(served: Served) -> None:
+    ann, room = await somebody(served)
+    wrong: dict[bytes, bytes] = {}
+    with structlog.testing.capture_logs() as logs:
+        for line in HARMLESS:
+            async with served.stream() as stream:
+                await stream.send_all(upgrade(ann, room)[:-2] + line + b"\r\n\r\n")
+                answer = bytes(await stream.receive_some())
+                if not answer.startswith(b"HTTP/1.1 101 ") or b"sec-websocket-protocol" in answer.lower():
+                    wrong[line] = answer
+        await served.until_sessions(0)
+    assert wrong == {}
+    assert [entry for entry in logs if entry["log_level"] not in ("debug", "info")] == []
 
 
 @everywhere
