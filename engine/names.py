@@ -72,6 +72,7 @@ _IGNORED = regex.compile(
     rf"(?P<emoji>{_EMOJI})|[\p{{Default_Ignorable_Code_Point}}\ufff9-\ufffb]|[{_BLANKS}]", regex.V1
 )
 _IGNORABLE = regex.compile(r"\p{Default_Ignorable_Code_Point}")
+_SEEN = regex.compile(rf"[^\s{_UNSEEN}]")
 _SHOWN = regex.compile(r"[\p{L}\p{N}\p{P}\p{S}]")
 _CLOSED_BY: Final = {"\u202a": "\u202c", "\u202b": "\u202c", "\u2066": "\u2069", "\u2067": "\u2069", "\u2068": "\u2069"}
 
@@ -109,6 +110,11 @@ def visible(name: str, field: str) -> str:
     if _SHOWN.search(name) is None:
         raise Invalid(field, "shows nothing", rule=Rule.FORMAT)
     return name
+
+
+def blank(text: str) -> bool:
+    """Whether a text of any kind shows nothing at all: it is empty, or of white space and what is not seen."""
+    return not "!" <= text[:1] <= "~" and _SEEN.search(text) is None
 
 
 def refuse_unseen(text: str, field: str) -> None:

@@ -12,23 +12,6 @@ _LATER_JAMO = frozenset(map(chr, range(0x1160, 0x1200)))
 """Vowels and final consonants of Korean, which are composed with the letters before them."""
 
 
-_EMPTY_CATEGORIES = frozenset(("Zs", "Zl", "Zp", "Cc", "Cf"))
-_EMPTY_GLYPHS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0").union(
-    map(chr, range(0xFE00, 0xFE10)), map(chr, range(0xE0100, 0xE01F0))
-)
-"""Letters, marks and selectors that show nothing by themselves."""
-
-
-def blank(text: str) -> bool:
-    """Whether a text shows nothing at all: it is empty, or of white space and characters that are not seen."""
-    for character in text:
-        if character.isalnum() and character not in _EMPTY_GLYPHS:
-            return False
-        if unicodedata.category(character) not in _EMPTY_CATEGORIES and character not in _EMPTY_GLYPHS:
-            return False
-    return True
-
-
 def folded(text: str) -> str:
     """The form that is the same for all texts that differ in case or in canonically equal characters alone.
 

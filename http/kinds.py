@@ -50,11 +50,13 @@ def struct_for(value: Mapping[str, object], kind: Type) -> StructType | None:
     return None
 
 
-def item_type(kind: Type) -> Type | None:
-    """The type of a list's items, None where no list is taken."""
+def item_type(kind: Type, value: list[object] | None = None) -> Type | None:
+    """The type of a list's items, None where no list is taken, or not one as long as `value`: then what is in it does
+    not matter."""
     for each in alternatives(kind):
         if isinstance(each, CollectionType):
-            return each.item_type
+            too_long = value is not None and each.max_length is not None and len(value) > each.max_length
+            return None if too_long else each.item_type
     return None
 
 
@@ -73,7 +75,7 @@ def drop_nulls(value: object, kind: Type) -> bool:
     """
     dropped = False
     if isinstance(value, list):
-        items = item_type(kind)
+        items = item_type(kind, value)
         if items is not None:
             for item in value:
                 dropped |= drop_nulls(item, items)

@@ -6,8 +6,9 @@ everything at once, so what was refused is looked at again, field by field.
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import msgspec.inspect
@@ -48,7 +49,7 @@ def explain(kind: Any, value: object, first: msgspec.ValidationError, *, whole: 
     `whole` names the value as such, for what is wrong with no single field. `texts`: all values came as text, so it is
     of no use to say that one is.
     """
-    problems = list(islice(_problems(kind, value, texts=texts), MOST_PROBLEMS))
+    problems = list(islice(_problems(kind, msgspec.inspect.type_info(kind), value, texts=texts), MOST_PROBLEMS))
     if not problems:
         return explain_first(kind, first, whole=whole, texts=texts)
     head, *others = [each if each.field else Invalid(whole, each.reason, rule=each.rule) for each in problems]
@@ -66,20 +67,39 @@ def join(path: str, name: str) -> str:
     return f"{path}{name}" if not path or not name or name.startswith("[") else f"{path}.{name}"
 
 
-def _problems(kind: Any, value: object, *, texts: bool) -> Iterator[Invalid]:
+class _Field(NamedTuple):
+    """A field of a struct: what it is called in Python and in JSON, and its type in both ways to look at one."""
+
+    name: str
+    wire_name: str
+    required: bool
+    kind: Any
+    info: Type
+
+
+@lru_cache(maxsize=1024)
+def _fields(kind: type[msgspec.Struct]) -> tuple[_Field, ...]:
+    """To find them out takes long, and whoever sends a thousand wrong items has a thousand looked at."""
+    return tuple(
+        _Field(each.name, each.encode_name, each.required, each.type, msgspec.inspect.type_info(each.type))
+        for each in msgspec.structs.fields(kind)
+    )
+
+
+def _problems(kind: Any, info: Type, value: object, *, texts: bool) -> Iterator[Invalid]:
     """What is wrong with a value, in the order of the fields."""
-    info = msgspec.inspect.type_info(kind)
     struct = struct_for(value, info) if isinstance(value, dict) else None
     if struct is not None:
         assert isinstance(value, dict)
         yield from _problems_of_struct(struct.cls, value, texts=texts)
         return
     found = False
-    items = item_type(info) if isinstance(value, list) else None
+    items = item_type(info, value) if isinstance(value, list) else None
     if items is not None and any(isinstance(each, StructType) for each in alternatives(items)):
         assert isinstance(value, list)
+        item_kind = _struct_class(items)
         for index, item in enumerate(value):
-            for problem in _problems(_struct_class(items), item, texts=texts):
+            for problem in _problems(item_kind, items, item, texts=texts):
                 found = True
                 yield _below(f"[{index}]", problem)
     if not found:
@@ -93,21 +113,21 @@ def _problems_of_struct(kind: type[msgspec.Struct], value: dict[str, object], *,
     """Each field by itself; then what they have to say together, of those that are right."""
     checks = getattr(kind, "checks", {})
     wrong: set[str] = set()
-    for field in msgspec.structs.fields(kind):
-        name = field.encode_name
+    for field in _fields(kind):
+        name = field.wire_name
         if name not in value:
             if field.required:
                 wrong.add(name)
                 yield Invalid(name, "is required", rule=Rule.REQUIRED)
             continue
         found = False
-        for problem in _problems(field.type, value[name], texts=texts):
+        for problem in _problems(field.kind, field.info, value[name], texts=texts):
             found = True
             yield _below(name, problem)
         check = checks.get(field.name)
         if not found and check is not None:
             try:
-                right = msgspec.convert(value[name], field.type, strict=not texts)
+                right = msgspec.convert(value[name], field.kind, strict=not texts)
                 if right is not None:
                     check(right)
             except FieldError as error:

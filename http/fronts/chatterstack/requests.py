@@ -35,6 +35,7 @@ MAX_MEMBERS_AT_ONCE = 1000
 MAX_PAGE = MAX_ID // 1000
 """Keeps page times limit below 2^53, so that an offset never overflows anywhere."""
 
+_FILES = ("attachments",)
 _MIME_TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 _MIME_TYPE = re.compile(rf"{_MIME_TOKEN}/{_MIME_TOKEN}(\s*;[\x20-\x7e]*)?")
 
@@ -153,9 +154,10 @@ class SendMessage(Checked, frozen=True, kw_only=True):
     attachments: Attachments = ()
 
     def __post_init__(self) -> None:  # all of `checks`, in fewer steps: every message comes through here
-        content = message_text(
-            self.content, "content", most=MAX_TEXT, files="attachments", has_files=bool(self.attachments)
-        )
+        if self.attachments:
+            content = trimmed(self.content, "content", least=0, most=MAX_TEXT)
+        else:
+            content = message_text(self.content, "content", MAX_TEXT, _FILES)
         if content is not self.content:  # `strip` gives the same text back when there is nothing to strip
             force_setattr(self, "content", content)
 

@@ -44,7 +44,7 @@ ClientId = Annotated[
 
 
 def _content(text: str) -> str:
-    return message_text(text, "", most=MAX_TEXT)
+    return message_text(text, "", MAX_TEXT)
 
 
 def _moment(text: str) -> datetime:
@@ -159,4 +159,4 @@ class MessageFrame(SendMessage, frozen=True, kw_only=True):
         if (self.conversation_id is None) == (self.group_id is None):
             needed = "exactly one of conversation_id and group_id is needed"
             raise FieldError("conversation_id", needed, unless=("group_id",))
-        force_setattr(self, "content", message_text(self.content, "content", most=MAX_TEXT))
+        force_setattr(self, "content", message_text(self.content, "content", MAX_TEXT))
