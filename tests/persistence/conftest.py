@@ -1,13 +1,25 @@
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from chinwag.persistence import sqlite
+from chinwag.persistence.sqlite import SqliteStore, open_sqlite_store
+from tests.persistence.searching import world
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "chinwag.db"
+
+
+@pytest.fixture
+async def store(path: Path) -> AsyncIterator[SqliteStore]:
+    """A store with people, rooms and no messages, whose index stays behind until it is told to go on."""
+    async with open_sqlite_store(path) as store:
+        store.indexer.paused = True
+        await store.commit(world())
+        yield store
 
 
 @pytest.fixture
