@@ -161,7 +161,9 @@ class Accounts:
         more: list[Write] = []
         async with self._tries.log_in(identifier, source):
             forms = password_text.forms(password)
-            account, form = await self._first_proven(await self._store.credentials(identifier), forms)
+            known = await self._store.credentials(identifier)
+            with self._tries.shared([each.user.id for each in known], source):
+                account, form = await self._first_proven(known, forms)
             user_id = account.user.id
             if form != forms[0]:
                 anew = await self._passwords.hash(forms[0])

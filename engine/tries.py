@@ -9,14 +9,15 @@ before the next try of its kind begins, and a crowd in one lane leaves the other
 
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 import trio
 
 from chinwag.engine.addresses import identifier_key
 from chinwag.engine.errors import TooManyTries, Unauthenticated
 from chinwag.engine.guesses import Failures, Guesses, GuessRules
+from chinwag.engine.ids import UserId
 from chinwag.engine.lanes import FairLane
 from chinwag.engine.model import User
 
@@ -35,6 +36,7 @@ class Tries:
         self._clock = clock
         rules = rules or GuessRules()
         self._guesses = Guesses(rules)
+        self._shared = Failures(rules, forget_s=rules.forget_s)
         self._registrations = Failures(rules, forget_s=rules.forget_source_s)
         self._key = secrets.token_bytes(16)
         self._known_lane = FairLane("known log-in", at_once=1, waiting=WAITING, waiting_per_key=WAITING_OF_ACCOUNT)
@@ -67,6 +69,23 @@ class Tries:
                 self._guesses.failed(account, source, self._clock())
                 raise
             self._guesses.proved(account, source)
+
+    @contextmanager
+    def shared(self, user_ids: Sequence[UserId], source: str) -> Iterator[None]:
+        """Within `log_in`, with the accounts that the identifier leads to. More than one are from former releases.
+
+        Then failures count for each of them as well: or who has one of these accounts could guess at the other, since
+        whenever they log in themselves the identifier's count begins anew. Raises `TooManyTries` before the block.
+        """
+        pairs = [(user_id, source) for user_id in user_ids] if len(user_ids) > 1 else []
+        for pair in pairs:
+            self._insist(self._shared.wait_s(pair, self._clock()))
+        try:
+            yield
+        except Unauthenticated:
+            for pair in pairs:
+                self._shared.add(pair, self._clock())
+            raise
 
     def proved(self, user: User, source: str) -> None:
         """Somebody proved from this source that they are this user: it is known from now on, by all their names."""

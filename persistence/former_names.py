@@ -101,4 +101,4 @@ def _ids(connection: apsw.Connection, query: str, forms: list[str]) -> list[int]
 
 
 BRING_OVER: Final = Rewrite(name="users.names", step=_bring_over_next)
-"""What releases before schema 8 compared by `str.casefold`."""
+"""What releases before schema 9 compared by `str.casefold`."""

@@ -10,6 +10,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from chinwag.engine.engine import EngineConfig
 from chinwag.engine.errors import AccountInactive, Conflict, StoreUnavailable, TooManyTries, Unauthenticated
 from chinwag.engine.harness import PASSWORD, EngineHarness, PlainPasswords, open_harness
+from chinwag.engine.store import InsertUser
+from chinwag.engine.testing import make_user
 
 HOME, AWAY, ATTACKER = "home", "away", "attacker"
 
@@ -118,6 +120,22 @@ async def test_guessing_at_an_account_from_elsewhere_does_not_lock_its_owner_out
     await refused(h, "ann", f"{ATTACKER} 0")
     await log_in(h, "ann", HOME)
     await log_in(h, "ann", AWAY)
+
+
+async def test_who_shares_a_name_with_somebody_guesses_no_more_often_than_others(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    """A username of a former release is somebody's address now: both log in by it."""
+    name = "ann@example.org"
+    victim = make_user(1, name)
+    await h.store.commit([InsertUser(user=victim, password_hash=f"plain:{PASSWORD}")])
+    await h.engine.accounts.register(username="eve", email=name, password="eve's", source=ATTACKER)
+    for _ in range(9):
+        await guess(h, name, ATTACKER)
+        await h.engine.accounts.log_in(name, "eve's", source=ATTACKER)
+    await guess(h, name, ATTACKER)
+    assert await refused(h, name, ATTACKER) == pytest.approx(1.0)
+    assert (await h.engine.accounts.log_in(name, PASSWORD, source=HOME)).user.id == victim.id
 
 
 async def test_what_the_store_could_not_answer_is_no_failure(h: EngineHarness, autojump_clock: MockClock) -> None:

@@ -21,7 +21,7 @@ from chinwag.persistence.sqlite import SqliteStore, open_sqlite_store
 from tests.engine.stores import ANN, BOB, ROOM
 from tests.persistence.databases import database_of_version
 
-SCHEMA = 7
+SCHEMA = 8
 """The last one whose names were folded by `str.casefold`."""
 
 

@@ -14,6 +14,7 @@ from chinwag.engine.store import InsertMessage, UpdateMessage
 from chinwag.engine.testing import make_message
 from chinwag.persistence import search_index
 from chinwag.persistence.folding import FOLD_ANEW
+from chinwag.persistence.former_names import BRING_OVER
 from chinwag.persistence.rewrites import BroughtOver, Rewrite, Rewriter
 from chinwag.persistence.sqlite import SqliteStore, open_sqlite_store
 from tests.persistence.databases import PEOPLE, database_of_version
@@ -99,6 +100,12 @@ async def finish(store: SqliteStore) -> None:
             await trio.sleep(0.01)
 
 
+async def bring_names_over(store: SqliteStore) -> None:
+    """What comes before the texts."""
+    while BRING_OVER.name in store.rewriter.unfinished:
+        await store.rewriter.step()
+
+
 async def test_texts_of_a_former_release_are_found_once_they_are_brought_over(path: Path) -> None:
     old_database(path, journaled=["cafe\u0301"])
     async with open_sqlite_store(path) as store:
@@ -126,6 +133,7 @@ async def test_it_goes_on_where_it_was_when_the_server_is_killed_in_the_middle(p
             store.indexer.paused = True
             if not store.rewriter.unfinished:
                 break
+            await bring_names_over(store)
             await store.rewriter.step(rows=2)
             steps += 1
             if steps == 2:
@@ -145,6 +153,7 @@ async def test_only_what_folds_differently_is_indexed_anew(path: Path) -> None:
     old_database(path)
     async with open_sqlite_store(path) as store:
         store.indexer.paused = True
+        await bring_names_over(store)
         await store.rewriter.step(rows=100)
         assert store.search_backlog == 3
 
@@ -158,7 +167,7 @@ async def test_a_store_that_takes_no_writes_is_brought_over_when_it_does(
     async with open_sqlite_store(path) as store:
         with locked(path):
             await trio.sleep(0.05)
-            assert store.rewriter.unfinished == ["messages.folded"]
+            assert FOLD_ANEW.name in store.rewriter.unfinished
         await finish(store)
         assert await find(store, "istanbul") == ["\u0130stanbul"]
 
