@@ -1,5 +1,7 @@
 """The part of `testing.MemoryStore` about who may come into a room."""
 
+from abc import ABC, abstractmethod
+
 from msgspec.structs import replace
 
 from chinwag.engine.ids import InvitationId, RoomId, UserId
@@ -8,11 +10,12 @@ from chinwag.engine.model import Ban, Invitation, Role
 from chinwag.engine.store_admissions import BanPage, InvitationPage
 
 
-class MemoryAdmissions:
+class MemoryAdmissions(ABC):
     """See `AdmissionStore`. Base of `MemoryStore`, which has the tables."""
 
+    @abstractmethod
     async def _read(self) -> Tables:
-        raise NotImplementedError
+        """The tables, as a read sees them."""
 
     async def ban(self, room_id: RoomId, user_id: UserId) -> Ban | None:
         tables = await self._read()

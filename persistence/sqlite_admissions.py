@@ -1,5 +1,6 @@
 """The part of the SQLite store about who may come into a room."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -12,11 +13,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class SqliteAdmissions:
+class SqliteAdmissions(ABC):
     """See `AdmissionStore`. Base of `SqliteStore`, which reads."""
 
+    @abstractmethod
     async def _read(self, read: Callable[Concatenate[Snapshot, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        raise NotImplementedError
+        """Read in one snapshot."""
 
     async def ban(self, room_id: RoomId, user_id: UserId) -> Ban | None:
         return await self._read(Snapshot.ban, room_id, user_id)
