@@ -17,7 +17,6 @@ from chinwag.engine.ids import FamilyId, FileId, MessageId, RoomId, UserId
 from chinwag.engine.model import (
     Deployment,
     Family,
-    FoundMessage,
     FoundRooms,
     Member,
     Message,
@@ -43,6 +42,8 @@ from chinwag.engine.store_keys import InsertRoomKey as InsertRoomKey
 from chinwag.engine.store_keys import KeyStore, KeyWrite
 from chinwag.engine.store_keys import KeyVersion as KeyVersion
 from chinwag.engine.store_keys import PutMemberKey as PutMemberKey
+from chinwag.engine.store_search import FoundMessages as FoundMessages
+from chinwag.engine.store_search import SearchStore
 
 UNREAD_BOUND = 1_000
 """Unread messages are counted no further than this."""
@@ -328,16 +329,7 @@ class Missed(Record):
     messages: tuple[Message, ...] | None = ()
 
 
-class FoundMessages(Record):
-    """What a search of messages found. `access` is how the viewer stands to the room, where one was named."""
-
-    access: Access | None
-    messages: tuple[FoundMessage, ...] = ()
-    complete: bool = True
-    """Whether everything was looked at. Else the time was over, and there may be more, newer ones too."""
-
-
-class Store(AdmissionStore, KeyStore, Protocol):
+class Store(AdmissionStore, KeyStore, SearchStore, Protocol):
     """See the module's promises. Reads and `commit` raise `StoreUnavailable` when the store does not answer."""
 
     async def commit(self, writes: Sequence[Write], then: Callable[[], None] | None = None) -> None:
@@ -494,17 +486,5 @@ class Store(AdmissionStore, KeyStore, Protocol):
 
         With `since` None, or when `since` is no message of any room the viewer is a member of, every `messages` is None
         where the viewer is a member: there is no position to go on from. A room with more than `limit` has None too.
-        """
-        ...
-
-    async def search(
-        self, viewer: UserId, *, text: str, room_id: RoomId | None, limit: int, within_s: float = NO_DEADLINE
-    ) -> FoundMessages:
-        """Messages whose text contains `text`, newest (highest id) first, in the rooms the viewer is a member of, or in
-        `room_id` alone (then with the viewer's `Access` to it). A SYSTEM message counts as having no text.
-
-        One text contains another when its folded form does (`engine.text.folded`). What was found within `within_s`
-        seconds is returned, and is not complete when that was not enough time. There are threads of their own for
-        `engine.searches.SEARCHES_AT_ONCE` of these, and of the lists of rooms by their names.
         """
         ...
