@@ -64,7 +64,7 @@ CLOSED_STREAMS_KEPT: Final = 1000
 HEADER_TABLE_BYTES: Final = 4096
 """What is kept of the fields that were sent, to send them shorter, however much more the client would keep."""
 READ_BYTES: Final = 16 * 1024
-"""What is read at once: of the smallest frames that is some ten milliseconds' work."""
+"""What is read at once."""
 
 _CONNECTION_FIELDS: Final = frozenset({"connection", "upgrade"})
 """What HTTP/2 forbids (RFC 9113 section 8.2.2), of what an answer may hold."""
@@ -178,6 +178,7 @@ class _Connection:
                     await self._stream.send_all(data)
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
                     self._lose()
+                    self._stream.abort()  # for the reader to notice
         if self._gone:
             raise StreamGone
 
@@ -221,17 +222,17 @@ class _Connection:
                 data = await self._receive()
                 if data is None:
                     break
-                self._allowance.feed(data, trio.current_time())
-                try:
-                    events = self.protocol.receive_data(data)
-                except ProtocolError as failure:  # it has its last word ready
-                    self._report(f"a rule of HTTP/2 is broken: {type(failure).__name__}")
-                    await self._leave()
-                    return
-                for event in events:
-                    self._take(event)
-                self._open_our_window()
-                await self.flush()
+                for piece in self._allowance.feed(data, trio.current_time()):
+                    try:
+                        events = self.protocol.receive_data(piece)
+                    except ProtocolError as failure:  # it has its last word ready
+                        self._report(f"a rule of HTTP/2 is broken: {type(failure).__name__}")
+                        await self._leave()
+                        return
+                    for event in events:
+                        self._take(event)
+                    self._open_our_window()
+                    await self.flush()  # where others have their turn
         except TooManyFrames:
             self._report("too many frames that ask for nothing")
             error = ErrorCodes.ENHANCE_YOUR_CALM
@@ -302,6 +303,8 @@ class _Connection:
                 stream = self._streams.get(event.stream_id)
                 if stream is not None:
                     stream.lose()
+                    self._sent.set()  # it may wait for its turn to be answered
+                    self._sent = trio.Event()
             case WindowUpdated():
                 stream = self._streams.get(event.stream_id or 0)
                 for each in self._streams.values() if stream is None else (stream,):
@@ -380,8 +383,10 @@ class _Connection:
         except HttpRefusal as refusal:
             return self._refuse(head, refusal)
         async with self._handlers:
-            while self._unsent_bytes > MAX_UNSENT_BYTES and not self._gone:
+            while self._unsent_bytes > MAX_UNSENT_BYTES and not stream.gone:
                 await self._sent.wait()
+            if stream.gone:  # and nothing was begun
+                raise StreamGone
             response = await handler.handle(head.request(body))
             stream.unsent_bytes = len(response.body)
             self._unsent_bytes += stream.unsent_bytes

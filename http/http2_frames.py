@@ -10,6 +10,7 @@ on and on.
 """
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Final
 
 from hpack import Decoder, HeaderTuple
@@ -19,6 +20,8 @@ FRAMES_AT_ONCE: Final = 1000
 """The allowance at the beginning, and at most."""
 FRAMES_PER_S: Final = 100
 FRAMES_PER_ANSWER: Final = 2
+FRAMES_PER_STEP: Final = 32
+"""Of the smallest requests, some milliseconds' work."""
 BYTES_PER_FRAME: Final = 2048
 """Some clients open their windows again after each 4 KiB, that of the stream and that of the connection."""
 
@@ -59,18 +62,21 @@ class FrameAllowance:
         self._head_bytes = 0
         """Of the head that came last, so far."""
 
-    def feed(self, data: bytes, now: float) -> None:
-        """Count the frames that begin in these bytes. Raises `TooManyFrames` and `FrameTooLarge`."""
-        idle = 0
-        if self._skip:
-            skipped = min(self._skip, len(data))
-            self._skip -= skipped
-            data = data[skipped:]
-        data = self._partial + data
-        position, end = 0, len(data)
+    def feed(self, data: bytes, now: float) -> list[bytes]:
+        """Count the frames that begin in these bytes. Raises `TooManyFrames` and `FrameTooLarge`.
+
+        Returns the same bytes in pieces of not too many frames, between which others should have their turn.
+        """
+        idle = frames = 0
+        skipped = min(self._skip, len(data))
+        self._skip -= skipped
+        before = skipped - len(self._partial)
+        rest = self._partial + data[skipped:]
+        cuts = [0]
+        position, end = 0, len(rest)
         while end - position >= _HEADER_BYTES:
-            length = data[position] << 16 | data[position + 1] << 8 | data[position + 2]
-            kind = data[position + 3]
+            length = rest[position] << 16 | rest[position + 1] << 8 | rest[position + 2]
+            kind = rest[position + 3]
             if kind == _HEADERS:
                 self._head_bytes = length
             elif kind == _CONTINUATION:
@@ -80,9 +86,13 @@ class FrameAllowance:
             if kind not in (_DATA, _HEADERS) or (kind == _DATA and not length):
                 idle += 1
             position += _HEADER_BYTES + length
-        self._partial = data[position:]
+            frames += 1
+            if frames % FRAMES_PER_STEP == 0:
+                cuts.append(before + position)
+        self._partial = rest[position:]
         self._skip += max(0, position - end)
         self.spend(idle, now)
+        return [data[start:stop] for start, stop in pairwise([*cuts, len(data)]) if start < stop]
 
     def spend(self, frames: int, now: float) -> None:
         """Take some off the allowance. Raises `TooManyFrames`."""

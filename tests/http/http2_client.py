@@ -46,6 +46,8 @@ class Http2:
             self.connection.update_settings({4: window})
         self.events: list[Event] = []
         self.next_id = 1
+        self.opens_windows = True
+        """Whether what comes makes room for more at once."""
         self._sending = trio.Lock()
 
     async def flush(self) -> None:
@@ -75,7 +77,7 @@ class Http2:
             data = await self.stream.receive_some()
             events = self.connection.receive_data(bytes(data)) if data else []
             for event in events:
-                if isinstance(event, DataReceived):
+                if isinstance(event, DataReceived) and self.opens_windows:
                     self.connection.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id or 0)
             self.events += events
             await self.flush()

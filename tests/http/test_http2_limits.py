@@ -11,9 +11,17 @@ import trio
 import trio.testing
 from h2.errors import ErrorCodes
 from h2.events import StreamReset
+from h2.exceptions import ProtocolError
 
 from chinwag.http.http2 import MAX_HANDLERS, MAX_STREAMS, MAX_UNSENT_BYTES
-from chinwag.http.http2_frames import FRAMES_AT_ONCE, FRAMES_PER_S, PREFACE, FrameAllowance, TooManyFrames
+from chinwag.http.http2_frames import (
+    FRAMES_AT_ONCE,
+    FRAMES_PER_S,
+    FRAMES_PER_STEP,
+    PREFACE,
+    FrameAllowance,
+    TooManyFrames,
+)
 from chinwag.http.listener import ListenerConfig
 from tests.http.echo_server import LONG_S, SHORT_S, SOME_BYTES, Server, all_quiet, serving
 from tests.http.http2_client import Http2, frame, request
@@ -106,7 +114,7 @@ async def test_a_client_that_opens_and_resets_without_pause_is_cut_off() -> None
     with structlog.testing.capture_logs() as logs:
         async with serving(PATIENT, way=WAY) as server, server.client("h2") as client:
             http = Http2(client.stream)
-            for _ in range(FRAMES_AT_ONCE):
+            for _ in range(2 * FRAMES_AT_ONCE):
                 http.connection.send_headers(http.next_id, request("/wait/a"), end_stream=True)
                 http.connection.reset_stream(http.next_id)
                 http.next_id += 2
@@ -204,10 +212,12 @@ def test_the_allowance_grows_with_time_and_with_answers() -> None:
 
 def test_frames_are_counted_however_they_are_cut() -> None:
     data = PREFACE + frame(DATA, 1, b"x" * 300) + frame(HEADERS, 3, b"y") + frame(DATA, 1) * FRAMES_AT_ONCE
-    for step in (1, 7, 1000):
+    for step in (1, 7, 1000, len(data)):
         allowance = FrameAllowance(0.0)
         for start in range(0, len(data), step):
-            allowance.feed(data[start : start + step], 0.0)
+            pieces = allowance.feed(data[start : start + step], 0.0)
+            assert b"".join(pieces) == data[start : start + step]
+            assert all(len(piece) <= 300 + len(PREFACE) + 9 * (FRAMES_PER_STEP + 3) for piece in pieces)
         with pytest.raises(TooManyFrames):
             allowance.feed(frame(DATA, 1), 0.0)
 
@@ -228,6 +238,25 @@ async def test_unsent_answers_of_one_connection_are_bounded() -> None:
             assert len((await http.answer(stream_id)).body) == SOME_BYTES
 
 
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_what_waits_for_room_is_not_begun_for_a_client_that_does_not_want_it_any_more(leaves: bool) -> None:
+    async with serving(PATIENT, way=WAY) as server:
+        async with server.client("h2") as client:
+            http = Http2(client.stream, window=0)
+            streams = [await http.begin(request("/some")) for _ in range(MAX_STREAMS)]
+            await all_quiet()
+            begun = len(server.echo.asked)
+            if not leaves:
+                for stream_id in reversed(streams):  # or each that is begun would make room for another
+                    http.connection.reset_stream(stream_id)
+                await http.flush()
+                await all_quiet()
+                http.connection.update_settings({4: 2**20})
+                assert (await http.ask(request("/hello"))).status == 200
+        await all_quiet()
+        assert len(server.echo.asked) == begun + (not leaves)
+
+
 async def test_an_answer_that_is_not_taken_resets_its_stream_alone() -> None:
     limits = ListenerConfig(send_timeout_s=SHORT_S)
     async with serving(limits, way=WAY) as server, server.client("h2") as client:
@@ -243,13 +272,15 @@ async def test_an_answer_that_is_taken_in_crumbs_is_not_waited_for_without_end()
     limits = ListenerConfig(send_timeout_s=SHORT_S)
     async with serving(limits, way=WAY) as server, server.client("h2") as client, trio.open_nursery() as nursery:
         http = Http2(client.stream, window=0)
+        http.opens_windows = False
         stuck = await http.begin(request("/some"))
 
         async def crumbs() -> None:
-            while True:
-                http.connection.increment_flow_control_window(1, stuck)
-                await http.flush()
-                await trio.sleep(SHORT_S / 5)
+            with suppress(ProtocolError):  # it is reset
+                while True:
+                    http.connection.increment_flow_control_window(1, stuck)
+                    await http.flush()
+                    await trio.sleep(SHORT_S / 5)
 
         nursery.start_soon(crumbs)
         with trio.fail_after(LONG_S / 4):
