@@ -111,6 +111,8 @@ class Gateway:
         except HandshakeRefused as refused:
             if self._access_log is not None:
                 self._access_log.refused(request, self._service.locate(request), refused.status)
+            if refused.breaks_rules:
+                self._bad_clients.report(refused.message, client=request.client, protocol="WebSocket")
             await refuse(stream, refused.status, refused.message, refused.headers)
             return None
         granted = await self.ask(request)

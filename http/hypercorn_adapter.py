@@ -187,12 +187,12 @@ class HypercornServer:
         if received:
             connection = _HypercornConnection(self._app, self._config, self._context, self._state, filtered, received)
             with filtered.guarded.scope:
-                await connection.run(self._refusal)
+                await connection.run(self)
 
     def _guarded(self, stream: trio.SocketStream) -> GuardedStream:
         return GuardedStream(stream, send_timeout_s=self._limits.send_timeout_s)
 
-    def _refusal(self, requests: RequestFilter, client: str, status: int) -> bytes:
+    def refuse_request(self, requests: RequestFilter, client: str, status: int) -> bytes:
         """What is answered to a request of bad form, and is the last on its connection."""
         error = requests.refusal
         if requests.left:
@@ -206,6 +206,12 @@ class HypercornServer:
             return refusal(error.status, error.message, error.headers)
         return Answers().encode(self._service.refuse(requests.refused, error), close=True)
 
+    def refuse_handshake(self, refused: HandshakeRefused, client: str) -> bytes:
+        """What is answered to a WebSocket's opening handshake that is none, and is the last on its connection."""
+        if refused.breaks_rules:
+            self._bad_clients.report(refused.message, client=client, protocol="WebSocket")
+        return refusal(refused.status, refused.message, refused.headers)
+
     async def begin_shutdown(self) -> None:
         """Close idle connections now, and the others after the response that is under way."""
         self._stopping = True
@@ -216,10 +222,6 @@ class HypercornServer:
 
 def _anything(_: HttpRequest) -> bool:
     return True
-
-
-Refusing = Callable[[RequestFilter, str, int], bytes]
-"""The last bytes to a client whose request is refused: of what was read, the client's address, and h11's status."""
 
 
 class _HypercornConnection(TCPServer):
@@ -241,13 +243,13 @@ class _HypercornConnection(TCPServer):
         self._over = False
         """Whether nothing is read any more."""
 
-    async def run(self, refusing: Refusing) -> None:  # type: ignore[override]  # nobody else runs it
+    async def run(self, server: HypercornServer) -> None:  # type: ignore[override]  # nobody else runs it
         """See `TCPServer.run`, from which this differs in the protocol and tasks it makes."""
         guarded = self._filtered.guarded
         socket = guarded.socket
         try:
             client = parse_socket_addr(socket.family, socket.getpeername())
-            server = parse_socket_addr(socket.family, socket.getsockname())
+            own = parse_socket_addr(socket.family, socket.getsockname())
             tasks = _Tasks()
             async with tasks:
                 self._task_group = tasks
@@ -259,11 +261,11 @@ class _HypercornConnection(TCPServer):
                     ConnectionState({**self.state, "connection": self._filtered.below}),
                     isinstance(self._filtered.below, SecureStream),
                     client,
-                    server,
+                    own,
                     self.protocol_send,
                 )
                 protocol.requests = self._filtered.requests
-                protocol.refusing = refusing
+                protocol.owner = server
                 self.protocol = protocol  # type: ignore[assignment]  # it has all that is used of a ProtocolWrapper
                 await protocol.initiate()
                 await self.idle_task.restart(tasks, self._idle_timeout)
@@ -289,7 +291,7 @@ class _Http1(H11Protocol):
     """HTTP/1.1 as the filter understood it, with strict WebSockets, and without upgrades to HTTP/2."""
 
     requests: RequestFilter
-    refusing: Refusing
+    owner: HypercornServer
     _refused = False
 
     async def _create_stream(self, _: h11.Request) -> None:
@@ -303,7 +305,7 @@ class _Http1(H11Protocol):
                 accept_upgrade(head.as_request_head())
             except HandshakeRefused as error:
                 self.requests.ended = True
-                await self.send(RawData(refusal(error.status, error.message, error.headers)))
+                await self.send(RawData(self.owner.refuse_handshake(error, self._client)))
                 await self.send(Closed())
                 return
             kind = StrictWebSocket
@@ -339,6 +341,10 @@ class _Http1(H11Protocol):
             event = replace(event, headers=[*event.headers, (b"connection", b"close")])
         await super().stream_send(event)
 
+    @property
+    def _client(self) -> str:
+        return "" if self.client is None else self.client[0]
+
     async def _check_protocol(self, event: h11.Request) -> None:
         """Upgrade to nothing."""
 
@@ -348,8 +354,7 @@ class _Http1(H11Protocol):
         if self._refused:
             return
         self._refused = True
-        client = "" if self.client is None else self.client[0]
-        answer = self.refusing(self.requests, client, status_code)
+        answer = self.owner.refuse_request(self.requests, self._client, status_code)
         if answer:
             await self.send(RawData(answer))
 

@@ -115,6 +115,11 @@ class HandshakeRefused(Exception):
         self.message = message
         self.headers = headers
 
+    @property
+    def breaks_rules(self) -> bool:
+        """Whether the request is wrong, and does not just ask for what there is not here."""
+        return self.status == HTTPStatus.BAD_REQUEST
+
 
 class _Fault(Exception):
     """A broken rule, before the messages that preceded it are known."""

@@ -188,6 +188,21 @@ async def test_whatever_else_a_handshake_carries_it_is_answered(served: Served) 
     assert [entry for entry in logs if entry["log_level"] not in ("debug", "info")] == []
 
 
+@over_http_1
+async def test_a_handshake_that_is_none_is_refused_with_one_line(served: Served) -> None:
+    ann, room = await somebody(served)
+    twice = upgrade(ann, room).replace(b"Sec-WebSocket-Key:", b"Sec-WebSocket-Key: x\r\nSec-WebSocket-Key:")
+    with structlog.testing.capture_logs() as logs:
+        async with served.stream() as stream:
+            await stream.send_all(twice)
+            assert (await stream.receive_some()).startswith(b"HTTP/1.1 400 ")
+    said = [entry for entry in logs if entry["log_level"] not in ("debug", "info")]
+    assert [(entry["event"], entry["reason"], entry["client"]) for entry in said] == [
+        ("bad client", "header sec-websocket-key is repeated", "127.0.0.1")
+    ]
+    assert len(served.api.engine.fanout) == 0
+
+
 @everywhere
 async def test_who_may_not_is_refused_over_http(way: str, served: Served) -> None:
     ann, room = await somebody(served)
