@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests wait for sockets and time limits as much as they work: one more at once than there are cores.
+WORKERS := $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 
 .PHONY: serve test test-services check format setup bench autobahn clean
 
@@ -10,11 +12,11 @@ serve: setup
 
 # Needs nothing but this checkout: pyproject.toml leaves out what test-services runs.
 test: setup
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 # What needs a browser or real services, or is long. A test whose service is not there is skipped, and says what it needs.
 test-services: setup $(VENV)/.services
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "browser or services or postgres" $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m "browser or services or postgres" $(ARGS)
 
 # Chinwag and its peers on the same work, with medians and ratios; installs the peers first. Takes some twenty minutes.
 bench: setup

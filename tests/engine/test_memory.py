@@ -17,7 +17,7 @@ from chinwag.engine.transport import CloseReason, ConnectionLost
 
 
 @pytest.fixture
-async def h(autojump_clock: MockClock) -> AsyncIterator[EngineHarness]:
+async def h() -> AsyncIterator[EngineHarness]:
     limits = SessionLimits(outbox_bytes=20_000)
     async with open_harness(config=EngineConfig(limits=limits)) as opened:
         yield opened
@@ -32,7 +32,7 @@ async def scene(h: EngineHarness) -> tuple[Person, Room]:
     return ann, await h.room("tea", ann)
 
 
-async def test_a_read_that_is_cancelled_loses_nothing(h: EngineHarness) -> None:
+async def test_a_read_that_is_cancelled_loses_nothing(h: EngineHarness, autojump_clock: MockClock) -> None:
     ann, room = await scene(h)
     async with connection(h, ann) as client:
         for n in range(5):
@@ -45,7 +45,7 @@ async def test_a_read_that_is_cancelled_loses_nothing(h: EngineHarness) -> None:
         assert texts(await client.receive(5)) == ["0", "1", "2", "3", "4"]
 
 
-async def test_an_iteration_that_is_cancelled_goes_on_where_it_was(h: EngineHarness) -> None:
+async def test_an_iteration_that_is_cancelled_goes_on_where_it_was(h: EngineHarness, autojump_clock: MockClock) -> None:
     ann, room = await scene(h)
     heard: list[Event] = []
 
@@ -99,7 +99,7 @@ async def test_a_client_that_does_not_read_is_closed_and_costs_no_more_than_its_
         assert texts(client.received())[0] == "x" * 1_000  # what did come can still be read
 
 
-async def test_a_client_whose_inbox_stays_full_is_closed_in_time(h: EngineHarness) -> None:
+async def test_a_client_whose_inbox_stays_full_is_closed_in_time(h: EngineHarness, autojump_clock: MockClock) -> None:
     ann, room = await scene(h)
     async with connection(h, ann, inbox_bytes=10) as client:
         await h.post(room, ann, "hello")

@@ -115,7 +115,9 @@ async def admit(api: Api, front: Front, person: Person, room: str, client: str) 
     )
 
 
-async def test_the_bounds_of_a_user_and_an_address_hold_over_all_fronts(front: Front) -> None:
+async def test_the_bounds_of_a_user_and_an_address_hold_over_all_fronts(
+    front: Front, autojump_clock: MockClock
+) -> None:
     limits = SessionLimits(per_user=3, per_source=4)
     async with open_api([CHATTERSTACK, CHATROOMS, MESSENGER], config=EngineConfig(limits=limits)) as api:
         people = []

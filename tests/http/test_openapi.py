@@ -53,6 +53,7 @@ def test_it_is_an_openapi_31_document(front: Front) -> None:
 
 
 @ALL
+@pytest.mark.services  # it takes seconds for each front
 def test_it_is_valid_by_the_specification(front: Front) -> None:
     for root in ("", f"/{front.name}", "https://example.org/chat"):
         validate(msgspec.json.decode(openapi_document(front, root=root)), cls=OpenAPIV31SpecValidator)

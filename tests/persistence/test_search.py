@@ -97,7 +97,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(STEPS, min_size=12, max_size=40),
     st.lists(st.text(ALPHABET, min_size=1, max_size=5), max_size=4),

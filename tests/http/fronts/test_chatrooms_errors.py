@@ -416,7 +416,7 @@ QUERY = st.dictionaries(
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_comes_gets_the_envelope_and_never_a_server_error(tmp_path: Path, data: st.DataObject) -> None:
     async def main() -> None:
         async with open_chatrooms(tmp_path) as chatrooms:

@@ -771,7 +771,7 @@ def paths(front: Front) -> st.SearchStrategy[tuple[str, str]]:
     return st.sampled_from(front.routes).flatmap(fill)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_no_request_gets_a_5xx(data: st.DataObject) -> None:
     async def run() -> None:

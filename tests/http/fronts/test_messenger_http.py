@@ -584,7 +584,7 @@ def bodies() -> st.SearchStrategy[object]:
     return st.dictionaries(st.sampled_from([*BODY, "client_id"]), values) | values
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.data())
 def test_no_request_gets_a_5xx(data: st.DataObject) -> None:
     async def run() -> None:
