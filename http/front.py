@@ -47,6 +47,10 @@ class SocketEndpoint(Protocol):
         ...
 
 
+NOT_RECOVERED = "That is messages alone: what became of earlier ones meanwhile (edits, reactions) has to be read again."
+"""What `recovered` of a front's "resumed" event does not promise, for its description."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SocketEvent:
     """One event of a front's socket, for the documentation. "in" comes from the client, "out" from the server."""

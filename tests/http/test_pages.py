@@ -4,10 +4,12 @@ import hashlib
 from base64 import b64encode
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
-from chinwag.http.front import Front
+from chinwag.http import registry
+from chinwag.http.front import NOT_RECOVERED, Front
 from chinwag.http.links import Links
 from chinwag.http.mounts import Mounts
 from chinwag.http.pages.docs import docs_page
@@ -89,6 +91,13 @@ def test_every_socket_event_is_there(front: Front) -> None:
     for event in front.socket_events:
         assert text(event.name) in html
         assert text(event.description) in html
+
+
+@ALL
+def test_page_and_readme_say_what_recovered_does_not_promise(front: Front) -> None:
+    assert NOT_RECOVERED in Page(docs_page(front)).text
+    readme = Path(registry.__file__).parent / "fronts" / front.name / "README.md"
+    assert "`recovered` true is about messages alone" in " ".join(readme.read_text().split())
 
 
 @ALL

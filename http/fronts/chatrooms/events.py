@@ -1,6 +1,6 @@
 """The events of the chatrooms socket, as a table for the documentation."""
 
-from chinwag.http.front import SocketEvent
+from chinwag.http.front import NOT_RECOVERED, SocketEvent
 from chinwag.http.fronts.chatrooms import socket_wire as events
 
 SOCKET_EVENTS: tuple[SocketEvent, ...] = (
@@ -142,7 +142,7 @@ SOCKET_EVENTS: tuple[SocketEvent, ...] = (
         name="resumed",
         direction="out",
         description="After `since` in the address, once per chatroom: all that was missed was sent again (recovered "
-        "true), or nothing was and it has to be reloaded.",
+        f"true), or nothing was and it has to be reloaded. {NOT_RECOVERED}",
         payload=events.ResumedData,
     ),
     SocketEvent(

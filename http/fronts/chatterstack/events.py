@@ -1,6 +1,6 @@
 """The events of ChatterStack's socket, as a table for the documentation."""
 
-from chinwag.http.front import SocketEvent
+from chinwag.http.front import NOT_RECOVERED, SocketEvent
 from chinwag.http.fronts.chatterstack import wire
 from chinwag.http.fronts.chatterstack.socket import InRoom, SendMessageData
 
@@ -58,7 +58,7 @@ SOCKET_EVENTS: tuple[SocketEvent, ...] = (
         name="resumed",
         direction="out",
         description="After `since` in the query, once per room: everything missed was sent again (recovered true), "
-        "or nothing was and the room has to be reloaded.",
+        f"or nothing was and the room has to be reloaded. {NOT_RECOVERED}",
         payload=wire.ResumedData,
     ),
     SocketEvent(

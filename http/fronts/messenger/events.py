@@ -1,6 +1,6 @@
 """The frames of the messenger's socket, as a table for the documentation."""
 
-from chinwag.http.front import SocketEvent
+from chinwag.http.front import NOT_RECOVERED, SocketEvent
 from chinwag.http.fronts.messenger import requests, wire
 
 SOCKET_EVENTS: tuple[SocketEvent, ...] = (
@@ -32,7 +32,7 @@ SOCKET_EVENTS: tuple[SocketEvent, ...] = (
         name="resumed",
         direction="out",
         description="After `since` in the query, once per conversation and group: everything missed was sent again "
-        "(recovered true), or nothing was and it has to be reloaded.",
+        f"(recovered true), or nothing was and it has to be reloaded. {NOT_RECOVERED}",
         payload=wire.ResumedFrame,
     ),
     SocketEvent(
