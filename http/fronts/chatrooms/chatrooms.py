@@ -40,9 +40,7 @@ async def list_chatrooms(call: Call[None, requests.ChatroomsQuery]) -> Reply:
     """The caller's chatrooms, latest activity first."""
     query = call.query
     found = await call.engine.overviews(call.user, name_contains=query.search, skip=query.skip, limit=query.limit)
-    pagination = wire.Pagination(
-        page=query.page, limit=query.limit, total=found.total, pages=-(-found.total // query.limit)
-    )
+    pagination = wire.pagination(query.page, query.limit, found.total)
     return success(
         wire.Chatrooms(chatrooms=[wire.listed_chatroom(each) for each in found.rooms], pagination=pagination),
         headers=completeness(found.complete),

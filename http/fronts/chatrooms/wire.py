@@ -103,7 +103,7 @@ class Avatar(msgspec.Struct, frozen=True, kw_only=True):
     avatar_url: str
 
 
-def display_name(user: model.User | model.Member) -> str:
+def display_name(user: model.User | model.Member | model.Ban) -> str:
     """Who gave none is called by their username."""
     return user.display_name or user.username
 
@@ -237,6 +237,11 @@ class JoinedChatroom(msgspec.Struct, frozen=True, kw_only=True):
 
 class Joined(msgspec.Struct, frozen=True, kw_only=True):
     chatroom: JoinedChatroom
+
+
+def pagination(page: int, limit: int, total: int) -> Pagination:
+    """Where a page of a list of `total` stands."""
+    return Pagination(page=page, limit=limit, total=total, pages=-(-total // limit))
 
 
 def role(r: model.Role) -> RoleName:

@@ -3,7 +3,7 @@
 import msgspec
 
 from chinwag.engine import model
-from chinwag.http.fronts.chatrooms.wire import Id, Pagination, Time, encode
+from chinwag.http.fronts.chatrooms.wire import Id, Pagination, Time, display_name, encode
 from chinwag.http.times import rfc3339
 
 
@@ -89,7 +89,7 @@ def ban(b: model.Ban) -> Ban:
     return Ban(
         user_id=encode(b.user_id),
         username=b.username,
-        display_name=b.display_name or b.username,
+        display_name=display_name(b),
         banned_by=encode(b.banned_by),
         created_at=rfc3339(b.created_us),
     )
