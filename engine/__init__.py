@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from chinwag.engine.fanout import WireFormat
     from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
     from chinwag.engine.resume import Replay
-    from chinwag.engine.session import Session, SessionLimits
+    from chinwag.engine.session import Session
+    from chinwag.engine.session_limits import SessionLimits
     from chinwag.engine.transport import CloseReason, ConnectionLost, Transport
 
 __all__ = [
@@ -44,7 +45,8 @@ _MODULES = {
     "fanout": ("WireFormat",),
     "ids": ("FamilyId", "MessageId", "RoomId", "UserId"),
     "resume": ("Replay",),
-    "session": ("Session", "SessionLimits"),
+    "session": ("Session",),
+    "session_limits": ("SessionLimits",),
     "transport": ("CloseReason", "ConnectionLost", "Transport"),
 }
 

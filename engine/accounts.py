@@ -12,6 +12,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import NoReturn
+from weakref import WeakValueDictionary
 
 import trio
 from msgspec import UNSET, UnsetType
@@ -107,7 +108,7 @@ class Accounts:
         self._families: dict[FamilyId, Family] = {}
         self._users: dict[UserId, User] = {}
         self._changes = 0
-        self._changing: dict[UserId, _Changing] = {}
+        self._changing: WeakValueDictionary[UserId, trio.Lock] = WeakValueDictionary()
 
     async def prepare(self) -> None:
         """Make the hash that log-ins of unknown users are compared with, so that they take as long as the others."""
@@ -410,15 +411,8 @@ class Accounts:
     @asynccontextmanager
     async def _changing_row(self, user_id: UserId) -> AsyncIterator[User]:
         """The user's row as it is, which nobody else changes within the block. Raises `NotFound`."""
-        changing = self._changing.setdefault(user_id, _Changing())
-        changing.waiting += 1
-        try:
-            async with changing.lock:
-                yield await self.user(user_id)
-        finally:
-            changing.waiting -= 1
-            if not changing.waiting:
-                del self._changing[user_id]
+        async with self._changing.setdefault(user_id, trio.Lock()):
+            yield await self.user(user_id)
 
     async def _commit_profile(self, before: User, user: User, avatar_id: FileId | None) -> None:
         """Commit a profile within `_changing_row`, without the avatars that are no longer shown."""
@@ -499,16 +493,6 @@ class Accounts:
     async def _revoke_for_reuse(self, spent: RefreshToken) -> NoReturn:
         await self.log_out(spent.user_id, spent.family_id)
         raise _bad_refresh_token()
-
-
-class _Changing:
-    """Who changes one user's row, or waits to: the lock goes with the last of them."""
-
-    __slots__ = ("lock", "waiting")
-
-    def __init__(self) -> None:
-        self.lock = trio.Lock()
-        self.waiting = 0
 
 
 def _bad_refresh_token() -> Unauthenticated:

@@ -14,7 +14,8 @@ from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
 from chinwag.engine.model import Presence, Record, User
 from chinwag.engine.presence import PresenceRegistry
 from chinwag.engine.resume import ALL_RESUMES_BYTES, RESUME_BYTES, RESUME_LIMIT, Replay, build_replay
-from chinwag.engine.session import Session, SessionLimits, SessionStats, Spawn
+from chinwag.engine.session import Session, Spawn
+from chinwag.engine.session_limits import SessionLimits, SessionStats
 from chinwag.engine.store import Missed, Store
 from chinwag.engine.transport import CloseReason, Transport
 

@@ -43,7 +43,8 @@ from chinwag.engine.room_keys import RoomKeys, check_master_key
 from chinwag.engine.room_registry import RoomRegistry
 from chinwag.engine.rooms import Rooms
 from chinwag.engine.searches import SearchLane
-from chinwag.engine.session import Session, SessionLimits, SessionStats
+from chinwag.engine.session import Session
+from chinwag.engine.session_limits import SessionLimits, SessionStats
 from chinwag.engine.store import Store
 from chinwag.engine.summaries import Summaries, Summarizer
 from chinwag.engine.transport import CloseReason, Transport

@@ -276,7 +276,7 @@ class Files:
             except WriteRejected:  # its user has another one by now
                 await self._delete(committed)
                 raise NotFound("file") from None
-            except BaseException:
+            except BaseException:  # cancellation too: as where a file is kept
                 await self._delete(committed)
                 raise
         await self.forget([before])

@@ -260,7 +260,7 @@ class Rooms(RoomCalls):
         await self.keys.take_out(room_id, RemoveMember(caller=caller, user_id=user_id), self._ask)
 
     async def set_member_role(self, room_id: RoomId, caller: UserId, user_id: UserId, role: Role) -> Member:
-        """Give another member of a group a role. The OWNER may, who by giving OWNER away becomes an ADMIN.
+        """Give another member of a group a role. The OWNER may, who by giving OWNER away becomes a MODERATOR.
 
         Raises `NotFound` (room or member), `NotAMember`, `RoleNeeded`, or `Invalid("user_id")` for oneself.
         """

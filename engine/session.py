@@ -22,8 +22,6 @@ from chinwag.engine.resume import Replay
 from chinwag.engine.session_limits import SessionLimits, SessionStats
 from chinwag.engine.transport import LOST, CloseReason, Transport
 
-__all__ = ["ENTRY_BYTES", "REPLAY_CHUNK", "Phase", "Session", "SessionLimits", "SessionStats", "Spawn"]
-
 log = structlog.get_logger("chinwag.engine")
 
 

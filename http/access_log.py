@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Final
-from uuid import UUID
 
 import msgspec
 import structlog
@@ -22,6 +21,7 @@ from chinwag.http.messages import HttpRequest, HttpResponse
 from chinwag.http.mounts import Location
 from chinwag.http.service import HttpService
 from chinwag.http.tokens import AccessTokens, find_token
+from chinwag.http.uuid_ids import IDS
 
 log = structlog.get_logger("chinwag.http.access")
 
@@ -182,12 +182,7 @@ def _unknown_path(path: str) -> str:
 
 
 def _is_id(segment: str) -> bool:
-    if segment.isascii() and segment.isdecimal():
-        return True
-    try:
-        return str(UUID(segment)) == segment.lower()
-    except ValueError:
-        return False
+    return (segment.isascii() and segment.isdecimal()) or IDS.well_formed(segment)
 
 
 def _shown_parameter(parameter: str) -> str:

@@ -151,6 +151,7 @@ class Gateway:
             await self._service.pace(request, error)
             return self._service.refuse(request, error)
         except Exception:
+            # A bug in a front's endpoint or the engine. It costs this request, as it does in `HttpService.handle`.
             log.exception("upgrade failed", front=front.name)
             return self._service.refuse(request, InternalError())
 
@@ -210,6 +211,7 @@ async def _pump(
     except Exception as bug:
         if isinstance(bug, LOST):
             raise
+        # What is left is a bug in handling a message: the client is told by a close code, instead of being cut off.
         log.exception("message failed", front=front.name, user=session.user_id)
         session.close(CloseReason.INTERNAL_ERROR)
     with trio.move_on_after(FINISH_S):

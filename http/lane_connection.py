@@ -223,7 +223,7 @@ class SecureConnection(Connection):
         """See `Connection`. TLS cannot be written without waiting, so they are sent first, whether it waits or not."""
         try:
             await self.send(answers)
-        except BaseException:
+        except BaseException:  # whatever it is: a coroutine that nobody awaits has to be closed
             work.close()
             raise
         return await work

@@ -64,6 +64,7 @@ class Poller:
                     try:
                         on_readable()
                     except Exception:
+                        # A bug about one connection. All others are read by this task, too.
                         log.exception("reading a connection failed")
                         self.discard(descriptor, on_readable)
         finally:

@@ -15,12 +15,9 @@ import msgspec
 import msgspec.inspect
 
 from chinwag.engine.errors import Invalid
-from chinwag.http.checked import Checked, FieldError
 from chinwag.http.kinds import drop_nulls, takes_any_text, takes_lists
 from chinwag.http.refusals import MalformedBody
 from chinwag.http.wrong_values import explain, explain_first, join
-
-__all__ = ["BodyReader", "Checked", "FieldError", "QueryReader", "may_be_empty", "query_pairs", "refuse_nul"]
 
 T = TypeVar("T")
 

@@ -276,6 +276,7 @@ class PersistenceActor:
         except EngineError as error:
             return error
         except Exception as error:
+            # A bug in the driver, or one unit's: it must not end the actor. Of a batch each is tried alone next.
             if len(batch) == 1:
                 log.error("write failed unexpectedly", exc_info=error)
                 internal = InternalError()

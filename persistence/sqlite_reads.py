@@ -394,11 +394,11 @@ class Snapshot(AccountReads):
         found: list[Row] = []
         for row in find_journaled(journaled, last[0], text, reach, limit):
             author = self.user(UserId(row.author_id))
-            names = (author.username, author.display_name, author.avatar_url) if author else (None, None, None)
+            shown = (author.username, author.display_name, author.avatar_url) if author else (None, None, None)
             found.append(
                 (
-                    *(row.id, row.room_id, row.seq, row.author_id, names[0], row.text, row.created_us, row.attachments),
-                    *(row.key, row.edited_us, row.deleted_us, row.extras, names[1], names[2], row.folded),
+                    *(row.id, row.room_id, row.seq, row.author_id, shown[0], row.text, row.created_us, row.attachments),
+                    *(row.key, row.edited_us, row.deleted_us, row.extras, shown[1], shown[2], row.folded),
                 )
             )
         return found

@@ -10,7 +10,7 @@ from chinwag.engine.engine import EngineConfig
 from chinwag.engine.errors import EngineError, Forbidden, LimitReached, StoreUnavailable, TooManyConnections
 from chinwag.engine.harness import EngineHarness, open_harness
 from chinwag.engine.memory import EventLines, MemoryTransport
-from chinwag.engine.session import SessionLimits
+from chinwag.engine.session_limits import SessionLimits
 from chinwag.engine.transport import CloseReason
 
 HOME, AWAY = "home", "away"

@@ -12,7 +12,7 @@ from chinwag.engine.events import Event, MessagePosted, RoomJoined, RoomLeft
 from chinwag.engine.harness import EngineHarness, Person, open_harness, texts
 from chinwag.engine.memory import MemoryClient, open_client
 from chinwag.engine.model import Role, Room
-from chinwag.engine.session import SessionLimits
+from chinwag.engine.session_limits import SessionLimits
 from chinwag.engine.transport import CloseReason, ConnectionLost
 
 

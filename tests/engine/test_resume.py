@@ -14,7 +14,7 @@ from chinwag.engine.ids import MAX_ID, MessageId, RoomId, UserId
 from chinwag.engine.memory import EVENT_LINES, MemoryClient
 from chinwag.engine.model import Message, Receipts, Role, Room, Status, receipt_floor
 from chinwag.engine.resume import RESUME_BYTES, RESUME_LIMIT, RESUME_TOTAL, build_replay
-from chinwag.engine.session import SessionLimits
+from chinwag.engine.session_limits import SessionLimits
 from chinwag.engine.store import Access, Missed
 from chinwag.engine.testing import MemoryStore, make_message
 from chinwag.engine.transport import CloseReason

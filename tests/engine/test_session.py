@@ -11,7 +11,8 @@ from chinwag.engine.events import Event, MessagePosted
 from chinwag.engine.harness import EngineHarness, Person, RoomHarness, open_harness, texts
 from chinwag.engine.memory import EVENT_LINES, UNBOUNDED, MemoryTransport
 from chinwag.engine.model import Room
-from chinwag.engine.session import Phase, Session, SessionLimits
+from chinwag.engine.session import Phase, Session
+from chinwag.engine.session_limits import SessionLimits
 from chinwag.engine.transport import CloseReason, ConnectionLost
 
 LIMITS = SessionLimits()

@@ -7,7 +7,7 @@ from trio.testing import MockClock
 
 from chinwag.engine.engine import EngineConfig
 from chinwag.engine.errors import LimitReached, TooManyConnections
-from chinwag.engine.session import SessionLimits
+from chinwag.engine.session_limits import SessionLimits
 from chinwag.http.front import Front, SocketRequest
 from chinwag.http.fronts.chatrooms import FRONT as CHATROOMS
 from chinwag.http.fronts.chatterstack import FRONT as CHATTERSTACK

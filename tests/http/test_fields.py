@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from chinwag.engine.errors import Rule
+from chinwag.http.checked import FieldError
 from chinwag.http.fields import (
     Name,
     Username,
@@ -19,7 +20,6 @@ from chinwag.http.fields import (
     username,
     visible_name,
 )
-from chinwag.http.requests import FieldError
 
 
 @pytest.mark.parametrize(

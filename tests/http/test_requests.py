@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from msgspec import Meta
 
 from chinwag.engine.errors import Invalid
-from chinwag.http.requests import BodyReader, FieldError, QueryReader, query_pairs
+from chinwag.http.checked import FieldError
+from chinwag.http.requests import BodyReader, QueryReader, query_pairs
 
 
 class File(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ async def list_invitations(call: Call[None, requests.PageQuery]) -> Reply:
     return success(
         wire_admissions.Invitations(
             invitations=[wire_admissions.listed_invitation(each) for each in found.invitations],
-            pagination=_pagination(query, found.total),
+            pagination=wire.pagination(query.page, query.limit, found.total),
         )
     )
 
@@ -35,7 +35,8 @@ async def list_bans(call: Call[None, requests.PageQuery]) -> Reply:
     found = await call.engine.bans(call.path_id("chatroom_id", RoomId), call.user, skip=query.skip, limit=query.limit)
     return success(
         wire_admissions.Bans(
-            bans=[wire_admissions.ban(each) for each in found.bans], pagination=_pagination(query, found.total)
+            bans=[wire_admissions.ban(each) for each in found.bans],
+            pagination=wire.pagination(query.page, query.limit, found.total),
         )
     )
 
@@ -52,7 +53,3 @@ async def unban(call: Plain) -> Reply:
     room_id, user_id = call.path_id("chatroom_id", RoomId), call.path_id("user_id", UserId)
     await call.engine.unban_member(room_id, call.user, user_id)
     return Reply(wire.Done(message="Ban lifted"))
-
-
-def _pagination(query: requests.PageQuery, total: int) -> wire.Pagination:
-    return wire.Pagination(page=query.page, limit=query.limit, total=total, pages=-(-total // query.limit))

@@ -9,7 +9,7 @@ from chinwag.engine import model
 from chinwag.engine.errors import NotFound
 from chinwag.engine.ids import RoomId, UserId
 from chinwag.http.calls import Call, Reply
-from chinwag.http.fronts.chatrooms import requests, wire
+from chinwag.http.fronts.chatrooms import requests, wire, wire_admissions, wire_keys
 from chinwag.http.fronts.chatrooms.accounts import success
 from chinwag.http.search_answers import completeness
 from chinwag.http.times import rfc3339
@@ -40,9 +40,7 @@ async def list_chatrooms(call: Call[None, requests.ChatroomsQuery]) -> Reply:
     """The caller's chatrooms, latest activity first."""
     query = call.query
     found = await call.engine.overviews(call.user, name_contains=query.search, skip=query.skip, limit=query.limit)
-    pagination = wire.Pagination(
-        page=query.page, limit=query.limit, total=found.total, pages=-(-found.total // query.limit)
-    )
+    pagination = wire.pagination(query.page, query.limit, found.total)
     return success(
         wire.Chatrooms(chatrooms=[wire.listed_chatroom(each) for each in found.rooms], pagination=pagination),
         headers=completeness(found.complete),
@@ -129,14 +127,17 @@ async def invite(call: Call[requests.Invite, None]) -> Reply:
         lifetime_s=call.body.expires_in_hours * 3600,
     )
     url = call.url(f"/chatrooms/join/{quote(code, safe='')}")
-    return success(wire.OneInvitation(invitation=wire.invitation(invitation, code, url)), "Invitation created")
+    return success(
+        wire_admissions.OneInvitation(invitation=wire_admissions.invitation(invitation, code, url)),
+        "Invitation created",
+    )
 
 
 async def preview_invitation(call: Plain) -> Reply:
     """What an invitation is to. For whoever holds the code."""
     room, invitation = await call.engine.invitation(call.path_text("invite_code"))
     return success(
-        wire.InvitationPreview(
+        wire_admissions.InvitationPreview(
             chatroom_name=room.name,
             expires_at=rfc3339(invitation.expires_us),
             uses_left=invitation.max_uses - invitation.uses,
@@ -157,7 +158,7 @@ async def keys(call: Call[None, requests.KeysQuery]) -> Reply:
     """The chatroom's keys, sealed for the caller, and its members' public keys."""
     room_id = call.path_id("chatroom_id", RoomId)
     ring = await call.engine.keys.for_member(room_id, call.user, above=call.query.above)
-    return success(wire.keys(ring, await call.engine.keys.public_keys(room_id, call.user)))
+    return success(wire_keys.keys(ring, await call.engine.keys.public_keys(room_id, call.user)))
 
 
 async def put_keys(call: Call[requests.PutKeys, None]) -> Reply:

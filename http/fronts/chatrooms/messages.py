@@ -9,7 +9,7 @@ from chinwag.engine.admissions import NOBODY
 from chinwag.engine.errors import Forbidden, NotAMember
 from chinwag.engine.ids import MessageId, RoomId, UserId
 from chinwag.http.calls import Call, Reply
-from chinwag.http.fronts.chatrooms import requests, wire
+from chinwag.http.fronts.chatrooms import requests, wire, wire_summaries
 from chinwag.http.fronts.chatrooms.accounts import success
 from chinwag.http.fronts.chatrooms.errors import Coded
 from chinwag.http.fronts.chatrooms.links import CallerLinks
@@ -151,7 +151,7 @@ async def get_summary(call: Call[None, requests.SummaryQuery]) -> Reply:
         before_us=requests.microseconds(query.date_to),
         automatic=automatic,
     )
-    return success(wire.OneSummary(summary=wire.summary(found)))
+    return success(wire_summaries.OneSummary(summary=wire_summaries.summary(found)))
 
 
 async def make_summary(call: Call[requests.MakeSummary, None]) -> Reply:
@@ -164,7 +164,7 @@ async def make_summary(call: Call[requests.MakeSummary, None]) -> Reply:
         before_us=requests.microseconds(body.date_to),
         prompt=body.custom_prompt,
     )
-    return success(wire.OneSummary(summary=wire.summary(made)), "Summary created")
+    return success(wire_summaries.OneSummary(summary=wire_summaries.summary(made)), "Summary created")
 
 
 # --- pieces -------------------------------------------------------------------------------------------------------

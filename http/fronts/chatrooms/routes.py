@@ -26,6 +26,8 @@ from chinwag.http.fronts.chatrooms import (
     requests,
     wire,
     wire_admissions,
+    wire_keys,
+    wire_summaries,
 )
 from chinwag.http.idempotency import key_header
 from chinwag.http.multipart import OVERHEAD_BYTES
@@ -160,7 +162,7 @@ ROUTES: tuple[Route, ...] = (
         chatrooms.invite,
         body=requests.Invite,
         status=201,
-        response=wire.Success[wire.OneInvitation],
+        response=wire.Success[wire_admissions.OneInvitation],
         errors=(Invalid, NotFound, NotAMember, RoleNeeded),
         summary="Create an invitation",
         description="Any member may invite to a public chatroom, owner and moderators to a private one. The code ends "
@@ -190,7 +192,7 @@ ROUTES: tuple[Route, ...] = (
         "GET",
         "/chatrooms/join/{invite_code}",
         chatrooms.preview_invitation,
-        response=wire.Success[wire.InvitationPreview],
+        response=wire.Success[wire_admissions.InvitationPreview],
         errors=(NotFound,),
         auth=False,
         free=True,
@@ -280,7 +282,7 @@ ROUTES: tuple[Route, ...] = (
         "/chatrooms/{chatroom_id}/keys",
         chatrooms.keys,
         query=requests.KeysQuery,
-        response=wire.Success[wire.Keys],
+        response=wire.Success[wire_keys.Keys],
         errors=(Invalid, NotFound, NotAMember, Conflict),
         summary="Get the chatroom's keys, sealed for the caller",
         description="409 in server custody when the caller's profile has no public key.",
@@ -390,7 +392,7 @@ ROUTES: tuple[Route, ...] = (
         "/chatrooms/{chatroom_id}/summary",
         messages.get_summary,
         query=requests.SummaryQuery,
-        response=wire.Success[wire.OneSummary],
+        response=wire.Success[wire_summaries.OneSummary],
         errors=(Invalid, NotFound, NotAMember),
         summary="Get the newest summary",
     ),
@@ -400,7 +402,7 @@ ROUTES: tuple[Route, ...] = (
         messages.make_summary,
         body=requests.MakeSummary,
         status=201,
-        response=wire.Success[wire.OneSummary],
+        response=wire.Success[wire_summaries.OneSummary],
         errors=(Invalid, NotFound, NotAMember),
         summary="Make a summary",
     ),

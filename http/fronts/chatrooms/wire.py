@@ -3,7 +3,6 @@
 Ids are UUIDs, times RFC 3339 in UTC. Every success is `{"success": true, "data": ..., "message": "..."}`.
 """
 
-from collections.abc import Mapping
 from typing import Annotated, Generic, Literal, TypeVar
 
 import msgspec
@@ -11,7 +10,6 @@ from msgspec import Meta
 
 from chinwag.engine import model
 from chinwag.engine.ids import UserId
-from chinwag.engine.room_keys import KeyRing
 from chinwag.http.links import FileLinks
 from chinwag.http.times import rfc3339
 from chinwag.http.uuid_ids import IDS, UuidText
@@ -105,7 +103,7 @@ class Avatar(msgspec.Struct, frozen=True, kw_only=True):
     avatar_url: str
 
 
-def display_name(user: model.User | model.Member) -> str:
+def display_name(user: model.User | model.Member | model.Ban) -> str:
     """Who gave none is called by their username."""
     return user.display_name or user.username
 
@@ -241,42 +239,9 @@ class Joined(msgspec.Struct, frozen=True, kw_only=True):
     chatroom: JoinedChatroom
 
 
-class Invitation(msgspec.Struct, frozen=True, kw_only=True):
-    id: Id
-    invite_code: str
-    invite_url: str
-    max_uses: int
-    current_uses: int
-    expires_at: Time
-    created_at: Time
-
-
-class OneInvitation(msgspec.Struct, frozen=True, kw_only=True):
-    invitation: Invitation
-
-
-class InvitationPreview(msgspec.Struct, frozen=True, kw_only=True):
-    """What whoever holds the code may know before joining."""
-
-    chatroom_name: str
-    expires_at: Time
-    uses_left: int
-
-
-class HeldKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A version of the room's key, sealed for the caller. `sealed_by` is null where the server did it."""
-
-    version: int
-    sealed_key: str
-    sealed_by: Id | None
-    created_at: Time
-
-
-class Keys(msgspec.Struct, frozen=True, kw_only=True):
-    key_custody: Literal["client", "server"]
-    current_version: int
-    keys: list[HeldKey]
-    public_keys: dict[Id, str | None]
+def pagination(page: int, limit: int, total: int) -> Pagination:
+    """Where a page of a list of `total` stands."""
+    return Pagination(page=page, limit=limit, total=total, pages=-(-total // limit))
 
 
 def role(r: model.Role) -> RoleName:
@@ -353,35 +318,6 @@ def joined_chatroom(r: model.Room, m: model.Member, member_count: int) -> Joined
         description=r.description or None,
         member_count=member_count,
         role=role(m.role),
-    )
-
-
-def invitation(i: model.Invitation, code: str, url: str) -> Invitation:
-    return Invitation(
-        id=encode(i.id),
-        invite_code=code,
-        invite_url=url,
-        max_uses=i.max_uses,
-        current_uses=i.uses,
-        expires_at=rfc3339(i.expires_us),
-        created_at=rfc3339(i.created_us),
-    )
-
-
-def keys(ring: KeyRing, public_keys: Mapping[UserId, str | None]) -> Keys:
-    return Keys(
-        key_custody=custody(ring.custody),
-        current_version=ring.newest,
-        keys=[
-            HeldKey(
-                version=each.version,
-                sealed_key=each.sealed,
-                sealed_by=None if each.sealed_by is None else encode(each.sealed_by),
-                created_at=rfc3339(each.created_us),
-            )
-            for each in ring.keys
-        ],
-        public_keys={encode(user_id): key for user_id, key in public_keys.items()},
     )
 
 
@@ -486,7 +422,7 @@ def reaction(r: model.Reaction) -> Reaction:
     return Reaction(user_id=encode(r.user_id), username=r.username, emoji=r.emoji, created_at=rfc3339(r.created_us))
 
 
-# --- search, summaries, files, health -----------------------------------------------------------------------------
+# --- search, files, health ----------------------------------------------------------------------------------------
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -512,28 +448,6 @@ class SearchResults(msgspec.Struct, frozen=True, kw_only=True):
     total_is_exact: bool
     encrypted_left_out: bool
     complete: bool
-
-
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """`encrypted_left_out` counts the messages of that time that the server cannot read."""
-
-    id: Id
-    chatroom_id: Id
-    summary_text: str
-    summary_type: Literal["automatic", "manual"]
-    message_count: int
-    start_date: Time
-    end_date: Time
-    participants: list[Id]
-    keywords: list[str]
-    sentiment_score: float
-    language: str
-    created_at: Time
-    encrypted_left_out: int
-
-
-class OneSummary(msgspec.Struct, frozen=True, kw_only=True):
-    summary: Summary
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
@@ -566,24 +480,6 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: Time
     version: str
     services: Services
-
-
-def summary(s: model.Summary) -> Summary:
-    return Summary(
-        id=encode(s.id),
-        chatroom_id=encode(s.room_id),
-        summary_text=s.text,
-        summary_type="automatic" if s.automatic else "manual",
-        message_count=s.message_count,
-        start_date=rfc3339(s.first_us),
-        end_date=rfc3339(s.last_us),
-        participants=[encode(user_id) for user_id in s.participants],
-        keywords=list(s.keywords),
-        sentiment_score=s.sentiment,
-        language=s.language,
-        created_at=rfc3339(s.created_us),
-        encrypted_left_out=s.left_out,
-    )
 
 
 def optional_time(us: int | None) -> str | None:

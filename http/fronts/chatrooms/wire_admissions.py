@@ -1,10 +1,32 @@
-"""Invitations and bans as they are listed. As `wire`, pure functions."""
+"""Invitations and bans. As `wire`, pure functions."""
 
 import msgspec
 
 from chinwag.engine import model
-from chinwag.http.fronts.chatrooms.wire import Id, Pagination, Time, encode
+from chinwag.http.fronts.chatrooms.wire import Id, Pagination, Time, display_name, encode
 from chinwag.http.times import rfc3339
+
+
+class Invitation(msgspec.Struct, frozen=True, kw_only=True):
+    id: Id
+    invite_code: str
+    invite_url: str
+    max_uses: int
+    current_uses: int
+    expires_at: Time
+    created_at: Time
+
+
+class OneInvitation(msgspec.Struct, frozen=True, kw_only=True):
+    invitation: Invitation
+
+
+class InvitationPreview(msgspec.Struct, frozen=True, kw_only=True):
+    """What whoever holds the code may know before joining."""
+
+    chatroom_name: str
+    expires_at: Time
+    uses_left: int
 
 
 class ListedInvitation(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +62,18 @@ class Bans(msgspec.Struct, frozen=True, kw_only=True):
     pagination: Pagination
 
 
+def invitation(i: model.Invitation, code: str, url: str) -> Invitation:
+    return Invitation(
+        id=encode(i.id),
+        invite_code=code,
+        invite_url=url,
+        max_uses=i.max_uses,
+        current_uses=i.uses,
+        expires_at=rfc3339(i.expires_us),
+        created_at=rfc3339(i.created_us),
+    )
+
+
 def listed_invitation(i: model.Invitation) -> ListedInvitation:
     return ListedInvitation(
         id=encode(i.id),
@@ -55,7 +89,7 @@ def ban(b: model.Ban) -> Ban:
     return Ban(
         user_id=encode(b.user_id),
         username=b.username,
-        display_name=b.display_name or b.username,
+        display_name=display_name(b),
         banned_by=encode(b.banned_by),
         created_at=rfc3339(b.created_us),
     )
