@@ -11,7 +11,6 @@ Whatever changes a user's row reads it, changes it and commits under that user's
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import NoReturn
 from weakref import WeakValueDictionary
 
 import trio
@@ -21,9 +20,10 @@ from msgspec.structs import replace
 from chinwag.engine import names, password_text
 from chinwag.engine.errors import AccountInactive, Conflict, NotFound, Unauthenticated, UnknownUser
 from chinwag.engine.ids import FamilyId, FileId, UserId, now_us
-from chinwag.engine.model import Family, Presence, Record, RefreshToken, StoredFile, User
+from chinwag.engine.log_ins import LOG_IN_DAYS, REFRESH_TOKEN_DAYS, BadRefreshToken, LogIn, LogInRules
+from chinwag.engine.model import Family, Presence, RefreshToken, StoredFile, User
 from chinwag.engine.passwords import Passwords
-from chinwag.engine.refresh_tokens import KEY_BYTES, digest, new_secret, successor, within_grace
+from chinwag.engine.refresh_tokens import new_secret
 from chinwag.engine.store import (
     Credentials,
     DeleteFile,
@@ -44,23 +44,8 @@ from chinwag.engine.store import (
 from chinwag.engine.store_admissions import EndInvitationsOf
 from chinwag.engine.tries import Tries
 
-REFRESH_TOKEN_DAYS = 7
-LOG_IN_DAYS = 90
-"""After so long everybody proves again who they are, however often they refreshed."""
 CACHED_USERS = 100_000
 """Users whose family was looked up lately; a request of theirs costs no store access."""
-
-
-class LogIn(Record):
-    """A user who has proved who they are. `refresh_token` is the secret itself: give it to the client, keep nothing.
-
-    At `ends_us` the log-in is over; no access token issued for it is to be good for longer.
-    """
-
-    user: User
-    family_id: FamilyId
-    refresh_token: str
-    ends_us: int
 
 
 class Accounts:
@@ -100,9 +85,9 @@ class Accounts:
         self._on_profile = on_profile
         self._on_declared = on_declared
         self._on_dropped = on_dropped
-        self._refresh_us = int(refresh_days * 86_400_000_000)
-        self._log_in_us = int(log_in_days * 86_400_000_000)
-        self._refresh_key = refresh_key or secrets.token_bytes(KEY_BYTES)
+        self._log_ins = LogInRules(
+            store, refresh_days=refresh_days, log_in_days=log_in_days, refresh_key=refresh_key, clock=clock
+        )
         self._clock = clock
         self._decoy = ""
         self._families: dict[FamilyId, Family] = {}
@@ -203,12 +188,12 @@ class Accounts:
             secret = new_secret()
             writes: list[Write] = [
                 InsertFamily(family=family),
-                InsertRefreshToken(token=self._refresh_token(secret, family, now)),
+                InsertRefreshToken(token=self._log_ins.token(secret, family)),
                 UpdateUser(user=user),
                 *more,
             ]
             await self._commit_row(writes, lambda: self._remember_row(user))
-        return self._log_in(user, family, secret)
+        return self._log_ins.opened(user, family, secret)
 
     async def refresh(self, refresh_token: str, *, source: str = "") -> LogIn:
         """Trade a refresh token for the next one of its family. Traded again within the grace, it gives that same one.
@@ -218,19 +203,19 @@ class Accounts:
         `AccountInactive` when the account was deactivated.
         """
         token, family, user = await self._good_refresh_token(refresh_token)
-        secret = successor(self._refresh_key, refresh_token)
+        secret = self._log_ins.successor(refresh_token)
         if token.spent_us is None:
             now = self._clock()
             writes: list[Write] = [
                 SpendRefreshToken(digest=token.digest, spent_us=now),
-                InsertRefreshToken(token=self._refresh_token(secret, family, now)),
+                InsertRefreshToken(token=self._log_ins.token(secret, family)),
             ]
             try:
                 await self._store.commit(writes)
             except WriteRejected:  # it was spent at this very moment
                 _token, family, user = await self._good_refresh_token(refresh_token)
         self._tries.proved(user, source)
-        return self._log_in(user, family, secret)
+        return self._log_ins.opened(user, family, secret)
 
     async def renew(self, refresh_token: str, *, source: str = "") -> LogIn:
         """Prove who one is by a refresh token, without spending it: for APIs whose refresh answers no new one.
@@ -239,7 +224,7 @@ class Accounts:
         """
         _token, family, user = await self._good_refresh_token(refresh_token)
         self._tries.proved(user, source)
-        return self._log_in(user, family, refresh_token)
+        return self._log_ins.opened(user, family, refresh_token)
 
     async def log_out(self, user_id: UserId, family_id: FamilyId) -> None:
         """End one log-in: its refresh token, its access tokens and its sessions."""
@@ -264,7 +249,7 @@ class Accounts:
         known = self._families.get(family_id)
         if known is not None and known.user_id == user_id:
             user = self._users.get(user_id)
-            if user is not None and self._ends_us(known) > self._clock():
+            if user is not None and self._log_ins.ends_us(known) > self._clock():
                 return user
         changes = self._changes
         family = await self._store.family(family_id)
@@ -275,7 +260,7 @@ class Accounts:
             raise Unauthenticated("this log-in has ended")
         if not user.active:
             raise AccountInactive("this account was deactivated")
-        if not self._stands(family):
+        if not self._log_ins.stands(family):
             raise Unauthenticated("this log-in has ended")
         if changes == self._changes:  # or a log-out that came while this was being read would be forgotten
             if max(len(self._families), len(self._users)) >= CACHED_USERS:
@@ -455,45 +440,10 @@ class Accounts:
         self._on_revoked(user_id, None)
 
     async def _good_refresh_token(self, refresh_token: str) -> tuple[RefreshToken, Family, User]:
-        """A token that may be used, of a family that stands, and whose it is. See `refresh` for what else it can be."""
-        token = await self._store.refresh_token(digest(refresh_token))
-        now = self._clock()
-        if token is None or token.expires_us <= now:
-            raise _bad_refresh_token()
-        if token.spent_us is not None:
-            # Who was given another successor (by another key, before a restart) cannot be given it again.
-            after = digest(successor(self._refresh_key, refresh_token))
-            if not within_grace(token, now) or await self._store.refresh_token(after) is None:
-                await self._revoke_for_reuse(token)
-        family = await self._store.family(token.family_id)
-        user = await self._store.user(token.user_id)
-        if user is not None and not user.active:
-            raise AccountInactive("this account was deactivated")
-        if family is None or user is None or not self._stands(family):
-            raise _bad_refresh_token()
-        return token, family, user
-
-    def _refresh_token(self, secret: str, family: Family, now: int) -> RefreshToken:
-        return RefreshToken(
-            digest=digest(secret),
-            family_id=family.id,
-            user_id=family.user_id,
-            expires_us=min(now + self._refresh_us, self._ends_us(family)),
-        )
-
-    def _log_in(self, user: User, family: Family, secret: str) -> LogIn:
-        return LogIn(user=user, family_id=family.id, refresh_token=secret, ends_us=self._ends_us(family))
-
-    def _ends_us(self, family: Family) -> int:
-        return family.created_us + self._log_in_us
-
-    def _stands(self, family: Family) -> bool:
-        return family.revoked_us is None and self._ends_us(family) > self._clock()
-
-    async def _revoke_for_reuse(self, spent: RefreshToken) -> NoReturn:
-        await self.log_out(spent.user_id, spent.family_id)
-        raise _bad_refresh_token()
-
-
-def _bad_refresh_token() -> Unauthenticated:
-    return Unauthenticated("invalid or expired refresh token")
+        """`LogInRules.usable`; a token that is used again ends its log-in."""
+        try:
+            return await self._log_ins.usable(refresh_token)
+        except BadRefreshToken as bad:
+            if bad.reused is not None:
+                await self.log_out(bad.reused.user_id, bad.reused.family_id)
+            raise

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import structlog
 import trio
 
-from chinwag.engine.accounts import LOG_IN_DAYS, REFRESH_TOKEN_DAYS, Accounts
+from chinwag.engine.accounts import Accounts
 from chinwag.engine.admissions import Admissions
 from chinwag.engine.blobs import Blobs
 from chinwag.engine.commands import RoomCommand
@@ -28,6 +28,7 @@ from chinwag.engine.files import Files
 from chinwag.engine.guesses import GuessRules
 from chinwag.engine.ids import FamilyId, IdSource, MessageId, RoomId, UserId, now_us
 from chinwag.engine.lanes import FairLane
+from chinwag.engine.log_ins import LOG_IN_DAYS, REFRESH_TOKEN_DAYS
 from chinwag.engine.mailbox import ReplyTo
 from chinwag.engine.messages import Messages, post_command
 from chinwag.engine.model import Presence, Record, StoredFile, User

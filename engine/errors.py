@@ -17,6 +17,7 @@
     │   └── Unauthenticated    who is asking could not be established
     │       ├── TokenExpired       it could, but for the time; refresh the token
     │       ├── UnknownUser        the token's user is not in the store
+    │       ├── BadRefreshToken    (`log_ins`) the refresh token gives nothing
     │       └── AccountInactive    the account was deactivated
     ├── TryLater           not now; the same request, with the same idempotency key, may succeed later
     │   ├── Overloaded         a mailbox or a lane is full, or an actor is parked after repeated crashes

@@ -5,10 +5,10 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from chinwag.engine.accounts import LogIn
 from chinwag.engine.engine import Engine
 from chinwag.engine.errors import Invalid, NotFound, Rule
 from chinwag.engine.ids import FileId, InvitationId, MessageId, RoomId, UserId
+from chinwag.engine.log_ins import LogIn
 from chinwag.http.links import Links
 from chinwag.http.messages import Header, HttpRequest, HttpResponse
 from chinwag.http.rate_limits import address_key

@@ -7,11 +7,11 @@ import trio
 from trio.testing import MockClock
 
 from chinwag.engine import refresh_tokens
-from chinwag.engine.accounts import LogIn
 from chinwag.engine.engine import open_engine
 from chinwag.engine.errors import StoreUnavailable, Unauthenticated
 from chinwag.engine.harness import PASSWORD, EngineHarness, Person, PlainPasswords, open_harness
 from chinwag.engine.ids import now_us
+from chinwag.engine.log_ins import LogIn
 from chinwag.engine.testing import MemoryStore
 from chinwag.engine.transport import CloseReason
 

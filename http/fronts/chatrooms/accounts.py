@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from chinwag.engine.accounts import LogIn
 from chinwag.engine.errors import AccountInactive, Unauthenticated
+from chinwag.engine.log_ins import LogIn
 from chinwag.http.calls import Call, Reply
 from chinwag.http.fields import login_name
 from chinwag.http.fronts.chatrooms import requests, wire

@@ -3,9 +3,9 @@
 from typing import Any
 
 from chinwag.engine import model
-from chinwag.engine.accounts import LogIn
 from chinwag.engine.errors import Conflict, Forbidden, Invalid, NotFound, TooManyTries, Unauthenticated
 from chinwag.engine.ids import MessageId, RoomId, UserId
+from chinwag.engine.log_ins import LogIn
 from chinwag.http.calls import Call, Reply
 from chinwag.http.fields import login_name
 from chinwag.http.fronts.chatterstack import requests, wire

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from trio.testing import wait_all_tasks_blocked
 
-from chinwag.engine.accounts import LogIn
 from chinwag.engine.ids import FileId, RoomId, UserId
+from chinwag.engine.log_ins import LogIn
 from chinwag.engine.model import User
 from chinwag.http.front import Front
 from chinwag.http.registry import FRONTS
