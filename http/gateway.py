@@ -113,7 +113,7 @@ class Gateway:
                 self._access_log.refused(request, self._service.locate(request), refused.status)
             if refused.breaks_rules:
                 self._bad_clients.report(refused.message, client=request.client, protocol="WebSocket")
-            await refuse(stream, refused.status, refused.message, refused.headers)
+            await refuse(stream, refused.status, refused.message, refused.headers, secure=request.secure)
             return None
         granted = await self.ask(request)
         if isinstance(granted, HttpResponse):

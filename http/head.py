@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 import msgspec
 
-from chinwag.http.messages import API_HEADERS
+from chinwag.http.messages import API_HEADERS, HSTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +45,13 @@ class RequestHead:
         return frozenset(token for member in members if (token := member.strip().lower()))
 
 
-def refusal(status: int, message: str, headers: Iterable[tuple[str, str]] = ()) -> bytes:
-    """A whole HTTP/1.1 response that says no and ends the connection: a JSON object with one member, "error"."""
+def refusal(status: int, message: str, headers: Iterable[tuple[str, str]] = (), *, secure: bool = False) -> bytes:
+    """A whole HTTP/1.1 response that says no and ends the connection: a JSON object with one member, "error".
+
+    `secure` tells whether the client asked by https.
+    """
     body = msgspec.json.encode({"error": message})
-    extra = tuple(headers)
+    extra = (*headers, HSTS) if secure else tuple(headers)
     # RFC 9110 section 7.8: whoever sends Upgrade must name it in Connection too.
     upgrades = any(name.lower() == "upgrade" for name, _ in extra)
     lines = [

@@ -19,7 +19,7 @@ FIELD_BYTES: Final = 4
 """What a field takes in HTTP/1.1 beside its name and value: heads have one limit in both."""
 
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_PATH = re.compile(rb"/[!-~]*")
+_PATH = re.compile(rb"/[!\x22$-~]*")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
 

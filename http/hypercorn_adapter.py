@@ -171,10 +171,10 @@ class HypercornServer:
         if self._stopping:
             return
         opens_socket = _anything if self._service is None else self._service.opens_socket
+        secure = isinstance(stream, SecureStream)
         below = stream if isinstance(stream, SecureStream) else self._guarded(stream)
-        filtered = FilteredStream(
-            below, RequestFilter(self._limits.max_head_bytes, opens_socket), self._limits.head_timeout_s
-        )
+        requests = RequestFilter(self._limits.max_head_bytes, opens_socket, secure=secure)
+        filtered = FilteredStream(below, requests, self._limits.head_timeout_s)
         received = b""
         with trio.CancelScope() as scope:
             self._opening.add(scope)
@@ -199,18 +199,18 @@ class HypercornServer:
             return b""
         if error is None:  # the lane's rules found nothing, and h11 something
             self._bad_clients.report("h11 refuses the request", client=client, protocol="HTTP/1.1")
-            return refusal(status, HTTPStatus(status).phrase)
+            return refusal(status, HTTPStatus(status).phrase, secure=requests.secure)
         if error.breaks_rules:
             self._bad_clients.report(error.message, client=client, protocol="HTTP/1.1")
         if self._service is None or requests.refused is None:
-            return refusal(error.status, error.message, error.headers)
+            return refusal(error.status, error.message, error.headers, secure=requests.secure)
         return Answers().encode(self._service.refuse(requests.refused, error), close=True)
 
-    def refuse_handshake(self, refused: HandshakeRefused, client: str) -> bytes:
+    def refuse_handshake(self, refused: HandshakeRefused, client: str, *, secure: bool) -> bytes:
         """What is answered to a WebSocket's opening handshake that is none, and is the last on its connection."""
         if refused.breaks_rules:
             self._bad_clients.report(refused.message, client=client, protocol="WebSocket")
-        return refusal(refused.status, refused.message, refused.headers)
+        return refusal(refused.status, refused.message, refused.headers, secure=secure)
 
     async def begin_shutdown(self) -> None:
         """Close idle connections now, and the others after the response that is under way."""
@@ -305,7 +305,7 @@ class _Http1(H11Protocol):
                 accept_upgrade(head.as_request_head())
             except HandshakeRefused as error:
                 self.requests.ended = True
-                await self.send(RawData(self.owner.refuse_handshake(error, self._client)))
+                await self.send(RawData(self.owner.refuse_handshake(error, self._client, secure=self.requests.secure)))
                 await self.send(Closed())
                 return
             kind = StrictWebSocket

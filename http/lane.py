@@ -318,12 +318,15 @@ class Lane:
         if isinstance(error, HttpRefusal) and error.breaks_rules:
             self._bad_clients.report(error.message, client=connection.client, protocol="HTTP/1.1")
         request = (
-            guess_request(data) if head is None else head.request(b"", connection.client, secure=connection.secure)
+            guess_request(data, secure=connection.secure)
+            if head is None
+            else head.request(b"", connection.client, secure=connection.secure)
         )
         if request is not None:
             answers.append(self._answers.encode(self._handler.refuse(request, error), close=True))
         else:
-            answers.append(refusal(error.status if isinstance(error, HttpRefusal) else 500, error.message))
+            status = error.status if isinstance(error, HttpRefusal) else 500
+            answers.append(refusal(status, error.message, secure=connection.secure))
         try:
             await connection.leave(answers, unread_bytes=LINGER_BYTES, unread_s=LINGER_S)
         except (Gone, OSError):

@@ -34,10 +34,12 @@ MAX_EMPTY_LINES: Final = 8
 CHUNKED: Final = -1
 """The length of a body that is sent in chunks."""
 
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/(\d)\.(\d)\r\n")
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!\x22$-~]+) HTTP/(\d)\.(\d)\r\n")
 _ABSOLUTE_FORM = re.compile(r"https?://([^/?#@]*)", re.IGNORECASE)
-HOST: Final = re.compile(r"[0-9A-Za-z._~%!$&'()*+,;=:\[\]-]*")
-"""The characters that RFC 3986 allows in a host and port."""
+HOST: Final = re.compile(
+    r"(?:\[[0-9A-Za-z._~!$&'()*+,;=:-]+\]|(?:[0-9A-Za-z._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?"
+)
+"""A host, an address of IPv6 in brackets, and a port if there is one (RFC 3986, section 3.2)."""
 _HOST_LINE = re.compile(rb"\r\nhost:[ \t]*([!-~]*)[ \t]*\r\n", re.IGNORECASE)
 
 _NAMES: Final[dict[bytes, str]] = {}
@@ -251,7 +253,7 @@ def judge_unfinished(data: bytes, max_bytes: int) -> None:
         raise MalformedRequest("a line does not end with CR LF")
 
 
-def guess_request(data: bytes) -> HttpRequest | None:
+def guess_request(data: bytes, *, secure: bool) -> HttpRequest | None:
     """What a request that is refused was about, for the shape of the refusal; None when it cannot be told."""
     line = re.match(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) +(?:https?://[^/? ]*)?(/[!-~]*)", data)
     if line is None:
@@ -263,4 +265,5 @@ def guess_request(data: bytes) -> HttpRequest | None:
         path=path,
         query=query,
         host="" if host is None else host[1].decode("ascii"),
+        secure=secure,
     )

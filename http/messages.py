@@ -59,6 +59,8 @@ class FixedHeaders:
 NOSNIFF: Final[Header] = ("x-content-type-options", "nosniff")
 NO_REFERRER: Final[Header] = ("referrer-policy", "no-referrer")
 """Addresses of pages and files may hold a token or a signature: they are told to nobody."""
+HSTS: Final[Header] = ("strict-transport-security", "max-age=31536000")
+"""A year in which a browser asks this host by https alone. Said over https only, as RFC 6797 section 7.2 wants it."""
 API_HEADERS: Final = FixedHeaders(NOSNIFF, NO_REFERRER, ("content-security-policy", "frame-ancestors 'none'"))
 """What every answer has that has nothing stricter."""
 

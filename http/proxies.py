@@ -72,7 +72,7 @@ class TrustedProxies:
         schemes = _listed(headers.get("x-forwarded-proto", "")) or [""]
         hops = 0
         for text in reversed(named):
-            found = node(text)
+            found = node(_unquoted(text))
             if found is None:
                 break
             peer = found
@@ -128,6 +128,11 @@ def node(text: str) -> Address | None:
 def _listed(header: str) -> list[str]:
     """The elements of a list of plain words."""
     return [text for each in header.split(",") if (text := each.strip(" \t"))]
+
+
+def _unquoted(text: str) -> str:
+    """An element without the quotes around it, if it has both: some proxies write IPv6 as `Forwarded` wants it."""
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
 
 
 def _from_the_end(header: str) -> Iterator[str]:

@@ -31,8 +31,10 @@ POISON: Final = b"\x00\r\n\r\n"
 class RequestFilter:
     """One connection's requests, as they come."""
 
-    def __init__(self, max_head_bytes: int, opens_socket: Callable[[HttpRequest], bool]) -> None:
-        """`opens_socket` says whether a WebSocket may be asked for where it is; else the upgrade is ignored."""
+    def __init__(self, max_head_bytes: int, opens_socket: Callable[[HttpRequest], bool], *, secure: bool) -> None:
+        """`opens_socket` says whether a WebSocket may be asked for where it is; else the upgrade is ignored.
+        `secure`: whether the connection is inside TLS."""
+        self.secure = secure
         self._max_head_bytes = max_head_bytes
         self._opens_socket = opens_socket
         self._unread = b""
@@ -67,7 +69,9 @@ class RequestFilter:
         """Refuse what is arriving, or what was to arrive: the bytes to pass on instead. Nothing else is taken then."""
         self.ended = True
         self.refusal = refusal
-        self.refused = guess_request(self._unread) if self._chunks is None else self._chunked_request
+        self.refused = (
+            guess_request(self._unread, secure=self.secure) if self._chunks is None else self._chunked_request
+        )
         self._unread = b""
         return POISON
 
@@ -109,7 +113,7 @@ class RequestFilter:
         passed.append(_written(head))
         if head.length == CHUNKED:
             self._chunks = ChunkedBody(sys.maxsize)  # how long it may be is for who reads it to say
-            self._chunked_request = head.request(b"", "")
+            self._chunked_request = head.request(b"", "", secure=self.secure)
         else:
             self._missing = head.length
         self.upgraded = head.wants_websocket and self._opens_socket(head.request(b"", ""))

@@ -21,7 +21,7 @@ from chinwag.http.calls import Call
 from chinwag.http.cors import METHODS, Cors
 from chinwag.http.front import Front, SocketEndpoint
 from chinwag.http.links import Links
-from chinwag.http.messages import Header, HttpRequest, HttpResponse
+from chinwag.http.messages import HSTS, Header, HttpRequest, HttpResponse
 from chinwag.http.metrics import RequestCounts, StatsSource
 from chinwag.http.mounts import Location, Mount, Mounts
 from chinwag.http.pacing import Pacer
@@ -43,8 +43,6 @@ from chinwag.http.tokens import AccessTokens, Claims, find_token
 
 JSON = ("content-type", "application/json")
 NO_STORE = ("cache-control", "no-store")
-HSTS = ("strict-transport-security", "max-age=31536000")
-"""A year in which a browser asks this host by https alone. Said over https only, as RFC 6797 section 7.2 wants it."""
 RETRY_AFTER_S = 1
 """What a client that was told "not now" should wait at least: mailboxes drain, and actors restart, within it."""
 

@@ -228,9 +228,11 @@ async def send_last(stream: AcceptedStream, data: bytes) -> None:
             await trio.aclose_forcefully(stream)
 
 
-async def refuse(stream: AcceptedStream, status: int, message: str, headers: Iterable[tuple[str, str]] = ()) -> None:
+async def refuse(
+    stream: AcceptedStream, status: int, message: str, headers: Iterable[tuple[str, str]] = (), *, secure: bool = False
+) -> None:
     """Answer a request with an error as `refusal` words it, then close. Bounded in time, whatever the client does."""
-    await send_last(stream, refusal(status, message, headers))
+    await send_last(stream, refusal(status, message, headers, secure=secure))
 
 
 async def discard(stream: trio.abc.ReceiveStream, max_bytes: int) -> None:

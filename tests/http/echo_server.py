@@ -24,7 +24,7 @@ from chinwag.http.http2 import Http2Server
 from chinwag.http.hypercorn_adapter import HypercornServer
 from chinwag.http.lane import Lane
 from chinwag.http.listener import ConnectionServer, ListenerConfig, serve
-from chinwag.http.messages import HttpRequest, HttpResponse
+from chinwag.http.messages import HSTS, HttpRequest, HttpResponse
 from chinwag.http.refusals import HttpRefusal, NoSuchEndpoint
 from chinwag.http.secure_server import SecureServer
 from chinwag.http.stream_transport import WebSocketStream
@@ -120,7 +120,10 @@ class Echo:
 
     def refuse(self, request: HttpRequest, error: EngineError) -> HttpResponse:
         status = error.status if isinstance(error, HttpRefusal) else 500
-        return answer({"refused": error.message, "path": request.path, "host": request.host}, status=status)
+        refused = answer({"refused": error.message, "path": request.path, "host": request.host}, status=status)
+        if request.secure:
+            refused.headers.append(HSTS)
+        return refused
 
     def opens_socket(self, request: HttpRequest) -> bool:
         return request.path == "/ws"

@@ -68,6 +68,11 @@ def test_an_empty_header_is_not_an_absent_one() -> None:
     assert head.tokens("x") == frozenset()
 
 
+@pytest.mark.parametrize("host", ["", "h", "h:", "h:80", "[::1]", "[::1]:80", "[fe80::1]:", "a_b.example", "caf%C3%A9"])
+def test_a_host_is_a_name_or_an_address_and_perhaps_a_port(host: str) -> None:
+    assert parsed(request(headers=f"Host: {host}\r\n")).header("host") == host
+
+
 def test_http_1_0_needs_no_host() -> None:
     assert parsed(request(version="HTTP/1.0", headers="")).http_version == "1.0"
 

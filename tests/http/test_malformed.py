@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chinwag.http.head import RequestHead
 from chinwag.http.lane_head import MAX_EMPTY_LINES, MAX_FIELDS
 from chinwag.http.listener import ListenerConfig
-from chinwag.http.streams import AcceptedStream, refuse, send_last
+from chinwag.http.streams import AcceptedStream, SecureStream, refuse, send_last
 from chinwag.http.websocket import HandshakeRefused, accept_upgrade
 from tests.http.echo_server import CHUNKS, GET, POST, WAYS, Client, Server, serving
 from tests.http.malformed import HANDSHAKES, HEAD, MALFORMED, NOT_SPOKEN
@@ -75,7 +75,7 @@ async def judge(head: RequestHead, stream: AcceptedStream, _: bytes) -> None:
     try:
         await send_last(stream, accept_upgrade(head))
     except HandshakeRefused as error:
-        await refuse(stream, error.status, error.message, error.headers)
+        await refuse(stream, error.status, error.message, error.headers, secure=isinstance(stream, SecureStream))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -159,3 +159,16 @@ async def reading(way: str, data: bytes, cut: int) -> tuple[list[int], list[str]
         while not await at_its_end(client):
             got.append((await client.answer()).status)
         return got, server.echo.asked, server.bad_clients.total
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_refusal_inside_tls_says_that_the_host_is_https_alone(way: str) -> None:
+    refused = (*MALFORMED, *(data for data, _ in NOT_SPOKEN), *(data for data, _ in HANDSHAKES))
+    said: dict[bytes, bool] = {}
+    async with serving(way=way, on_upgrade=judge) as server:
+        for data in refused:
+            async with server.client() as client:
+                await client.send(data + GET)
+                answer = await client.answer()
+                said[data] = "strict-transport-security" in answer.headers
+    assert said == dict.fromkeys(refused, server.tls)
