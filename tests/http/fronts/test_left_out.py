@@ -301,6 +301,8 @@ async def test_encrypted_content_is_kept_as_it_is(world: World, data: str) -> No
         {"content": {"encrypted_data": ""}},
         {"content": {"encrypted_data": "", "iv": "", "key_version": 0}},
         {"content": {"encrypted_data": None}},
+        {"content": {"encrypted_data": "  "}},
+        {"content": {"encrypted_data": "\u2800"}},
         {"content": {"encrypted_data": "", "iv": "x", "key_version": 3}},
         {"content": {}},
         {"content": None},
@@ -349,6 +351,7 @@ async def test_a_caption_may_be_taken_away_and_a_text_may_not(world: World, text
         edit = {"content": {"encrypted_data": text}}
         edited = await world.ask("chatrooms", "PUT", f"{path}/{message_id}", json=edit)
         assert edited.status == (200 if taken else 422), edited.body
+        assert not taken or edited.json["data"]["message"]["content"]["encrypted_data"] == ""
         there = f"/rooms/{{room}}/messages/{decimal(message_id)}"
         edited = await world.ask("chatterstack", "PATCH", there, json={"content": text})
         assert edited.status == (200 if taken else 400), edited.body
