@@ -324,6 +324,21 @@ async def test_a_file_needs_no_caption(world: World, content: dict[str, Any]) ->
     assert (shown["content"], len(shown["attachments"])) == ("", 1)
 
 
+@pytest.mark.parametrize("text", ["", "  ", "\u3164", "\u2800 \u200b", None])
+async def test_a_caption_that_shows_nothing_is_none_beside_attachments_elsewhere(
+    world: World, text: str | None
+) -> None:
+    path = "/rooms/{room}/messages"
+    made = await world.ask("chatterstack", "POST", path, json={"content": text, "attachments": [ATTACHMENT]})
+    assert (made.status, made.json["content"]) == (201, ""), made.body
+    looked = {"content": "look", "attachments": [ATTACHMENT]}
+    message_id = (await world.ask("chatterstack", "POST", path, json=looked)).json["id"]
+    edited = await world.ask("chatterstack", "PATCH", f"{path}/{message_id}", json={"content": text or ""})
+    assert (edited.status, edited.json["content"]) == (200, ""), edited.body
+    page = (await world.ask("messenger", "GET", "/groups/{room}/messages")).json["messages"]
+    assert [message["content"] for message in page] == [ATTACHMENT["url"]] * 2
+
+
 async def test_messenger_shows_a_line_with_name_and_link_for_each_file_also_below_a_caption(world: World) -> None:
     files = [await world.upload("tea.txt"), await world.upload("milk & honey.txt")]
     lines = [f"{name} /chatrooms/files/{id_}" for name, id_ in zip(("tea.txt", "milk & honey.txt"), files, strict=True)]
