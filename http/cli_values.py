@@ -19,7 +19,7 @@ def host_and_port(_context: click.Context, _parameter: click.Parameter, value: s
     """HOST:PORT, with brackets around an IPv6 address; a port alone is one of this machine's own address."""
     host, colon, port = value.rpartition(":")
     host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not (port.isascii() and port.isdecimal()) or int(port[:6]) > 65535:
+    if not (port.isascii() and port.isdecimal()) or int(port[:6]) > 65535 or not {"[", "]"}.isdisjoint(host):
         raise click.BadParameter(f"{value!r} is not HOST:PORT, such as 127.0.0.1:8000 or [::1]:8000")
     if colon and not host:
         raise click.BadParameter(

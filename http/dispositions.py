@@ -52,22 +52,20 @@ def attachment(name: str, *, inline: bool) -> str:
 
 
 def _filename(parameters: dict[str, str]) -> str | None:
-    extended = _extended(parameters.get("filename*", ""))
-    if extended:
-        return extended
     name = parameters.get("filename")
-    if name is None:
+    extended = _extended(parameters.get("filename*", ""), errors="replace" if name is None else "strict")
+    if extended or name is None:
         return extended
     name = _ENCODED_WORDS.sub(_words, name)
     return _decoded(name).replace("%22", '"').replace("%0D", "\r").replace("%0A", "\n")
 
 
-def _extended(value: str) -> str | None:
-    """A value of RFC 8187; None for what is none."""
+def _extended(value: str, *, errors: str) -> str | None:
+    """A value of RFC 8187; None for what is none. `errors`: as in `bytes.decode`, for what is not in its charset."""
     found = _EXTENDED.fullmatch(value)
     if found is None:
         return None
-    return _text(unquote_to_bytes(found["value"].encode(errors="surrogateescape")), found["charset"])
+    return _text(unquote_to_bytes(found["value"].encode(errors="surrogateescape")), found["charset"], errors)
 
 
 def _words(words: re.Match[str]) -> str:
@@ -80,10 +78,10 @@ def _words(words: re.Match[str]) -> str:
     return words[0] if None in decoded else "".join(filter(None, decoded))
 
 
-def _text(value: bytes, charset: str) -> str | None:
-    """None in a charset that is not known."""
+def _text(value: bytes, charset: str, errors: str = "replace") -> str | None:
+    """None in a charset that is not known, or with strict `errors` for what is not in it."""
     try:
-        return value.decode(charset, errors="replace")
+        return value.decode(charset, errors)
     except (LookupError, ValueError):
         return None
 

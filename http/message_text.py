@@ -17,3 +17,9 @@ def message_text(text: str, field: str, most: int, unless: tuple[str, ...] = ())
     if blank(kept):
         raise FieldError(field, "is blank" if kept else "is empty", rule=Rule.REQUIRED, unless=unless)
     return trimmed(kept, field, least=0, most=most)
+
+
+def caption(text: str, field: str = "", *, most: int) -> str:
+    """A text beside files, without white space around it; "" for one that shows nothing. Raises `FieldError`."""
+    kept = trimmed(text, field, least=0, most=most)
+    return "" if blank(kept) else kept

@@ -29,7 +29,11 @@ _NOUNS = {
     "array": "a list",
     "object": "an object",
     "null": "null",
+    "NoneType": "null",
+    "list": "a list",
+    "dict": "an object",
 }
+"""By the names of JSON, and of Python: msgspec uses either, the latter for the tag of a union."""
 _MISSING = re.compile(r"Object missing required field `(.*)`")
 _TYPE = re.compile(r"Expected `([^`]*)`, got `([^`]*)`")
 _LENGTH = re.compile(r"Expected `([^`]*)` of length ([<>]=|==) (\d+)")

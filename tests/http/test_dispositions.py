@@ -25,6 +25,8 @@ from chinwag.http.dispositions import Disposition, attachment, parse_disposition
         ("; filename=a.txt; filename*=nonsense''b.txt", "a.txt"),
         ("; filename=a.txt; filename*=b.txt", "a.txt"),
         ("; filename=a.txt; filename*=UTF-8''", "a.txt"),
+        ("; filename=a.txt; filename*=UTF-8''%FF.txt", "a.txt"),
+        ("; filename*=UTF-8''%FF.txt", "\ufffd.txt"),
         ("; filename*=zlib''%00", None),
         ('; filename="=?utf-8?B?5paw6IGe?="', "新聞"),
         ('; filename="=?utf-8?b?5paw?= =?utf-8?B?6IGe?=.txt"', "新聞.txt"),

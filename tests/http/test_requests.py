@@ -151,6 +151,23 @@ def test_an_unknown_tag_is_refused_with_those_that_are_known() -> None:
         read(b'{"room": "1"}')
 
 
+@pytest.mark.parametrize(
+    ("tag", "noun"),
+    [
+        ("null", "null"),
+        ("5", "a whole number"),
+        ("1.5", "a number"),
+        ("true", "true or false"),
+        ("[]", "a list"),
+        ("{}", "an object"),
+    ],
+)
+def test_a_tag_of_another_type_is_named_in_plain_words(tag: str, noun: str) -> None:
+    read: BodyReader[Join | Leave] = BodyReader(Join | Leave)  # type: ignore[arg-type]  # a union is no class to mypy
+    with pytest.raises(Invalid, match=f"^event: must be text, not {noun}$"):
+        read(f'{{"event": {tag}, "room": "1"}}'.encode())
+
+
 @given(st.binary())
 def test_no_bytes_break_the_reader(body: bytes) -> None:
     try:

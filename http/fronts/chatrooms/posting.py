@@ -10,8 +10,8 @@ from chinwag.http.uuid_ids import IDS
 
 
 def as_sealed(content: requests.Content) -> Sealed:
-    """The wire's content in the engine's words."""
-    return Sealed(data=content.data, iv=content.iv, key_version=content.key_version)
+    """The wire's content in the engine's words. Plain text that shows nothing, beside a file, is no text."""
+    return Sealed(data="" if content.is_blank else content.data, iv=content.iv, key_version=content.key_version)
 
 
 async def content_command(

@@ -26,7 +26,7 @@ from chinwag.http.fields import (
     visible_name,
 )
 from chinwag.http.fronts.chatterstack.ids import AMessage, ARoom, AUser
-from chinwag.http.message_text import message_text
+from chinwag.http.message_text import caption, message_text
 
 MAX_TEXT = 4000
 MAX_ATTACHMENTS = 10
@@ -149,13 +149,13 @@ Attachments = Annotated[tuple[AttachmentIn, ...], Meta(max_length=MAX_ATTACHMENT
 class SendMessage(Checked, frozen=True, kw_only=True):
     """Text, or attachments, or both."""
 
-    checks: ClassVar[Mapping[str, Any]] = {"content": partial(trimmed, least=0, most=MAX_TEXT)}
+    checks: ClassVar[Mapping[str, Any]] = {"content": partial(caption, most=MAX_TEXT)}
     content: Text = ""
     attachments: Attachments = ()
 
     def __post_init__(self) -> None:  # all of `checks`, in fewer steps: every message comes through here
         if self.attachments:
-            content = trimmed(self.content, "content", least=0, most=MAX_TEXT)
+            content = caption(self.content, "content", most=MAX_TEXT)
         else:
             content = message_text(self.content, "content", MAX_TEXT, _FILES)
         if content is not self.content:  # `strip` gives the same text back when there is nothing to strip
@@ -165,7 +165,7 @@ class SendMessage(Checked, frozen=True, kw_only=True):
 class EditMessage(Checked, frozen=True, kw_only=True):
     """The new text. It may be none where the message has attachments, which the room knows."""
 
-    checks: ClassVar[Mapping[str, Any]] = {"content": partial(trimmed, least=0, most=MAX_TEXT)}
+    checks: ClassVar[Mapping[str, Any]] = {"content": partial(caption, most=MAX_TEXT)}
     content: Text
 
 

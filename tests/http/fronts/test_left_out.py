@@ -301,6 +301,8 @@ async def test_encrypted_content_is_kept_as_it_is(world: World, data: str) -> No
         {"content": {"encrypted_data": ""}},
         {"content": {"encrypted_data": "", "iv": "", "key_version": 0}},
         {"content": {"encrypted_data": None}},
+        {"content": {"encrypted_data": "  "}},
+        {"content": {"encrypted_data": "\u2800"}},
         {"content": {"encrypted_data": "", "iv": "x", "key_version": 3}},
         {"content": {}},
         {"content": None},
@@ -320,6 +322,21 @@ async def test_a_file_needs_no_caption(world: World, content: dict[str, Any]) ->
     assert [frame["event"] for frame in frames] == ["message_received"]
     [shown, _again] = (await world.ask("chatterstack", "GET", "/rooms/{room}/messages")).json["messages"]
     assert (shown["content"], len(shown["attachments"])) == ("", 1)
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\u3164", "\u2800 \u200b", None])
+async def test_a_caption_that_shows_nothing_is_none_beside_attachments_elsewhere(
+    world: World, text: str | None
+) -> None:
+    path = "/rooms/{room}/messages"
+    made = await world.ask("chatterstack", "POST", path, json={"content": text, "attachments": [ATTACHMENT]})
+    assert (made.status, made.json["content"]) == (201, ""), made.body
+    looked = {"content": "look", "attachments": [ATTACHMENT]}
+    message_id = (await world.ask("chatterstack", "POST", path, json=looked)).json["id"]
+    edited = await world.ask("chatterstack", "PATCH", f"{path}/{message_id}", json={"content": text or ""})
+    assert (edited.status, edited.json["content"]) == (200, ""), edited.body
+    page = (await world.ask("messenger", "GET", "/groups/{room}/messages")).json["messages"]
+    assert [message["content"] for message in page] == [ATTACHMENT["url"]] * 2
 
 
 async def test_messenger_shows_a_line_with_name_and_link_for_each_file_also_below_a_caption(world: World) -> None:
@@ -349,6 +366,7 @@ async def test_a_caption_may_be_taken_away_and_a_text_may_not(world: World, text
         edit = {"content": {"encrypted_data": text}}
         edited = await world.ask("chatrooms", "PUT", f"{path}/{message_id}", json=edit)
         assert edited.status == (200 if taken else 422), edited.body
+        assert not taken or edited.json["data"]["message"]["content"]["encrypted_data"] == ""
         there = f"/rooms/{{room}}/messages/{decimal(message_id)}"
         edited = await world.ask("chatterstack", "PATCH", there, json={"content": text})
         assert edited.status == (200 if taken else 400), edited.body
