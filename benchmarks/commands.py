@@ -11,20 +11,22 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from chinwag.benchmarks import churn as churn_work
-from chinwag.benchmarks import files, http_work, machine, page, tables
-from chinwag.benchmarks import flood as flood_work
-from chinwag.benchmarks import idle as idle_work
-from chinwag.benchmarks import mixed as mixed_work
-from chinwag.benchmarks import rooms as rooms_work
-from chinwag.benchmarks import scale as scale_work
-from chinwag.benchmarks.compare import compare
-from chinwag.benchmarks.contestants import Chinwag, Contestant, Site, Target, reflector
+from chinwag.benchmarks.compare import machine
+from chinwag.benchmarks.compare.compare import compare
+from chinwag.benchmarks.compare.contestants import Chinwag, Contestant, Site, Target, reflector
+from chinwag.benchmarks.compare.installs import Installs
+from chinwag.benchmarks.compare.works import all_works
 from chinwag.benchmarks.errors import BenchError
-from chinwag.benchmarks.installs import Installs
-from chinwag.benchmarks.results import Result
-from chinwag.benchmarks.works import all_works
-from chinwag.benchmarks.world import Plan, nameless
+from chinwag.benchmarks.generator.world import Plan, nameless
+from chinwag.benchmarks.report import files, page, tables
+from chinwag.benchmarks.report.results import Result
+from chinwag.benchmarks.scenarios import churn as churn_work
+from chinwag.benchmarks.scenarios import flood as flood_work
+from chinwag.benchmarks.scenarios import http_work
+from chinwag.benchmarks.scenarios import idle as idle_work
+from chinwag.benchmarks.scenarios import mixed as mixed_work
+from chinwag.benchmarks.scenarios import rooms as rooms_work
+from chinwag.benchmarks.scenarios import scale as scale_work
 
 CEILING_S = 1.0
 """How long the generator's own ceiling is measured, at most."""

@@ -8,15 +8,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chinwag.engine.connections import Connected
+    from chinwag.engine.connections.connections import Connected
+    from chinwag.engine.connections.fanout import WireFormat
+    from chinwag.engine.connections.limits import SessionLimits
+    from chinwag.engine.connections.session import Session
+    from chinwag.engine.connections.transport import CloseReason, ConnectionLost, Transport
     from chinwag.engine.engine import Engine, EngineConfig, open_engine, post_command
-    from chinwag.engine.errors import EngineError
-    from chinwag.engine.fanout import WireFormat
-    from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
-    from chinwag.engine.resume import Replay
-    from chinwag.engine.session import Session
-    from chinwag.engine.session_limits import SessionLimits
-    from chinwag.engine.transport import CloseReason, ConnectionLost, Transport
+    from chinwag.engine.messages.resume import Replay
+    from chinwag.engine.model.errors import EngineError
+    from chinwag.engine.model.ids import FamilyId, MessageId, RoomId, UserId
 
 __all__ = [
     "CloseReason",
@@ -39,15 +39,15 @@ __all__ = [
 ]
 
 _MODULES = {
-    "connections": ("Connected",),
+    "connections.connections": ("Connected",),
+    "connections.fanout": ("WireFormat",),
+    "connections.limits": ("SessionLimits",),
+    "connections.session": ("Session",),
+    "connections.transport": ("CloseReason", "ConnectionLost", "Transport"),
     "engine": ("Engine", "EngineConfig", "open_engine", "post_command"),
-    "errors": ("EngineError",),
-    "fanout": ("WireFormat",),
-    "ids": ("FamilyId", "MessageId", "RoomId", "UserId"),
-    "resume": ("Replay",),
-    "session": ("Session",),
-    "session_limits": ("SessionLimits",),
-    "transport": ("CloseReason", "ConnectionLost", "Transport"),
+    "messages.resume": ("Replay",),
+    "model.errors": ("EngineError",),
+    "model.ids": ("FamilyId", "MessageId", "RoomId", "UserId"),
 }
 
 

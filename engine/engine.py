@@ -5,7 +5,7 @@
         await engine.post_message(room.id, ann.id, text="hello")
 
 Everything that changes a room goes through its actor. Reads go to the store and wake no actor; a page of history may
-come from what is in memory anyway. Who may see what is decided in `access`, and in the rules of `room_state`. The
+come from what is in memory anyway. Who may see what is decided in `access`, and in the rules of `rooms.state`. The
 methods about rooms are in `rooms`, those about invitations and bans in `admissions`, those about messages in
 `messages`, connections in `connections`.
 """
@@ -17,39 +17,39 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import structlog
 import trio
 
-from chinwag.engine.accounts import Accounts
-from chinwag.engine.admissions import Admissions
-from chinwag.engine.blobs import Blobs
-from chinwag.engine.commands import RoomCommand
-from chinwag.engine.connections import Connected, Connections
-from chinwag.engine.extractive import open_extractive_summarizer
-from chinwag.engine.fanout import Fanout, WireFormat
-from chinwag.engine.files import Files
-from chinwag.engine.guesses import GuessRules
-from chinwag.engine.ids import FamilyId, IdSource, MessageId, RoomId, UserId, now_us
-from chinwag.engine.lanes import FairLane
-from chinwag.engine.log_ins import LOG_IN_DAYS, REFRESH_TOKEN_DAYS
-from chinwag.engine.mailbox import ReplyTo
-from chinwag.engine.messages import Messages, post_command
-from chinwag.engine.model import Presence, Record, StoredFile, User
-from chinwag.engine.passwords import Argon2Passwords, Passwords
-from chinwag.engine.pictures import Pictures, open_pictures
-from chinwag.engine.presence import GRACE_S, PresenceNews, PresenceRegistry
-from chinwag.engine.profiles import tell_profile
-from chinwag.engine.pump import TurnPump
-from chinwag.engine.ranked_search import RankedSearcher
-from chinwag.engine.room_actor import RoomStats
-from chinwag.engine.room_crypto import MasterKey
-from chinwag.engine.room_keys import RoomKeys, check_master_key
-from chinwag.engine.room_registry import RoomRegistry
-from chinwag.engine.rooms import Rooms
-from chinwag.engine.searches import SearchLane
-from chinwag.engine.session import Session
-from chinwag.engine.session_limits import SessionLimits, SessionStats
-from chinwag.engine.store import Store
-from chinwag.engine.summaries import Summaries, Summarizer
-from chinwag.engine.transport import CloseReason, Transport
-from chinwag.engine.tries import Tries
+from chinwag.engine.accounts.accounts import Accounts
+from chinwag.engine.accounts.guesses import GuessRules
+from chinwag.engine.accounts.log_ins import LOG_IN_DAYS, REFRESH_TOKEN_DAYS
+from chinwag.engine.accounts.passwords import Argon2Passwords, Passwords
+from chinwag.engine.accounts.tries import Tries
+from chinwag.engine.actors.mailbox import ReplyTo
+from chinwag.engine.actors.turns import TurnLoop
+from chinwag.engine.connections.connections import Connected, Connections
+from chinwag.engine.connections.fanout import Fanout, WireFormat
+from chinwag.engine.connections.limits import SessionLimits, SessionStats
+from chinwag.engine.connections.presence import GRACE_S, PresenceNews, PresenceRegistry
+from chinwag.engine.connections.session import Session
+from chinwag.engine.connections.transport import CloseReason, Transport
+from chinwag.engine.encryption.room_crypto import MasterKey
+from chinwag.engine.encryption.room_keys import RoomKeys, check_master_key
+from chinwag.engine.files.blobs import Blobs
+from chinwag.engine.files.files import Files
+from chinwag.engine.files.pictures import Pictures, open_pictures
+from chinwag.engine.messages.messages import Messages, post_command
+from chinwag.engine.messages.ranked_search import RankedSearcher
+from chinwag.engine.messages.searches import SearchLane
+from chinwag.engine.model.commands import RoomCommand
+from chinwag.engine.model.ids import FamilyId, IdSource, MessageId, RoomId, UserId, now_us
+from chinwag.engine.model.store import Store
+from chinwag.engine.model.values import Presence, Record, StoredFile, User
+from chinwag.engine.rooms.actor import RoomStats
+from chinwag.engine.rooms.admissions import Admissions
+from chinwag.engine.rooms.registry import RoomRegistry
+from chinwag.engine.rooms.renamed_members import tell_profile
+from chinwag.engine.rooms.rooms import Rooms
+from chinwag.engine.summaries.extractive import open_extractive_summarizer
+from chinwag.engine.summaries.summaries import Summaries, Summarizer
+from chinwag.engine.workers.lanes import FairLane
 
 __all__ = ["Connected", "Engine", "EngineConfig", "open_engine", "post_command"]
 
@@ -97,7 +97,7 @@ class Engine(Rooms, Admissions, Messages):
         self.fanout: Fanout[Session] = Fanout(published=ids.last)
         self.session_stats = SessionStats()
         self.room_stats = RoomStats()
-        self.pump = TurnPump()
+        self.turns = TurnLoop()
         self.tries = Tries(config.guessing)
         self.accounts = Accounts(
             store=store,
@@ -130,7 +130,7 @@ class Engine(Rooms, Admissions, Messages):
             spawn=self.spawn,
             start=nursery.start_soon,
             stats=self.room_stats,
-            pump=self.pump,
+            turns=self.turns,
         )
         self._connections = Connections(
             store=store,
@@ -280,7 +280,7 @@ class Engine(Rooms, Admissions, Messages):
                 log.exception("session check failed", user=session.user_id)
                 session.abandon()
         self.presence.sweep(now)
-        self.summaries.sweep(actor.seen for actor in self._registry if not self._connections.closing)
+        self.summaries.sweep(actor.working_state for actor in self._registry if not self._connections.closing)
         self._registry.passivate_idle(self.config.room_idle_s)
 
     async def _guarded(self, task: Callable[..., Awaitable[None]], args: tuple[object, ...]) -> None:
@@ -298,7 +298,7 @@ class Engine(Rooms, Admissions, Messages):
 
     def _profile_changed(self, user: User) -> None:
         """Rooms have members' names in memory; so have kept pages, of their authors."""
-        self._registry.asleep.forget_author(user.id)
+        self._registry.kept_pages.forget_author(user.id)
         tell_profile(user, [room for room in self._registry if room.may_know(user.id)], spawn=self.spawn)
 
     def _avatars_dropped(self, files: Sequence[StoredFile]) -> None:
@@ -366,7 +366,7 @@ async def open_engine(
         )
         await engine.accounts.prepare()
         nursery.start_soon(engine.sweep_forever)
-        nursery.start_soon(engine.pump.run)
+        nursery.start_soon(engine.turns.run)
         try:
             yield engine
         finally:

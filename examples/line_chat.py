@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator
 import trio
 
 from chinwag.engine import CloseReason, Engine, EngineError, WireFormat, open_engine
-from chinwag.engine.events import Event, MessagePosted
-from chinwag.engine.model import Role
+from chinwag.engine.model.events import Event, MessagePosted
+from chinwag.engine.model.values import Role
 from chinwag.persistence import CannotOpen, open_sqlite_store
 
 

@@ -15,15 +15,17 @@ from typing import get_args
 import click
 import trio
 
-from chinwag.engine.errors import StoreUnavailable
-from chinwag.engine.room_crypto import WrongMasterKey
-from chinwag.http import cli_values, garbage
+from chinwag.engine.encryption.room_crypto import WrongMasterKey
+from chinwag.engine.model.errors import StoreUnavailable
+from chinwag.http import cli_values
+from chinwag.http.api.front import Front
+from chinwag.http.api.rate_limits import RateLimit
 from chinwag.http.cli_groups import MainGroup
-from chinwag.http.front import Front
-from chinwag.http.logs import configure_logging
-from chinwag.http.rate_limits import RateLimit
+from chinwag.http.listener.tls import BadCertificate
+from chinwag.http.operations import garbage
+from chinwag.http.operations.logs import configure_logging
 from chinwag.http.registry import FRONTS, fronts_named
-from chinwag.http.secret_files import MASTER_KEY_VARIABLE, BadSecret
+from chinwag.http.security.secret_files import MASTER_KEY_VARIABLE, BadSecret
 from chinwag.http.settings import (
     DEFAULT_HOST,
     DEFAULT_PORT,
@@ -35,7 +37,6 @@ from chinwag.http.settings import (
     ServerName,
     Settings,
 )
-from chinwag.http.tls import BadCertificate
 from chinwag.persistence.errors import CannotOpen
 
 _LISTEN_ERRORS = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EAFNOSUPPORT}

@@ -5,9 +5,9 @@ from urllib.parse import urlsplit
 
 import click
 
-from chinwag.http.cors import canonical_origin
-from chinwag.http.proxies import TrustedProxies
-from chinwag.http.rate_limits import RateLimit
+from chinwag.http.api.cors import canonical_origin
+from chinwag.http.api.proxies import TrustedProxies
+from chinwag.http.api.rate_limits import RateLimit
 from chinwag.http.registry import FRONTS
 from chinwag.http.settings import DEFAULT_HOST
 

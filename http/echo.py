@@ -6,15 +6,12 @@ from typing import Final, assert_never
 import structlog
 import trio
 
-from chinwag.engine.errors import EngineError
-from chinwag.engine.transport import ConnectionLost
-from chinwag.http.head import RequestHead
-from chinwag.http.lane import Lane
-from chinwag.http.messages import HttpRequest, HttpResponse
-from chinwag.http.refusals import HttpRefusal, UpgradeRequired
-from chinwag.http.socket_transport import SocketTransport
-from chinwag.http.streams import AcceptedStream, GuardedStream, refuse
-from chinwag.http.websocket import (
+from chinwag.engine.connections.transport import ConnectionLost
+from chinwag.engine.model.errors import EngineError
+from chinwag.http.api.refusals import HttpRefusal, UpgradeRequired
+from chinwag.http.api.values import HttpRequest, HttpResponse
+from chinwag.http.carriers.socket_transport import SocketTransport
+from chinwag.http.carriers.websocket import (
     Close,
     HandshakeRefused,
     Incoming,
@@ -27,6 +24,9 @@ from chinwag.http.websocket import (
     frame,
     frame_text,
 )
+from chinwag.http.lane.head import RequestHead
+from chinwag.http.lane.lane import Lane
+from chinwag.http.listener.streams import AcceptedStream, GuardedStream, refuse
 
 log = structlog.get_logger("chinwag.http")
 

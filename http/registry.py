@@ -1,6 +1,6 @@
 """The fronts that this server knows. The only place that lists them."""
 
-from chinwag.http.front import Front
+from chinwag.http.api.front import Front
 from chinwag.http.fronts import chatrooms, chatterstack, messenger
 
 FRONTS: tuple[Front, ...] = (chatterstack.FRONT, chatrooms.FRONT, messenger.FRONT)

@@ -14,34 +14,34 @@ from functools import partial
 import structlog
 import trio
 
-from chinwag.engine.deployment import deployment_of
+from chinwag.engine.accounts.deployment import deployment_of
+from chinwag.engine.connections.limits import SessionLimits
 from chinwag.engine.engine import Engine, EngineConfig, open_engine
-from chinwag.engine.session_limits import SessionLimits
-from chinwag.engine.summaries import Summarizer
-from chinwag.http.access_log import LoggedService
-from chinwag.http.app import ChinwagApp
-from chinwag.http.bad_clients import BadClients
-from chinwag.http.cors import Cors
-from chinwag.http.front import Front
-from chinwag.http.gateway import Gateway
-from chinwag.http.http2 import Http2Server
-from chinwag.http.hypercorn_adapter import HypercornServer
-from chinwag.http.lane import Lane
-from chinwag.http.listener import ConnectionServer, ListenerConfig
-from chinwag.http.listener import serve as serve_listeners
-from chinwag.http.pacing import Pacer
-from chinwag.http.poller import Poller
-from chinwag.http.poller import available as poller_available
-from chinwag.http.proxies import TrustedProxies
-from chinwag.http.rate_limits import RateLimiter
+from chinwag.engine.summaries.summaries import Summarizer
+from chinwag.http.api.cors import Cors
+from chinwag.http.api.front import Front
+from chinwag.http.api.pacing import Pacer
+from chinwag.http.api.proxies import TrustedProxies
+from chinwag.http.api.rate_limits import RateLimiter
+from chinwag.http.api.service import HttpService
+from chinwag.http.asgi.app import ChinwagApp
+from chinwag.http.asgi.hypercorn_adapter import HypercornServer
+from chinwag.http.carriers.gateway import Gateway
+from chinwag.http.carriers.poller import Poller
+from chinwag.http.carriers.poller import available as poller_available
+from chinwag.http.http2.connection import Http2Server
+from chinwag.http.lane.lane import Lane
+from chinwag.http.listener.bad_clients import BadClients
+from chinwag.http.listener.listener import ConnectionServer, ListenerConfig
+from chinwag.http.listener.listener import serve as serve_listeners
+from chinwag.http.listener.secure_server import SecureServer
+from chinwag.http.listener.tls import load_tls
+from chinwag.http.operations.access_log import LoggedService
+from chinwag.http.operations.statistics import CommitTimes, EngineStats, StoreStats
 from chinwag.http.registry import fronts_named
-from chinwag.http.secret_files import load_master_key
-from chinwag.http.secure_server import SecureServer
-from chinwag.http.service import HttpService
+from chinwag.http.security.secret_files import load_master_key
+from chinwag.http.security.tokens import AccessTokens, load_secret
 from chinwag.http.settings import ServerName, Settings
-from chinwag.http.stats import CommitTimes, EngineStats, StoreStats
-from chinwag.http.tls import load_tls
-from chinwag.http.tokens import AccessTokens, load_secret
 from chinwag.persistence import open_folder_blobs, open_sqlite_store
 
 log = structlog.get_logger("chinwag.http")
@@ -118,7 +118,7 @@ async def summarizer(settings: Settings) -> AsyncIterator[Summarizer | None]:
     if settings.llm_url is None or settings.llm_model is None:
         yield None
         return
-    from chinwag.http.llm import KEY_VARIABLE, open_llm_summarizer  # what few servers need
+    from chinwag.http.outgoing.language_models import KEY_VARIABLE, open_llm_summarizer  # what few servers need
 
     async with open_llm_summarizer(
         settings.llm_url, settings.llm_model, key=os.environ.get(KEY_VARIABLE)

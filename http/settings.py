@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from chinwag.http.rate_limits import RateLimit
+from chinwag.http.api.rate_limits import RateLimit
 
 RateLimits = Literal["documented", "off"]
 ServerName = Literal["lane", "hypercorn"]

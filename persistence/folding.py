@@ -5,10 +5,10 @@ from typing import Any, Final
 
 import apsw
 
-from chinwag.engine.text import folded
+from chinwag.engine.model.text import folded
 from chinwag.persistence.queries import rewrites as queries
 from chinwag.persistence.queries import sqlite_text
-from chinwag.persistence.rewrites import BroughtOver, Rewrite
+from chinwag.persistence.sqlite.rewrites import BroughtOver, Rewrite
 
 UNSEARCHED: Final = ""
 """In place of the text of what is not searched (messages of kind SYSTEM)."""

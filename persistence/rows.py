@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 
-from chinwag.engine.emojis import merged
-from chinwag.engine.ids import BanId, FamilyId, FileId, InvitationId, MessageId, RoomId, SummaryId, UserId
-from chinwag.engine.model import (
+from chinwag.engine.model.emojis import merged
+from chinwag.engine.model.ids import BanId, FamilyId, FileId, InvitationId, MessageId, RoomId, SummaryId, UserId
+from chinwag.engine.model.values import (
     Attachment,
     Ban,
     Deployment,

@@ -1,10 +1,10 @@
 """The schema, as numbered steps: `NNNN_name.sql` for every database, `NNNN_name.sqlite.sql` for SQLite alone.
 
 A step, once released, never changes: what is wrong with it is put right by the next one. Numbers have no holes. What
-would change many rows is left to a rewrite, behind the running server (`persistence/rewrites.py`).
+would change many rows is left to a rewrite, behind the running server (`persistence/sqlite/rewrites.py`).
 
-SQLite's table `journal` may hold messages that an older release wrote (`persistence/journal.py`): when a step changes
-what is in `messages`, how these are decoded has to follow.
+SQLite's table `journal` may hold messages that an older release wrote (`persistence/sqlite/journal.py`): when a step
+changes what is in `messages`, how these are decoded has to follow.
 """
 
 import re

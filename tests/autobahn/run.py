@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import trio
 
+from chinwag.http.asgi.hypercorn_adapter import HypercornServer
 from chinwag.http.echo import serve_echo
-from chinwag.http.hypercorn_adapter import HypercornServer
-from chinwag.http.listener import ListenerConfig, serve
-from chinwag.http.logs import configure_logging
+from chinwag.http.listener.listener import ListenerConfig, serve
+from chinwag.http.operations.logs import configure_logging
 
 CASES: Final = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.*", "10.*", "12.1.1"]
 """All but 12 and 13, which are about compression: the first of them shows that there is none."""

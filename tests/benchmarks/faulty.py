@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from chinwag.benchmarks.frames import TEXT, apply_mask
+from chinwag.benchmarks.generator.frames import TEXT, apply_mask
 
 Deliver = Callable[[int, list[bytes]], Sequence[bytes]]
 """What the member with this number gets of all the room's messages so far not delivered."""

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chinwag.benchmarks.accounting import Faults, RoomBooks
-from chinwag.benchmarks.frames import PING, NumberedFrames, chat_message
-from chinwag.benchmarks.load import Load, Outcome
-from chinwag.benchmarks.sockets import Dial, opened
+from chinwag.benchmarks.generator.accounting import Faults, RoomBooks
+from chinwag.benchmarks.generator.frames import PING, NumberedFrames, chat_message
+from chinwag.benchmarks.generator.load import Load, Outcome
+from chinwag.benchmarks.generator.sockets import Dial, opened
 from tests.benchmarks.faulty import Deliver, faulty_server, frame
 
 MEMBERS = 3

@@ -5,9 +5,9 @@ from typing import cast
 
 import pytest
 
-from chinwag.benchmarks import compare
-from chinwag.benchmarks.contestants import Site
-from chinwag.benchmarks.machine import Usage
+from chinwag.benchmarks.compare import compare
+from chinwag.benchmarks.compare.contestants import Site
+from chinwag.benchmarks.compare.machine import Usage
 
 
 @dataclass

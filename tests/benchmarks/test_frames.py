@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chinwag.benchmarks.frames import NumberedFrames, chat_message, server_frame
-from chinwag.http.websocket import FrameParser
+from chinwag.benchmarks.generator.frames import NumberedFrames, chat_message, server_frame
+from chinwag.http.carriers.websocket import FrameParser
 
 
 @given(before=st.text(max_size=200), after=st.text(max_size=200), first=st.integers(0, 30), count=st.integers(1, 30))

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from chinwag.benchmarks import files, page
-from chinwag.benchmarks.accounting import Faults
-from chinwag.benchmarks.compare import Comparison, Row
-from chinwag.benchmarks.results import Result
-from chinwag.benchmarks.stats import latency, rate_over_time
-from chinwag.benchmarks.works import Goal, Work
-from chinwag.benchmarks.world import Plan
+from chinwag.benchmarks.compare.compare import Comparison, Row
+from chinwag.benchmarks.compare.works import Goal, Work
+from chinwag.benchmarks.generator.accounting import Faults
+from chinwag.benchmarks.generator.world import Plan
+from chinwag.benchmarks.report import files, page
+from chinwag.benchmarks.report.results import Result
+from chinwag.benchmarks.report.statistics import latency, rate_over_time
 from chinwag.http.cli import main
 
 

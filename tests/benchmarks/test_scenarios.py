@@ -9,14 +9,14 @@ from pathlib import Path
 import click
 import pytest
 
-from chinwag.benchmarks import machine
 from chinwag.benchmarks.cli import bench as bench_group
-from chinwag.benchmarks.compare import compare
-from chinwag.benchmarks.contestants import Bare, reflector
+from chinwag.benchmarks.compare import machine
+from chinwag.benchmarks.compare.compare import compare
+from chinwag.benchmarks.compare.contestants import Bare, reflector
+from chinwag.benchmarks.compare.installs import SOURCES, Installs
+from chinwag.benchmarks.compare.works import Goal, Work
 from chinwag.benchmarks.errors import BenchError
-from chinwag.benchmarks.installs import SOURCES, Installs
-from chinwag.benchmarks.rooms import RoomsWork, measure, warm_up
-from chinwag.benchmarks.works import Goal, Work
+from chinwag.benchmarks.scenarios.rooms import RoomsWork, measure, warm_up
 
 CHINWAG = str(Path(sys.executable).with_name("chinwag"))
 LIMIT_S = 60.0

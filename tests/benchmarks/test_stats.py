@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chinwag.benchmarks.stats import latency, log_histogram, median, percentile, rate_over_time
+from chinwag.benchmarks.report.statistics import latency, log_histogram, median, percentile, rate_over_time
 
 TIMES = st.lists(st.floats(1e-6, 100), min_size=1)
 

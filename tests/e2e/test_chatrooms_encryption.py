@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from chinwag.engine.model import ENCRYPTED_PLACEHOLDER, Sealed
+from chinwag.engine.model.values import ENCRYPTED_PLACEHOLDER, Sealed
 from tests.e2e.chatrooms import Chatrooms, Guest, code_of, message_of, plain
 from tests.e2e.client import Json
 from tests.engine.encryption import Client, decrypt, encrypt

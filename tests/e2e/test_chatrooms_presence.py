@@ -7,14 +7,14 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chinwag.engine.harness import open_harness
-from chinwag.engine.memory import MemoryClient
-from chinwag.engine.room_state import TYPING_TTL_S
-from chinwag.http.asgi_transport import server_frames
+from chinwag.engine.connections.in_process import InProcessClient
+from chinwag.engine.rooms.state import TYPING_TTL_S
+from chinwag.engine.testing.harness import open_harness
+from chinwag.http.carriers.asgi_transport import server_frames
 from chinwag.http.fronts.chatrooms import FRONT
 from chinwag.http.fronts.chatrooms.socket import ChatroomsSocket as Endpoint
 from chinwag.http.fronts.chatrooms.socket_wire import ChatroomsWire
-from chinwag.http.links import Links
+from chinwag.http.kit.links import Links
 from tests.e2e.chatrooms import Chatrooms, ChatroomsSocket, Guest, plain
 from tests.e2e.client import Json
 
@@ -60,7 +60,7 @@ async def test_whoever_is_there_by_another_api_is_there(chatrooms: Chatrooms) ->
         assert await his.fence() == []
 
 
-def frames(client: MemoryClient) -> list[Any]:
+def frames(client: InProcessClient) -> list[Any]:
     """What a client was sent, read as a browser would."""
     sent = bytes(client.transport.written)
     client.transport.written.clear()

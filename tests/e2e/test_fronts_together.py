@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio_websocket import ConnectionClosed
 
-from chinwag.engine.model import ENCRYPTED_PLACEHOLDER
+from chinwag.engine.model.values import ENCRYPTED_PLACEHOLDER
 from tests.e2e import chatrooms as chatrooms_client
 from tests.e2e import client as chatterstack_client
 from tests.e2e import messenger as messenger_client

@@ -5,8 +5,8 @@ from pathlib import Path
 import trio
 
 from chinwag.engine.engine import open_engine
-from chinwag.engine.model import KeyCustody
-from chinwag.http.secret_files import load_master_key
+from chinwag.engine.model.values import KeyCustody
+from chinwag.http.security.secret_files import load_master_key
 from chinwag.persistence import open_sqlite_store
 from tests.e2e.processes import CHINWAG, environment, run, serving
 

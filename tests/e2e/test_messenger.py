@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio_websocket import ConnectionClosed
 
-from chinwag.http.uuid_ids import IDS
+from chinwag.http.kit.uuid_ids import IDS
 from tests.e2e.client import Api
 from tests.e2e.listeners import OVER_TLS_TOO, Listener
 from tests.e2e.messenger import MESSAGE_FIELDS, Messenger, messenger_of

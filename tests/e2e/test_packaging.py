@@ -17,7 +17,7 @@ from tests.e2e.processes import ROOT, environment, run
 
 IMPORTS = """
 import http, http.client, pathlib, sys
-import chinwag.engine, chinwag.http.cli, chinwag.http.server, chinwag.persistence.sqlite
+import chinwag.engine, chinwag.http.cli, chinwag.http.server, chinwag.persistence.sqlite.store
 from chinwag.http import registry
 from chinwag.persistence import migrations
 assert http.HTTPStatus.OK == 200

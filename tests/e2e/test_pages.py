@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from chinwag.benchmarks import page as report_page
+from chinwag.benchmarks.report import page as report_page
 from tests.benchmarks.test_reports import comparison
 from tests.e2e.browser import Page, chromium, opened_page
 from tests.e2e.processes import Server

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from chinwag.http.cli import serve
-from chinwag.http.secret_files import MASTER_KEY_VARIABLE
-from chinwag.http.tokens import SECRET_VARIABLE
+from chinwag.http.security.secret_files import MASTER_KEY_VARIABLE
+from chinwag.http.security.tokens import SECRET_VARIABLE
 from tests.e2e.client import MESSAGE_FIELDS, USER_FIELDS
 from tests.e2e.processes import LIMIT_S, ROOT, Server, environment, run, serving
 

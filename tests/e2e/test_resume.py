@@ -5,7 +5,7 @@ import random
 import pytest
 import trio
 
-from chinwag.engine.resume import RESUME_LIMIT
+from chinwag.engine.messages.resume import RESUME_LIMIT
 from tests.e2e.client import Api, Json, Person, Socket
 from tests.e2e.listeners import OVER_TLS_TOO
 from tests.e2e.processes import LIMIT_S

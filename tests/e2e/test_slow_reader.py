@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from chinwag.http.websocket import Opcode
+from chinwag.http.carriers.websocket import Opcode
 from tests.e2e.client import api_of
 from tests.e2e.hostile import ATTACHMENTS, BULKY_BYTES, fill_bulky, raw_websocket, read_to_the_end
 from tests.e2e.listeners import HYPERCORN, LANE, Listener

@@ -9,8 +9,8 @@ import pytest
 import trio
 from trio_websocket import ConnectionClosed
 
-from chinwag.http.asgi_transport import server_frames
-from chinwag.http.websocket import Opcode, frame
+from chinwag.http.carriers.asgi_transport import server_frames
+from chinwag.http.carriers.websocket import Opcode, frame
 from tests.e2e.client import MESSAGE_FIELDS, ROOM_FIELDS, Api, Person, api_of
 from tests.e2e.hostile import handshake, head_of_answer, raw, raw_websocket, read_to_the_end
 from tests.e2e.listeners import OVER_TLS_TOO, Listener

@@ -5,12 +5,12 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from chinwag.engine.harness import EngineHarness, RoomHarness, open_harness
-from chinwag.engine.model import Role
-from chinwag.engine.store import InsertMember, InsertRoom, InsertUser, Store
+from chinwag.engine.model.store import InsertMember, InsertRoom, InsertUser, Store
+from chinwag.engine.model.values import Role
 from chinwag.engine.testing import MemoryStore, make_member, make_room, make_user
-from chinwag.persistence.journal import MIN_UNITS
-from chinwag.persistence.sqlite import open_sqlite_store
+from chinwag.engine.testing.harness import EngineHarness, RoomHarness, open_harness
+from chinwag.persistence.sqlite.journal import MIN_UNITS
+from chinwag.persistence.sqlite.store import open_sqlite_store
 from tests.engine.stores import ANN, BOB, CAT, OTHER, PEOPLE, ROOM
 
 

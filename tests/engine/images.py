@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from chinwag.engine.picture_profiles import coded_profile
+from chinwag.engine.files.picture_profiles import coded_profile
 
 Colour = tuple[int, ...]
 

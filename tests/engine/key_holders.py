@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from functools import cache
 
-from chinwag.engine.events import Event, RoomKeyChanged
-from chinwag.engine.harness import EngineHarness, Person
-from chinwag.engine.model import KeyCustody, Room
+from chinwag.engine.model.events import Event, RoomKeyChanged
+from chinwag.engine.model.values import KeyCustody, Room
+from chinwag.engine.testing.harness import EngineHarness, Person
 from tests.engine.encryption import Client
 
 

@@ -6,18 +6,18 @@ from typing import TypeVar
 import trio
 from hypothesis.stateful import RuleBasedStateMachine
 
-from chinwag.engine.commands import RoomCommand
-from chinwag.engine.errors import EngineError
-from chinwag.engine.events import Event
-from chinwag.engine.ids import IdSource, RoomId, UserId
-from chinwag.engine.mailbox import Ask, Envelope
-from chinwag.engine.model import User
-from chinwag.engine.pump import TurnPump
-from chinwag.engine.room_actor import RoomActor, RoomStats
-from chinwag.engine.room_state import RoomState
-from chinwag.engine.store import InsertUser, Write
+from chinwag.engine.actors.mailbox import Ask, Envelope
+from chinwag.engine.actors.turns import TurnLoop
+from chinwag.engine.model.commands import RoomCommand
+from chinwag.engine.model.errors import EngineError
+from chinwag.engine.model.events import Event
+from chinwag.engine.model.ids import IdSource, RoomId, UserId
+from chinwag.engine.model.store import InsertUser, Write
+from chinwag.engine.model.values import User
+from chinwag.engine.rooms.actor import RoomActor, RoomStats
+from chinwag.engine.rooms.state import RoomState
+from chinwag.engine.rooms.typists import Typists
 from chinwag.engine.testing import MemoryStore
-from chinwag.engine.typists import Typists
 
 ROOM = RoomId(1_000)
 USERS = [UserId(n) for n in range(1, 5)]
@@ -65,7 +65,7 @@ class ActorMachine(RuleBasedStateMachine):
                 new_id=self.new_id,
                 spawn=_no_timers,
                 stats=RoomStats(),
-                pump=TurnPump(),
+                turns=TurnLoop(),
                 typists=Typists(),
                 recent_messages=WINDOW,
             )

@@ -6,14 +6,14 @@ from typing import Any, TypeVar
 
 import pytest
 
-from chinwag.engine.commands import Posted, PostMessage, RoomCommand
-from chinwag.engine.errors import EngineError
-from chinwag.engine.events import Event, StatusAdvanced
-from chinwag.engine.ids import IdSource, InvitationId, MessageId, RoomId, UserId
-from chinwag.engine.model import Invitation, Member, Message, Role, Room, RoomKind, Status, direct_key
-from chinwag.engine.room_memory import Outcome
-from chinwag.engine.room_state import RoomState
-from chinwag.engine.store import RoomSnapshot
+from chinwag.engine.model.commands import Posted, PostMessage, RoomCommand
+from chinwag.engine.model.errors import EngineError
+from chinwag.engine.model.events import Event, StatusAdvanced
+from chinwag.engine.model.ids import IdSource, InvitationId, MessageId, RoomId, UserId
+from chinwag.engine.model.store import RoomSnapshot
+from chinwag.engine.model.values import Invitation, Member, Message, Role, Room, RoomKind, Status, direct_key
+from chinwag.engine.rooms.memory import Outcome
+from chinwag.engine.rooms.state import RoomState
 
 ANN, BOB, CID, EVE = UserId(1), UserId(2), UserId(3), UserId(9)
 ROOM = RoomId(100)

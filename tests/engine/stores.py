@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
-from chinwag.engine.model import Family, MemberKey, Message, Reaction, RefreshToken, RoomKey
-from chinwag.engine.store import InsertMessage, Store, UpdateMessage
+from chinwag.engine.model.ids import FamilyId, MessageId, RoomId, UserId
+from chinwag.engine.model.store import InsertMessage, Store, UpdateMessage
+from chinwag.engine.model.values import Family, MemberKey, Message, Reaction, RefreshToken, RoomKey
 from chinwag.engine.testing import make_message, make_room
 
 ANN, BOB, CAT = UserId(1), UserId(2), UserId(3)

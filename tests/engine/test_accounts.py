@@ -6,8 +6,9 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chinwag.engine import accounts as accounts_module
-from chinwag.engine.errors import (
+from chinwag.engine.accounts import accounts as accounts_module
+from chinwag.engine.connections.transport import CloseReason
+from chinwag.engine.model.errors import (
     AccountInactive,
     Conflict,
     EngineError,
@@ -16,12 +17,11 @@ from chinwag.engine.errors import (
     StoreUnavailable,
     Unauthenticated,
 )
-from chinwag.engine.harness import PASSWORD, EngineHarness, Person, open_harness
-from chinwag.engine.ids import FamilyId, UserId
-from chinwag.engine.model import Family, Presence, User
-from chinwag.engine.store import InsertUser
+from chinwag.engine.model.ids import FamilyId, UserId
+from chinwag.engine.model.store import InsertUser
+from chinwag.engine.model.values import Family, Presence, User
 from chinwag.engine.testing import MemoryStore, make_user
-from chinwag.engine.transport import CloseReason
+from chinwag.engine.testing.harness import PASSWORD, EngineHarness, Person, open_harness
 
 
 async def ended(h: EngineHarness, person: Person) -> bool:

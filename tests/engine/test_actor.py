@@ -8,9 +8,9 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chinwag.engine.actor import PARKED_S, RESTART_WINDOW_S, RESTARTS_ALLOWED, Actor, CommandCrashed
-from chinwag.engine.errors import ActorStopped, EngineError, Forbidden, InternalError, Overloaded
-from chinwag.engine.mailbox import Envelope
+from chinwag.engine.actors.actor import PARKED_S, RESTART_WINDOW_S, RESTARTS_ALLOWED, Actor, CommandCrashed
+from chinwag.engine.actors.mailbox import Envelope
+from chinwag.engine.model.errors import ActorStopped, EngineError, Forbidden, InternalError, Overloaded
 
 
 class Counter(Actor[str]):

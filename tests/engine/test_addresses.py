@@ -2,7 +2,7 @@
 
 import pytest
 
-from chinwag.engine import addresses
+from chinwag.engine.model import addresses
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import trio.testing
 from trio.testing import MockClock
 
 from chinwag.engine.engine import EngineConfig
-from chinwag.engine.errors import Banned, Forbidden, Invalid, NotAMember, NotFound, RoleNeeded, StoreUnavailable
-from chinwag.engine.events import MemberRemoved, RoomJoined, RoomKeyChanged, RoomLeft
-from chinwag.engine.harness import EngineHarness, Person, open_harness, texts
-from chinwag.engine.ids import InvitationId, RoomId, UserId
-from chinwag.engine.model import KeyCustody, Role, Room
+from chinwag.engine.model.errors import Banned, Forbidden, Invalid, NotAMember, NotFound, RoleNeeded, StoreUnavailable
+from chinwag.engine.model.events import MemberRemoved, RoomJoined, RoomKeyChanged, RoomLeft
+from chinwag.engine.model.ids import InvitationId, RoomId, UserId
+from chinwag.engine.model.values import KeyCustody, Role, Room
+from chinwag.engine.testing.harness import EngineHarness, Person, open_harness, texts
 
 IDLE_S = 2.0
 A_DAY_S = 86_400.0

@@ -101,9 +101,9 @@ def test_persistence_knows_no_http() -> None:
 def test_persistence_needs_only_the_engines_values_and_not_its_actors() -> None:
     forbidden = (
         "chinwag.engine.engine",
-        "chinwag.engine.room_actor",
-        "chinwag.engine.session",
-        "chinwag.engine.fanout",
+        "chinwag.engine.rooms.actor",
+        "chinwag.engine.connections.session",
+        "chinwag.engine.connections.fanout",
     )
     wrong = {
         str(path): bad for path, tree in sources("persistence") if (bad := offending(imports(path, tree), forbidden))
@@ -117,7 +117,7 @@ def test_no_front_imports_another_front_or_quart_or_a_socket() -> None:
     wrong: dict[str, list[str]] = {}
     for front in fronts:
         others = tuple(f"chinwag.http.fronts.{other}" for other in fronts if other != front)
-        forbidden = (*others, *WEB, *STORAGE, *TRIO_SOCKETS, "socket", "chinwag.persistence", "chinwag.http.app")
+        forbidden = (*others, *WEB, *STORAGE, *TRIO_SOCKETS, "socket", "chinwag.persistence", "chinwag.http.asgi.app")
         for path, tree in sources(f"http/fronts/{front}"):
             if bad := offending(imports(path, tree) | uses(tree), forbidden):
                 wrong[str(path)] = bad
@@ -150,7 +150,7 @@ def test_nothing_imports_the_app_but_the_command_line() -> None:
         str(path.relative_to(ROOT))
         for folder in ("engine", "persistence", "http")
         for path, tree in sources(folder)
-        if offending(imports(path, tree), ("chinwag.http.app",))
+        if offending(imports(path, tree), ("chinwag.http.asgi.app",))
     }
     assert importers <= {"http/cli.py", "http/server.py", "http/__main__.py"}
 

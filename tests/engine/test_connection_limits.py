@@ -6,12 +6,12 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from chinwag.engine.connections.in_process import EventLines, InProcessTransport
+from chinwag.engine.connections.limits import SessionLimits
+from chinwag.engine.connections.transport import CloseReason
 from chinwag.engine.engine import EngineConfig
-from chinwag.engine.errors import EngineError, Forbidden, LimitReached, StoreUnavailable, TooManyConnections
-from chinwag.engine.harness import EngineHarness, open_harness
-from chinwag.engine.memory import EventLines, MemoryTransport
-from chinwag.engine.session_limits import SessionLimits
-from chinwag.engine.transport import CloseReason
+from chinwag.engine.model.errors import EngineError, Forbidden, LimitReached, StoreUnavailable, TooManyConnections
+from chinwag.engine.testing.harness import EngineHarness, open_harness
 
 HOME, AWAY = "home", "away"
 
@@ -109,7 +109,7 @@ async def nobody_claims_it(h: EngineHarness) -> None:
 
 
 async def its_task_is_cancelled(h: EngineHarness) -> None:
-    transport = MemoryTransport()
+    transport = InProcessTransport()
     scope = h.serve(await h.admit(await h.join("ann"), source=HOME), transport, transport.until_gone)
     await wait_all_tasks_blocked()
     scope.cancel()
@@ -118,7 +118,7 @@ async def its_task_is_cancelled(h: EngineHarness) -> None:
 async def it_is_served_too_late(h: EngineHarness) -> None:
     connected = await h.admit(await h.join("ann"), source=HOME)
     connected.session.abandon()
-    transport = MemoryTransport()
+    transport = InProcessTransport()
     h.serve(connected, transport, transport.until_gone)
 
 

@@ -6,14 +6,14 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from chinwag.engine.commands import PostMessage, RemoveMember, RoomCommand
+from chinwag.engine.actors.mailbox import Ask
 from chinwag.engine.engine import EngineConfig
-from chinwag.engine.errors import NotAMember, NotTheAuthor, StoreUnavailable
-from chinwag.engine.events import MemberAdded, MemberRemoved, MessagePosted, RoomJoined, RoomLeft
-from chinwag.engine.harness import EngineHarness, Person, open_harness, texts
-from chinwag.engine.mailbox import Ask
-from chinwag.engine.model import Member, Role, Room, RoomKind, RoomOverview, Sealed
-from chinwag.engine.store import SetRole
+from chinwag.engine.model.commands import PostMessage, RemoveMember, RoomCommand
+from chinwag.engine.model.errors import NotAMember, NotTheAuthor, StoreUnavailable
+from chinwag.engine.model.events import MemberAdded, MemberRemoved, MessagePosted, RoomJoined, RoomLeft
+from chinwag.engine.model.store import SetRole
+from chinwag.engine.model.values import Member, Role, Room, RoomKind, RoomOverview, Sealed
+from chinwag.engine.testing.harness import EngineHarness, Person, open_harness, texts
 
 IDLE_S = 2.0
 

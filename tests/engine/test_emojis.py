@@ -2,9 +2,9 @@
 
 import pytest
 
-from chinwag.engine.emojis import emoji_of, merged, reaction_of
-from chinwag.engine.ids import UserId
-from chinwag.engine.model import Reaction
+from chinwag.engine.model.emojis import emoji_of, merged, reaction_of
+from chinwag.engine.model.ids import UserId
+from chinwag.engine.model.values import Reaction
 from tests.engine.test_names import EMOJI
 
 ANN, BOB = UserId(1), UserId(2)

@@ -4,8 +4,10 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from chinwag.engine.connections.in_process import InProcessTransport, open_client
+from chinwag.engine.connections.transport import CloseReason
 from chinwag.engine.engine import EngineConfig, post_command
-from chinwag.engine.errors import (
+from chinwag.engine.model.errors import (
     ActorStopped,
     Conflict,
     EngineError,
@@ -15,7 +17,7 @@ from chinwag.engine.errors import (
     StoreUnavailable,
     TryLater,
 )
-from chinwag.engine.events import (
+from chinwag.engine.model.events import (
     MemberAdded,
     MemberRemoved,
     MessagePosted,
@@ -24,12 +26,10 @@ from chinwag.engine.events import (
     RoomJoined,
     RoomLeft,
 )
-from chinwag.engine.harness import EngineHarness, Person, RoomHarness, open_harness, texts
-from chinwag.engine.ids import MessageId, RoomId, UserId
-from chinwag.engine.memory import MemoryTransport, open_client
-from chinwag.engine.model import Attachment, Role, Room, RoomKind, Status
+from chinwag.engine.model.ids import MessageId, RoomId, UserId
+from chinwag.engine.model.values import Attachment, Role, Room, RoomKind, Status
 from chinwag.engine.testing import MemoryStore
-from chinwag.engine.transport import CloseReason
+from chinwag.engine.testing.harness import EngineHarness, Person, RoomHarness, open_harness, texts
 
 # --- rooms and members ---
 
@@ -302,7 +302,7 @@ async def test_a_connection_opens_with_the_rooms_that_are_the_users_and_names_th
         room_ids=[mine.id, theirs.id, RoomId(5), mine.id],
     )
     assert connected.refused == (theirs.id, RoomId(5))
-    transport = MemoryTransport()
+    transport = InProcessTransport()
     h.serve(connected, transport, transport.until_gone)
     await h.post(theirs, ann, "hidden")
     await h.post(mine, ann, "open")

@@ -8,9 +8,9 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chinwag.engine import extractive
-from chinwag.engine.errors import SummarizerUnavailable
-from chinwag.engine.extractive import (
+from chinwag.engine.model.errors import SummarizerUnavailable
+from chinwag.engine.summaries import extractive
+from chinwag.engine.summaries.extractive import (
     keywords_of,
     language_of,
     open_extractive_summarizer,
@@ -18,7 +18,7 @@ from chinwag.engine.extractive import (
     summarize,
     terms_of,
 )
-from chinwag.engine.summaries import Spoken, SummaryDraft
+from chinwag.engine.summaries.summaries import Spoken, SummaryDraft
 
 
 def said(*lines: str) -> list[Spoken]:
@@ -191,8 +191,8 @@ async def test_without_a_process_there_is_no_summary_and_the_asker_hears_of_it(m
 def test_its_libraries_are_loaded_by_the_first_summary_and_not_by_the_engine() -> None:
     code = (
         "import sys, chinwag.engine.engine\n"
-        "from chinwag.engine.extractive import summarize\n"
-        "from chinwag.engine.summaries import Spoken\n"
+        "from chinwag.engine.summaries.extractive import summarize\n"
+        "from chinwag.engine.summaries.summaries import Spoken\n"
         "libraries = {'gcld3', 'vader', 'sentencex', 'stopwordsiso'}\n"
         "assert not libraries & set(sys.modules), libraries & set(sys.modules)\n"
         "summarize([Spoken(author_name='ann', text='I think that this is the right time to meet.', created_us=1)])\n"

@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from chinwag.engine.events import (
+from chinwag.engine.connections.fanout import Fanout
+from chinwag.engine.model.events import (
     Event,
     MemberRemoved,
     MessagePosted,
@@ -15,9 +16,8 @@ from chinwag.engine.events import (
     StatusAdvanced,
     TypingStarted,
 )
-from chinwag.engine.fanout import Fanout
-from chinwag.engine.ids import MessageId, RoomId, UserId
-from chinwag.engine.model import Message, Presence, Room, RoomKind, Status
+from chinwag.engine.model.ids import MessageId, RoomId, UserId
+from chinwag.engine.model.values import Message, Presence, Room, RoomKind, Status
 
 ANN, BOB = UserId(1), UserId(2)
 ROOM, OTHER = RoomId(10), RoomId(11)

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chinwag.engine.errors import TypeNotAllowed
-from chinwag.engine.file_magic import _BEGINNINGS, type_by_beginning
-from chinwag.engine.file_types import MAX_NAME_BYTES, Inspector, safe_name
-from chinwag.engine.names import cleaned
+from chinwag.engine.files.file_magic import _BEGINNINGS, type_by_beginning
+from chinwag.engine.files.file_types import MAX_NAME_BYTES, Inspector, safe_name
+from chinwag.engine.model.errors import TypeNotAllowed
+from chinwag.engine.model.names import cleaned
 
 
 def type_of(content: bytes, *, step: int = 7) -> str:

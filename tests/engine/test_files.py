@@ -13,7 +13,9 @@ from msgspec.structs import replace
 from PIL import Image
 
 from chinwag.engine.engine import open_engine
-from chinwag.engine.errors import (
+from chinwag.engine.files.files import Files, OpenedFile
+from chinwag.engine.files.pictures import Pictures, open_pictures
+from chinwag.engine.model.errors import (
     FileTooLarge,
     Forbidden,
     Invalid,
@@ -23,11 +25,9 @@ from chinwag.engine.errors import (
     StoreUnavailable,
     TypeNotAllowed,
 )
-from chinwag.engine.files import Files, OpenedFile
-from chinwag.engine.ids import FileId, RoomId, UserId
-from chinwag.engine.model import StoredFile
-from chinwag.engine.pictures import Pictures, open_pictures
-from chinwag.engine.store import DeleteMember, InsertFile, Store
+from chinwag.engine.model.ids import FileId, RoomId, UserId
+from chinwag.engine.model.store import DeleteMember, InsertFile, Store
+from chinwag.engine.model.values import StoredFile
 from chinwag.engine.testing import MemoryStore, make_file
 from chinwag.persistence import FolderBlobs, open_folder_blobs
 from tests.engine.stores import ANN, BOB, CAT, ROOM

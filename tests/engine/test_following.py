@@ -7,9 +7,11 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chinwag.engine.connections import Connected
-from chinwag.engine.errors import Forbidden, LimitReached, NotAMember, NotFound
-from chinwag.engine.events import (
+from chinwag.engine.connections.connections import Connected
+from chinwag.engine.connections.in_process import EVENT_LINES, EventLines, InProcessClient, InProcessTransport
+from chinwag.engine.connections.transport import CloseReason
+from chinwag.engine.model.errors import Forbidden, LimitReached, NotAMember, NotFound
+from chinwag.engine.model.events import (
     Event,
     MemberAdded,
     MemberRemoved,
@@ -20,16 +22,14 @@ from chinwag.engine.events import (
     RoomJoined,
     RoomLeft,
 )
-from chinwag.engine.harness import EngineHarness, Person, open_harness, texts
-from chinwag.engine.ids import RoomId, UserId
-from chinwag.engine.memory import EVENT_LINES, EventLines, MemoryClient, MemoryTransport
-from chinwag.engine.model import Role, Room
-from chinwag.engine.store import Access, Write
+from chinwag.engine.model.ids import RoomId, UserId
+from chinwag.engine.model.store import Access, Write
+from chinwag.engine.model.values import Role, Room
 from chinwag.engine.testing import MemoryStore
-from chinwag.engine.transport import CloseReason
+from chinwag.engine.testing.harness import EngineHarness, Person, open_harness, texts
 
 
-async def all_of(client: MemoryClient) -> list[Event]:
+async def all_of(client: InProcessClient) -> list[Event]:
     """What has come once nothing more happens."""
     await wait_all_tasks_blocked()
     return client.received()
@@ -149,7 +149,7 @@ async def test_a_room_joined_while_the_rooms_are_read_is_heard_of(autojump_clock
     async with open_harness(store) as h:
         ann, bob = await h.join("ann"), await h.join("bob")
         tea = await h.room("tea", ann, bob)
-        clients: list[MemoryClient] = []
+        clients: list[InProcessClient] = []
 
         async def connect() -> None:
             clients.append(await h.connect(bob, everywhere=True))
@@ -199,9 +199,9 @@ async def test_what_was_said_between_a_leaving_and_a_return_is_not_heard_without
             await h.engine.add_member(tea.id, ann.id, bob.id, Role.MEMBER)  # and so does the second
             await h.post(tea, ann, "at last")
             second.set()
-        transport = MemoryTransport()
+        transport = InProcessTransport()
         h.serve(sessions[0], transport, transport.until_gone)
-        client = MemoryClient(sessions[0].session, transport, ())
+        client = InProcessClient(sessions[0].session, transport, ())
         assert texts(await all_of(client)) == ["at last"]
 
 
@@ -213,7 +213,7 @@ async def test_who_is_removed_while_the_rooms_are_read_hears_nothing_unless_they
     async with open_harness(store) as h:
         ann, bob = await h.join("ann"), await h.join("bob")
         tea = await h.room("tea", ann, bob)
-        clients: list[MemoryClient] = []
+        clients: list[InProcessClient] = []
 
         async def connect() -> None:
             clients.append(await h.connect(bob, everywhere=True))
@@ -291,7 +291,7 @@ async def test_joining_and_leaving_at_any_moment_of_a_connect_loses_and_leaks_no
             member_at_start = dice.random() < 0.5
             room = await h.room("tea", ann, *([bob] if member_at_start else []))
             witness = await h.connect(ann, room)
-            clients: list[MemoryClient] = []
+            clients: list[InProcessClient] = []
             positions: dict[str, int] = {}
 
             async def change(room: Room = room, member: bool = member_at_start) -> None:
@@ -306,7 +306,7 @@ async def test_joining_and_leaving_at_any_moment_of_a_connect_loses_and_leaks_no
                         await h.post(room, ann, f"{n}")
 
             async def connect(
-                clients: list[MemoryClient] = clients, positions: dict[str, int] = positions, round_: int = round_
+                clients: list[InProcessClient] = clients, positions: dict[str, int] = positions, round_: int = round_
             ) -> None:
                 for _ in range(dice.randrange(20)):
                     await trio.lowlevel.checkpoint()
@@ -316,7 +316,7 @@ async def test_joining_and_leaving_at_any_moment_of_a_connect_loses_and_leaks_no
                     await follow_when_possible(clients[0])
                 positions["after"] = h.engine.fanout.published
 
-            async def follow_when_possible(client: MemoryClient, room: Room = room) -> None:
+            async def follow_when_possible(client: InProcessClient, room: Room = room) -> None:
                 client.session.follows = True
                 try:
                     await h.engine.follow_room(client.session, room.id)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chinwag.engine.guesses import Failures, Guesses, GuessRules
+from chinwag.engine.accounts.guesses import Failures, Guesses, GuessRules
 
 RULES = GuessRules()
 HOME, AWAY, ATTACKER = "home", "away", "attacker"

@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from chinwag.engine.asleep import MESSAGE_BYTES, AsleepPages
-from chinwag.engine.commands import StartTyping
+from chinwag.engine.actors.mailbox import Ask
 from chinwag.engine.engine import EngineConfig
-from chinwag.engine.errors import EngineError, NotAMember, NotFound, StoreUnavailable
-from chinwag.engine.harness import EngineHarness, Person, RoomHarness, open_harness
-from chinwag.engine.ids import MessageId, RoomId, UserId
-from chinwag.engine.mailbox import Ask
-from chinwag.engine.model import Message, Role, Room, Status, ViewedMessage
-from chinwag.engine.room_memory import RECENT_MESSAGES
+from chinwag.engine.model.commands import StartTyping
+from chinwag.engine.model.errors import EngineError, NotAMember, NotFound, StoreUnavailable
+from chinwag.engine.model.ids import MessageId, RoomId, UserId
+from chinwag.engine.model.values import Message, Role, Room, Status, ViewedMessage
+from chinwag.engine.rooms.kept_pages import MESSAGE_BYTES, KeptPages
+from chinwag.engine.rooms.memory import RECENT_MESSAGES
+from chinwag.engine.testing.harness import EngineHarness, Person, RoomHarness, open_harness
 
 IDLE_S = 10.0
 PAGES = [(0, 1), (0, 50), (1, 2), (3, 50)]
@@ -184,18 +184,18 @@ def page_of(*texts: str) -> list[ViewedMessage]:
 
 
 def test_a_page_that_was_read_while_a_room_woke_is_not_kept() -> None:
-    pages = AsleepPages()
-    before = pages.wakings
+    pages = KeptPages()
+    before = pages.generation
     pages.wake(RoomId(1))
-    pages.keep(RoomId(1), UserId(1), page_of("old"), skip=0, limit=9, wakings=before)
+    pages.keep(RoomId(1), UserId(1), page_of("old"), skip=0, limit=9, generation=before)
     assert pages.find(RoomId(1), UserId(1), skip=0, limit=9) is None
 
 
 def test_kept_pages_are_bounded_whatever_is_asked_for() -> None:
-    pages = AsleepPages(kept_bytes=100 * MESSAGE_BYTES)
+    pages = KeptPages(kept_bytes=100 * MESSAGE_BYTES)
     for n in range(1_000):
-        pages.keep(RoomId(n % 7), UserId(n), [], skip=n, limit=9, wakings=0)
+        pages.keep(RoomId(n % 7), UserId(n), [], skip=n, limit=9, generation=0)
         assert pages.size_bytes <= 100 * MESSAGE_BYTES
-    pages.keep(RoomId(8), UserId(1), page_of("x" * 200 * MESSAGE_BYTES), skip=0, limit=9, wakings=0)
+    pages.keep(RoomId(8), UserId(1), page_of("x" * 200 * MESSAGE_BYTES), skip=0, limit=9, generation=0)
     assert pages.find(RoomId(8), UserId(1), skip=0, limit=9) is None
     assert pages.size_bytes == 0

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chinwag.engine.ids import EPOCH_MS, MAX_ID, SEQUENCE_BITS, IdSource
+from chinwag.engine.model.ids import EPOCH_MS, MAX_ID, SEQUENCE_BITS, IdSource
 
 FAR_US = (EPOCH_MS + (1 << 41) - 2) * 1000
 """Just before the 41 bits of milliseconds are used up, in the year 2094."""

@@ -4,8 +4,8 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from chinwag.engine.errors import Overloaded
-from chinwag.engine.lanes import FairLane
+from chinwag.engine.model.errors import Overloaded
+from chinwag.engine.workers.lanes import FairLane
 
 
 class Work:

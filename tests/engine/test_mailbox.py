@@ -4,8 +4,8 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from chinwag.engine.errors import ActorStopped, EngineError, Overloaded
-from chinwag.engine.mailbox import Ask, Envelope, Mailbox
+from chinwag.engine.actors.mailbox import Ask, Envelope, Mailbox
+from chinwag.engine.model.errors import ActorStopped, EngineError, Overloaded
 
 
 def taken(batch: list[Envelope[int]]) -> list[int]:
@@ -126,4 +126,4 @@ async def test_an_envelope_keeps_its_first_outcome() -> None:
     assert await slot.result() == "first"
     nobody_waits: Envelope[int] = Envelope(2)
     nobody_waits.refuse(EngineError("nobody hears"))
-    assert nobody_waits.settled
+    assert nobody_waits.done

@@ -6,19 +6,19 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from chinwag.engine import room_keys
-from chinwag.engine.errors import (
+from chinwag.engine.encryption import room_keys
+from chinwag.engine.model.errors import (
     Conflict,
     Invalid,
     NotAMember,
     NotFound,
 )
-from chinwag.engine.events import MemberKeyReplaced, MemberRemoved, RoomKeyChanged
-from chinwag.engine.harness import EngineHarness, Person, open_harness
-from chinwag.engine.ids import RoomId
-from chinwag.engine.model import KeyCustody, Role, Room
-from chinwag.engine.store import RoomSnapshot, SetRole
+from chinwag.engine.model.events import MemberKeyReplaced, MemberRemoved, RoomKeyChanged
+from chinwag.engine.model.ids import RoomId
+from chinwag.engine.model.store import RoomSnapshot, SetRole
+from chinwag.engine.model.values import KeyCustody, Role, Room
 from chinwag.engine.testing import MemoryStore
+from chinwag.engine.testing.harness import EngineHarness, Person, open_harness
 from tests.engine.encryption import encrypt
 from tests.engine.key_holders import device, join, of_keys, room_of
 

@@ -7,13 +7,13 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from chinwag.engine.connections.in_process import InProcessClient, open_client
+from chinwag.engine.connections.limits import SessionLimits
+from chinwag.engine.connections.transport import CloseReason, ConnectionLost
 from chinwag.engine.engine import EngineConfig
-from chinwag.engine.events import Event, MessagePosted, RoomJoined, RoomLeft
-from chinwag.engine.harness import EngineHarness, Person, open_harness, texts
-from chinwag.engine.memory import MemoryClient, open_client
-from chinwag.engine.model import Role, Room
-from chinwag.engine.session_limits import SessionLimits
-from chinwag.engine.transport import CloseReason, ConnectionLost
+from chinwag.engine.model.events import Event, MessagePosted, RoomJoined, RoomLeft
+from chinwag.engine.model.values import Role, Room
+from chinwag.engine.testing.harness import EngineHarness, Person, open_harness, texts
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ async def test_an_iteration_that_is_cancelled_goes_on_where_it_was(h: EngineHarn
     ann, room = await scene(h)
     heard: list[Event] = []
 
-    async def listen(client: MemoryClient) -> None:
+    async def listen(client: InProcessClient) -> None:
         async for event in client:
             heard.append(event)
 

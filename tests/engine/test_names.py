@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chinwag.engine import addresses, names, password_text
-from chinwag.engine.errors import Invalid, Rule
-from chinwag.engine.file_types import MAX_NAME_BYTES, safe_name
+from chinwag.engine.accounts import password_text
+from chinwag.engine.files.file_types import MAX_NAME_BYTES, safe_name
+from chinwag.engine.model import addresses, names
+from chinwag.engine.model.errors import Invalid, Rule
 
 LETTERS_AND_JOINERS = {
     "Persian, between letters that would join": "می\u200cخواهم",

@@ -2,8 +2,8 @@
 
 import pytest
 
-from chinwag.engine.errors import Invalid, Rule
-from chinwag.engine.password_text import forms, kept_form
+from chinwag.engine.accounts.password_text import forms, kept_form
+from chinwag.engine.model.errors import Invalid, Rule
 
 
 @pytest.mark.parametrize(

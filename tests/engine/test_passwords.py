@@ -8,8 +8,8 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from chinwag.engine.low_priority import LowPriorityThreads
-from chinwag.engine.passwords import Argon2Passwords
+from chinwag.engine.accounts.passwords import Argon2Passwords
+from chinwag.engine.workers.low_priority import LowPriorityThreads
 
 
 async def test_a_password_is_verified_by_its_hash_and_no_other_is() -> None:

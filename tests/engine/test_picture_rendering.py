@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from chinwag.engine.picture_decoding import MAX_PIXELS
-from chinwag.engine.picture_rendering import render, rendered
-from chinwag.engine.worker_calls import CallRefused
+from chinwag.engine.files.picture_decoding import MAX_PIXELS
+from chinwag.engine.files.picture_rendering import render, rendered
+from chinwag.engine.workers.protocol import CallRefused
 from tests.engine.images import Colour, about, chunk, halves, opened, png, profile, saved, with_chunks
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # as in the worker process

@@ -4,13 +4,13 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chinwag.engine.events import PresenceChanged
-from chinwag.engine.harness import EngineHarness, open_harness
-from chinwag.engine.ids import UserId
-from chinwag.engine.memory import PRESENCE_LINES, MemoryTransport
-from chinwag.engine.model import Presence, User
-from chinwag.engine.presence import GRACE_S, PresenceRegistry
+from chinwag.engine.connections.in_process import PRESENCE_LINES, InProcessTransport
+from chinwag.engine.connections.presence import GRACE_S, PresenceRegistry
+from chinwag.engine.model.events import PresenceChanged
+from chinwag.engine.model.ids import UserId
+from chinwag.engine.model.values import Presence, User
 from chinwag.engine.testing import MemoryStore
+from chinwag.engine.testing.harness import EngineHarness, open_harness
 
 ANN = UserId(1)
 
@@ -102,7 +102,7 @@ async def test_a_session_that_ends_with_a_bug_is_counted_out(h: EngineHarness, a
 
     connected = await h.admit(ann)
     with pytest.raises(ZeroDivisionError):
-        await h.engine.serve_session(connected, MemoryTransport(), pump)
+        await h.engine.serve_session(connected, InProcessTransport(), pump)
     await trio.sleep(GRACE_S + 2)
     assert h.engine.presence.of(ann.user) is Presence.OFFLINE
 

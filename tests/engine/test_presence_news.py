@@ -4,25 +4,25 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chinwag.engine.errors import StoreUnavailable
-from chinwag.engine.events import PresenceChanged
-from chinwag.engine.harness import EngineHarness, Person, open_harness
-from chinwag.engine.ids import UserId
-from chinwag.engine.memory import PRESENCE_LINES, MemoryClient
-from chinwag.engine.model import Presence
-from chinwag.engine.presence import GRACE_S
+from chinwag.engine.connections.in_process import PRESENCE_LINES, InProcessClient
+from chinwag.engine.connections.presence import GRACE_S
+from chinwag.engine.model.errors import StoreUnavailable
+from chinwag.engine.model.events import PresenceChanged
+from chinwag.engine.model.ids import UserId
+from chinwag.engine.model.values import Presence
 from chinwag.engine.testing import MemoryStore
+from chinwag.engine.testing.harness import EngineHarness, Person, open_harness
 
 ONLINE, OFFLINE = Presence.ONLINE, Presence.OFFLINE
 
 
-async def news(client: MemoryClient) -> list[tuple[str, Presence]]:
+async def news(client: InProcessClient) -> list[tuple[str, Presence]]:
     """Who came and went since the last look."""
     await wait_all_tasks_blocked()
     return [(event.username, event.presence) for event in client.received() if isinstance(event, PresenceChanged)]
 
 
-async def watch(h: EngineHarness, person: Person) -> MemoryClient:
+async def watch(h: EngineHarness, person: Person) -> InProcessClient:
     """A connection that hears of presence, and of no room."""
     client = await h.connect(person, wire=PRESENCE_LINES)
     await wait_all_tasks_blocked()

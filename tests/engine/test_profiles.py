@@ -8,15 +8,15 @@ from msgspec import UNSET
 from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chinwag.engine.commands import StartTyping, StopTyping
+from chinwag.engine.connections.transport import CloseReason
 from chinwag.engine.engine import EngineConfig, post_command
-from chinwag.engine.errors import AccountInactive, NotFound, StoreUnavailable, Unauthenticated
-from chinwag.engine.harness import PASSWORD, EngineHarness, Person, RoomHarness, open_harness
-from chinwag.engine.ids import UserId, now_us
-from chinwag.engine.model import Presence, Room
-from chinwag.engine.profiles import tell_profile
+from chinwag.engine.model.commands import StartTyping, StopTyping
+from chinwag.engine.model.errors import AccountInactive, NotFound, StoreUnavailable, Unauthenticated
+from chinwag.engine.model.ids import UserId, now_us
+from chinwag.engine.model.values import Presence, Room
+from chinwag.engine.rooms.renamed_members import tell_profile
 from chinwag.engine.testing import MemoryStore
-from chinwag.engine.transport import CloseReason
+from chinwag.engine.testing.harness import PASSWORD, EngineHarness, Person, RoomHarness, open_harness
 
 
 async def shown(h: EngineHarness, room: Room, viewer: Person) -> list[tuple[str | None, str | None]]:

@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from chinwag.engine import ranked_search
-from chinwag.engine.errors import Forbidden, Invalid, NotFound
-from chinwag.engine.ids import RoomId, UserId
-from chinwag.engine.model import MessageKind, Sealed
-from chinwag.engine.ranked_search import CANDIDATES, MOST_TERMS, RankedSearch, RankedSearcher, terms_of
-from chinwag.engine.searches import MOST_QUERY_CHARACTERS, SEARCH_S, Deadline, SearchLane
-from chinwag.engine.store import InsertMember, InsertMessage, InsertRoom, InsertUser
+from chinwag.engine.messages import ranked_search
+from chinwag.engine.messages.ranked_search import CANDIDATES, MOST_TERMS, RankedSearch, RankedSearcher, terms_of
+from chinwag.engine.messages.searches import MOST_QUERY_CHARACTERS, SEARCH_S, Deadline, SearchLane
+from chinwag.engine.model.errors import Forbidden, Invalid, NotFound
+from chinwag.engine.model.ids import RoomId, UserId
+from chinwag.engine.model.store import InsertMember, InsertMessage, InsertRoom, InsertUser
+from chinwag.engine.model.text import folded
+from chinwag.engine.model.values import MessageKind, Sealed
 from chinwag.engine.testing import MemoryStore, make_member, make_message, make_room, make_user
-from chinwag.engine.text import folded
 
 ROOM = RoomId(10)
 ANN, BOB, EVE = UserId(1), UserId(2), UserId(3)

@@ -6,14 +6,14 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from chinwag.engine import refresh_tokens
+from chinwag.engine.accounts import refresh_tokens
+from chinwag.engine.accounts.log_ins import LogIn
+from chinwag.engine.connections.transport import CloseReason
 from chinwag.engine.engine import open_engine
-from chinwag.engine.errors import StoreUnavailable, Unauthenticated
-from chinwag.engine.harness import PASSWORD, EngineHarness, Person, PlainPasswords, open_harness
-from chinwag.engine.ids import now_us
-from chinwag.engine.log_ins import LogIn
+from chinwag.engine.model.errors import StoreUnavailable, Unauthenticated
+from chinwag.engine.model.ids import now_us
 from chinwag.engine.testing import MemoryStore
-from chinwag.engine.transport import CloseReason
+from chinwag.engine.testing.harness import PASSWORD, EngineHarness, Person, PlainPasswords, open_harness
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND

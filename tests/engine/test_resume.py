@@ -7,17 +7,17 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from chinwag.engine.connections.in_process import EVENT_LINES, InProcessClient
+from chinwag.engine.connections.limits import SessionLimits
+from chinwag.engine.connections.transport import CloseReason
 from chinwag.engine.engine import EngineConfig, post_command
-from chinwag.engine.events import Event, MessagePosted, MessageReplayed, Resumed, RoomLeft
-from chinwag.engine.harness import EngineHarness, Person, open_harness, texts
-from chinwag.engine.ids import MAX_ID, MessageId, RoomId, UserId
-from chinwag.engine.memory import EVENT_LINES, MemoryClient
-from chinwag.engine.model import Message, Receipts, Role, Room, Status, receipt_floor
-from chinwag.engine.resume import RESUME_BYTES, RESUME_LIMIT, RESUME_TOTAL, build_replay
-from chinwag.engine.session_limits import SessionLimits
-from chinwag.engine.store import Access, Missed
+from chinwag.engine.messages.resume import RESUME_BYTES, RESUME_LIMIT, RESUME_TOTAL, build_replay
+from chinwag.engine.model.events import Event, MessagePosted, MessageReplayed, Resumed, RoomLeft
+from chinwag.engine.model.ids import MAX_ID, MessageId, RoomId, UserId
+from chinwag.engine.model.store import Access, Missed
+from chinwag.engine.model.values import Message, Receipts, Role, Room, Status, receipt_floor
 from chinwag.engine.testing import MemoryStore, make_message
-from chinwag.engine.transport import CloseReason
+from chinwag.engine.testing.harness import EngineHarness, Person, open_harness, texts
 
 
 def last_id(events: list[Event]) -> MessageId:
@@ -29,7 +29,7 @@ def resumed(events: list[Event]) -> list[tuple[RoomId, bool, int]]:
     return [(event.room_id, event.recovered, event.replayed) for event in events if isinstance(event, Resumed)]
 
 
-async def all_of(client: MemoryClient) -> list[Event]:
+async def all_of(client: InProcessClient) -> list[Event]:
     await wait_all_tasks_blocked()
     return client.received()
 
@@ -230,7 +230,7 @@ async def test_what_a_refused_room_said_while_membership_was_looked_up_stays_unh
     async with open_harness(store) as h:
         ann, bob = await h.join("ann"), await h.join("bob")
         tea, secret = await h.room("tea", ann, bob), await h.room("secret", ann)
-        clients: list[MemoryClient] = []
+        clients: list[InProcessClient] = []
 
         async def connect() -> None:
             clients.append(await h.connect(bob, tea, secret, resume=resume))
@@ -514,7 +514,7 @@ async def test_removals_and_returns_during_a_resume_never_show_what_was_said_in_
             position = (await h.post(room, ann, "start")).id
             for n in range(dice.randrange(4)):
                 await h.post(room, ann, f"{n}")
-            clients: list[MemoryClient] = []
+            clients: list[InProcessClient] = []
 
             async def come_back(room: Room = room, other: Room = other, position: MessageId = position) -> None:
                 clients.append(await h.connect(bob, room, other, since=position))  # noqa: B023
@@ -560,7 +560,7 @@ async def test_replays_share_a_budget_and_give_it_back(
     waiting = await h.admit(bob, room, since=first.id)
     held = h.engine.session_stats.replaying_bytes
     assert held > 0
-    monkeypatch.setattr("chinwag.engine.connections.ALL_RESUMES_BYTES", held)
+    monkeypatch.setattr("chinwag.engine.connections.connections.ALL_RESUMES_BYTES", held)
     refused = await h.connect(bob, room, since=first.id)
     assert resumed(await all_of(refused)) == [(room.id, False, 0)], "the budget is taken"
     waiting.session.abandon()

@@ -7,8 +7,10 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chinwag.engine.actor import PARKED_S, RESTARTS_ALLOWED
-from chinwag.engine.commands import (
+from chinwag.engine.actors.actor import PARKED_S, RESTARTS_ALLOWED
+from chinwag.engine.actors.mailbox import Ask, Envelope
+from chinwag.engine.engine import EngineConfig, post_command
+from chinwag.engine.model.commands import (
     AddMember,
     AdvanceReceipts,
     DeleteRoom,
@@ -20,9 +22,8 @@ from chinwag.engine.commands import (
     StopTyping,
     UpdateProfile,
 )
-from chinwag.engine.engine import EngineConfig, post_command
-from chinwag.engine.errors import Conflict, Forbidden, InternalError, NotFound, Overloaded, StoreUnavailable
-from chinwag.engine.events import (
+from chinwag.engine.model.errors import Conflict, Forbidden, InternalError, NotFound, Overloaded, StoreUnavailable
+from chinwag.engine.model.events import (
     MemberAdded,
     MessageDeleted,
     MessageEdited,
@@ -31,15 +32,14 @@ from chinwag.engine.events import (
     TypingStarted,
     TypingStopped,
 )
-from chinwag.engine.harness import EngineHarness, RoomHarness, open_harness, texts
-from chinwag.engine.ids import MessageId, RoomId
-from chinwag.engine.mailbox import Ask, Envelope
-from chinwag.engine.model import Role, Status
-from chinwag.engine.room_actor import RoomActor
-from chinwag.engine.room_memory import RECENT_MESSAGES
-from chinwag.engine.room_state import TYPING_TTL_S
-from chinwag.engine.store import DuplicateKey, KeyedMessage, WriteRejected
+from chinwag.engine.model.ids import MessageId, RoomId
+from chinwag.engine.model.store import DuplicateKey, KeyedMessage, WriteRejected
+from chinwag.engine.model.values import Role, Status
+from chinwag.engine.rooms.actor import RoomActor
+from chinwag.engine.rooms.memory import RECENT_MESSAGES
+from chinwag.engine.rooms.state import TYPING_TTL_S
 from chinwag.engine.testing import MemoryStore
+from chinwag.engine.testing.harness import EngineHarness, RoomHarness, open_harness, texts
 
 BUG = cast("RoomCommand", object())
 """A command that no rule knows: handling it is a bug in the engine."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, initialize, invariant, multiple, precondition, rule
 from msgspec.structs import replace
 
-from chinwag.engine.commands import (
+from chinwag.engine.model.commands import (
     AcceptInvitation,
     AddMember,
     BanMember,
@@ -25,11 +25,11 @@ from chinwag.engine.commands import (
     UnbanMember,
     UpdateRoom,
 )
-from chinwag.engine.errors import Banned, EngineError, NotAMember, NotFound, StoreUnavailable
-from chinwag.engine.events import Event, MemberAdded, MemberRemoved, MessagePosted, RoomJoined, RoomLeft
-from chinwag.engine.ids import UserId
-from chinwag.engine.model import Ban, Invitation, Member, Record, Role, Room, RoomKind, direct_key
-from chinwag.engine.store import InsertMember, InsertRoom
+from chinwag.engine.model.errors import Banned, EngineError, NotAMember, NotFound, StoreUnavailable
+from chinwag.engine.model.events import Event, MemberAdded, MemberRemoved, MessagePosted, RoomJoined, RoomLeft
+from chinwag.engine.model.ids import UserId
+from chinwag.engine.model.store import InsertMember, InsertRoom
+from chinwag.engine.model.values import Ban, Invitation, Member, Record, Role, Room, RoomKind, direct_key
 from chinwag.engine.testing import make_user
 from tests.engine.machines import ROOM, USERS, ActorMachine, wait
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from chinwag.engine.commands import (
+from chinwag.engine.model.commands import (
     AcceptInvitation,
     AddMember,
     BanMember,
@@ -20,21 +20,28 @@ from chinwag.engine.commands import (
     UnbanMember,
     UpdateRoom,
 )
-from chinwag.engine.errors import Banned, Conflict, Forbidden, Invalid, LimitReached, NotFound, RoleNeeded
-from chinwag.engine.events import MemberRemoved, RoomKeyChanged, RoomLeft
-from chinwag.engine.ids import BanId, RoomId, UserId
-from chinwag.engine.model import Ban, Invitation, KeyCustody, Member, Role, RoomKey, RoomKind
-from chinwag.engine.room_admissions import ENDED_KEPT_US
-from chinwag.engine.room_memory import Outcome
-from chinwag.engine.room_state import RoomState
-from chinwag.engine.store import DeleteMember, InsertInvitation, InsertMember, InsertRoomKey, KeyVersion, UseInvitation
-from chinwag.engine.store_admissions import (
+from chinwag.engine.model.errors import Banned, Conflict, Forbidden, Invalid, LimitReached, NotFound, RoleNeeded
+from chinwag.engine.model.events import MemberRemoved, RoomKeyChanged, RoomLeft
+from chinwag.engine.model.ids import BanId, RoomId, UserId
+from chinwag.engine.model.store import (
+    DeleteMember,
+    InsertInvitation,
+    InsertMember,
+    InsertRoomKey,
+    KeyVersion,
+    UseInvitation,
+)
+from chinwag.engine.model.store_admissions import (
     DeleteBan,
     EndInvitation,
     EndInvitationsOf,
     EndInvitationsOfMembers,
     PutBan,
 )
+from chinwag.engine.model.values import Ban, Invitation, KeyCustody, Member, Role, RoomKey, RoomKind
+from chinwag.engine.rooms.admission_rules import ENDED_KEPT_US
+from chinwag.engine.rooms.memory import Outcome
+from chinwag.engine.rooms.state import RoomState
 from chinwag.engine.testing import make_user
 from tests.engine.states import ANN, BOB, CID, CODE, EVE, NOW, ROOM, invitation, kinds, refused, state_of
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from chinwag.engine.errors import EngineError, InternalError, Refused, StoreUnavailable, TryLater
-from chinwag.engine.events import (
+from chinwag.engine.model.errors import EngineError, InternalError, Refused, StoreUnavailable, TryLater
+from chinwag.engine.model.events import (
     Event,
     MemberAdded,
     MemberRemoved,
@@ -25,10 +25,10 @@ from chinwag.engine.events import (
     ReactionRemoved,
     RoleChanged,
 )
-from chinwag.engine.harness import EngineHarness, Person, open_harness
-from chinwag.engine.ids import MessageId, UserId
-from chinwag.engine.model import Invitation, MessageKind, Role, Room
-from chinwag.engine.store import DuplicateKey, WriteRejected
+from chinwag.engine.model.ids import MessageId, UserId
+from chinwag.engine.model.store import DuplicateKey, WriteRejected
+from chinwag.engine.model.values import Invitation, MessageKind, Role, Room
+from chinwag.engine.testing.harness import EngineHarness, Person, open_harness
 
 NAMES = ("ann", "bob", "cat", "dan", "eve")
 MOST_MEMBERS = 3

@@ -10,10 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from chinwag.engine.errors import CannotDecrypt, Invalid
-from chinwag.engine.ids import MAX_ID, RoomId
-from chinwag.engine.model import RoomKey, Sealed
-from chinwag.engine.room_crypto import (
+from chinwag.engine.encryption.room_crypto import (
     MasterKey,
     PublicKey,
     WrongMasterKey,
@@ -22,6 +19,9 @@ from chinwag.engine.room_crypto import (
     encrypted_characters,
     make_key,
 )
+from chinwag.engine.model.errors import CannotDecrypt, Invalid
+from chinwag.engine.model.ids import MAX_ID, RoomId
+from chinwag.engine.model.values import RoomKey, Sealed
 from tests.engine import encryption
 
 MASTER = MasterKey(bytes(range(32)))

@@ -9,9 +9,10 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from chinwag.engine.commands import RemoveMember
+from chinwag.engine.encryption.room_crypto import MasterKey, WrongMasterKey
 from chinwag.engine.engine import open_engine
-from chinwag.engine.errors import (
+from chinwag.engine.model.commands import RemoveMember
+from chinwag.engine.model.errors import (
     Conflict,
     Forbidden,
     Invalid,
@@ -20,13 +21,12 @@ from chinwag.engine.errors import (
     NotFound,
     StoreUnavailable,
 )
-from chinwag.engine.events import MemberRemoved, RoomKeyChanged
-from chinwag.engine.harness import MASTER_KEY, EngineHarness, Person, PlainPasswords, open_harness
-from chinwag.engine.ids import RoomId, UserId
-from chinwag.engine.model import KeyCustody, Room, RoomKey, Sealed
-from chinwag.engine.room_crypto import MasterKey, WrongMasterKey
-from chinwag.engine.store import DeleteMember, InsertRoomKey, KeyVersion
+from chinwag.engine.model.events import MemberRemoved, RoomKeyChanged
+from chinwag.engine.model.ids import RoomId, UserId
+from chinwag.engine.model.store import DeleteMember, InsertRoomKey, KeyVersion
+from chinwag.engine.model.values import KeyCustody, Room, RoomKey, Sealed
 from chinwag.engine.testing import MemoryStore
+from chinwag.engine.testing.harness import MASTER_KEY, EngineHarness, Person, PlainPasswords, open_harness
 from tests.engine.encryption import encrypt
 from tests.engine.key_holders import device, join, keys_of, of_keys, room_of
 

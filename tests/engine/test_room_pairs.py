@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from chinwag.engine.commands import (
+from chinwag.engine.model.commands import (
     AddMember,
     AddReaction,
     AdvanceReceipts,
@@ -22,13 +22,13 @@ from chinwag.engine.commands import (
     UpdateProfile,
     UpdateRoom,
 )
-from chinwag.engine.errors import Forbidden, Invalid, NotAMember, NotTheAuthor, RoleNeeded
-from chinwag.engine.events import MemberAdded, MemberRemoved, MessagePosted, RoomJoined, RoomLeft
-from chinwag.engine.ids import UserId
-from chinwag.engine.model import Member, Role, RoomKind, Status
-from chinwag.engine.room_memory import Outcome
-from chinwag.engine.room_state import RoomState
-from chinwag.engine.store import DeleteMember, InsertMember, InsertMessage
+from chinwag.engine.model.errors import Forbidden, Invalid, NotAMember, NotTheAuthor, RoleNeeded
+from chinwag.engine.model.events import MemberAdded, MemberRemoved, MessagePosted, RoomJoined, RoomLeft
+from chinwag.engine.model.ids import UserId
+from chinwag.engine.model.store import DeleteMember, InsertMember, InsertMessage
+from chinwag.engine.model.values import Member, Role, RoomKind, Status
+from chinwag.engine.rooms.memory import Outcome
+from chinwag.engine.rooms.state import RoomState
 from chinwag.engine.testing import make_user
 from tests.engine.states import ANN, BOB, EVE, NOW, kinds, message_of, post, refused, state_of
 

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 )
 from msgspec.structs import replace
 
-from chinwag.engine.commands import (
+from chinwag.engine.model.commands import (
     AddMember,
     AdvanceReceipts,
     DeleteMessage,
@@ -26,8 +26,8 @@ from chinwag.engine.commands import (
     PostMessage,
     RemoveMember,
 )
-from chinwag.engine.errors import EngineError, Forbidden, RoleNeeded, StoreUnavailable
-from chinwag.engine.events import (
+from chinwag.engine.model.errors import EngineError, Forbidden, RoleNeeded, StoreUnavailable
+from chinwag.engine.model.events import (
     Event,
     MemberAdded,
     MemberRemoved,
@@ -37,10 +37,10 @@ from chinwag.engine.events import (
     RoleChanged,
     StatusAdvanced,
 )
-from chinwag.engine.ids import IdSource, MessageId, UserId
-from chinwag.engine.model import Member, Message, Role, Room, RoomKind, Status, ViewedMessage
-from chinwag.engine.room_state import RoomState
-from chinwag.engine.store import InsertMember, InsertRoom, RoomSnapshot, WriteRejected
+from chinwag.engine.model.ids import IdSource, MessageId, UserId
+from chinwag.engine.model.store import InsertMember, InsertRoom, RoomSnapshot, WriteRejected
+from chinwag.engine.model.values import Member, Message, Role, Room, RoomKind, Status, ViewedMessage
+from chinwag.engine.rooms.state import RoomState
 from chinwag.engine.testing import make_user
 from tests.engine.machines import ROOM, USERS, WINDOW, ActorMachine, wait
 

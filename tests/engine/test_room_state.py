@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from chinwag.engine.commands import (
+from chinwag.engine.model.commands import (
     AddMember,
     AddReaction,
     AdvanceReceipts,
@@ -27,8 +27,8 @@ from chinwag.engine.commands import (
     UnbanMember,
     UpdateRoom,
 )
-from chinwag.engine.errors import Conflict, Forbidden, NotAMember, NotFound
-from chinwag.engine.events import (
+from chinwag.engine.model.errors import Conflict, Forbidden, NotAMember, NotFound
+from chinwag.engine.model.events import (
     MemberAdded,
     MemberRemoved,
     MessageDeleted,
@@ -41,11 +41,8 @@ from chinwag.engine.events import (
     TypingStarted,
     TypingStopped,
 )
-from chinwag.engine.ids import MessageId, UserId
-from chinwag.engine.model import Attachment, Member, Role, Status
-from chinwag.engine.room_memory import Outcome
-from chinwag.engine.room_state import TYPING_TTL_S
-from chinwag.engine.store import (
+from chinwag.engine.model.ids import MessageId, UserId
+from chinwag.engine.model.store import (
     DeleteMember,
     InsertMember,
     InsertMessage,
@@ -54,7 +51,10 @@ from chinwag.engine.store import (
     SetWatermarks,
     UpdateMessage,
 )
-from chinwag.engine.store_admissions import EndInvitationsOf, PutBan
+from chinwag.engine.model.store_admissions import EndInvitationsOf, PutBan
+from chinwag.engine.model.values import Attachment, Member, Role, Status
+from chinwag.engine.rooms.memory import Outcome
+from chinwag.engine.rooms.state import TYPING_TTL_S
 from chinwag.engine.testing import make_user as user
 from tests.engine.states import (
     ANN,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from chinwag.engine.commands import (
+from chinwag.engine.model.commands import (
     AcceptInvitation,
     AddMember,
     AddReaction,
@@ -16,8 +16,8 @@ from chinwag.engine.commands import (
     UpdateProfile,
     UpdateRoom,
 )
-from chinwag.engine.errors import Conflict, Forbidden, Invalid, LimitReached, NotFound, RoleNeeded
-from chinwag.engine.events import (
+from chinwag.engine.model.errors import Conflict, Forbidden, Invalid, LimitReached, NotFound, RoleNeeded
+from chinwag.engine.model.events import (
     MemberAdded,
     MemberRemoved,
     MessagePosted,
@@ -27,11 +27,8 @@ from chinwag.engine.events import (
     RoomLeft,
     RoomUpdated,
 )
-from chinwag.engine.ids import UserId
-from chinwag.engine.model import KeyCustody, Member, Message, MessageKind, Role, RoomKey, RoomKind, Status
-from chinwag.engine.room_memory import Outcome
-from chinwag.engine.room_state import RoomState
-from chinwag.engine.store import (
+from chinwag.engine.model.ids import UserId
+from chinwag.engine.model.store import (
     DeleteMember,
     InsertMember,
     InsertMessage,
@@ -39,8 +36,11 @@ from chinwag.engine.store import (
     KeyVersion,
     SetRole,
 )
-from chinwag.engine.store import UpdateRoom as UpdateRoomRow
-from chinwag.engine.store_admissions import EndInvitationsOf
+from chinwag.engine.model.store import UpdateRoom as UpdateRoomRow
+from chinwag.engine.model.store_admissions import EndInvitationsOf
+from chinwag.engine.model.values import KeyCustody, Member, Message, MessageKind, Role, RoomKey, RoomKind, Status
+from chinwag.engine.rooms.memory import Outcome
+from chinwag.engine.rooms.state import RoomState
 from chinwag.engine.testing import make_user
 from tests.engine.states import ANN, BOB, CID, EVE, NOW, ROOM, invitation, kinds, post, refused, state_of, view
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from chinwag.engine.commands import (
+from chinwag.engine.engine import post_command
+from chinwag.engine.model.commands import (
     AddReaction,
     DeleteMessage,
     EditMessage,
@@ -13,14 +14,13 @@ from chinwag.engine.commands import (
     RemoveReaction,
     UpdateProfile,
 )
-from chinwag.engine.engine import post_command
-from chinwag.engine.errors import CannotDecrypt, Conflict, Invalid, LimitReached, NotFound, NotTheAuthor
-from chinwag.engine.events import MessageEdited, ReactionAdded, ReactionRemoved
-from chinwag.engine.ids import FileId, IdSource, MessageId, UserId
-from chinwag.engine.model import Attachment, KeyCustody, Message, MessageKind, Reaction, Role, Sealed, Status
-from chinwag.engine.room_messages import KEY_GRACE_US, MOST_EMOJI, MOST_REACTIONS
-from chinwag.engine.room_state import RoomState
-from chinwag.engine.store import KeyedMessage, KeyVersion, RoomSnapshot, SetReactions, UpdateMessage
+from chinwag.engine.model.errors import CannotDecrypt, Conflict, Invalid, LimitReached, NotFound, NotTheAuthor
+from chinwag.engine.model.events import MessageEdited, ReactionAdded, ReactionRemoved
+from chinwag.engine.model.ids import FileId, IdSource, MessageId, UserId
+from chinwag.engine.model.store import KeyedMessage, KeyVersion, RoomSnapshot, SetReactions, UpdateMessage
+from chinwag.engine.model.values import Attachment, KeyCustody, Message, MessageKind, Reaction, Role, Sealed, Status
+from chinwag.engine.rooms.message_rules import KEY_GRACE_US, MOST_EMOJI, MOST_REACTIONS
+from chinwag.engine.rooms.state import RoomState
 from chinwag.engine.testing import make_user
 from tests.engine.states import ANN, BOB, CID, NOW, ROOM, emojis, kinds, message_of, post, refused, state_of, view
 

@@ -6,10 +6,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from chinwag.engine.admissions import MOST_INVITATION_S, MOST_INVITATION_USES
-from chinwag.engine.commands import RemoveMember
 from chinwag.engine.engine import EngineConfig, post_command
-from chinwag.engine.errors import (
+from chinwag.engine.model.commands import RemoveMember
+from chinwag.engine.model.errors import (
     Forbidden,
     Invalid,
     LimitReached,
@@ -17,11 +16,12 @@ from chinwag.engine.errors import (
     NotFound,
     RoleNeeded,
 )
-from chinwag.engine.events import MessagePosted, ReactionAdded, ReactionRemoved, RoomJoined, RoomUpdated
-from chinwag.engine.harness import EngineHarness, RoomHarness, open_harness, texts
-from chinwag.engine.ids import MessageId, RoomId, UserId
-from chinwag.engine.model import KeyCustody, MessageKind, Role
-from chinwag.engine.room_memory import RECENT_MESSAGES
+from chinwag.engine.model.events import MessagePosted, ReactionAdded, ReactionRemoved, RoomJoined, RoomUpdated
+from chinwag.engine.model.ids import MessageId, RoomId, UserId
+from chinwag.engine.model.values import KeyCustody, MessageKind, Role
+from chinwag.engine.rooms.admissions import MOST_INVITATION_S, MOST_INVITATION_USES
+from chinwag.engine.rooms.memory import RECENT_MESSAGES
+from chinwag.engine.testing.harness import EngineHarness, RoomHarness, open_harness, texts
 
 IDLE_S = 2.0
 

@@ -9,23 +9,23 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from chinwag.engine import room_keys
-from chinwag.engine.commands import PostMessage
-from chinwag.engine.errors import (
+from chinwag.engine.encryption import room_keys
+from chinwag.engine.model.commands import PostMessage
+from chinwag.engine.model.errors import (
     CannotDecrypt,
     Conflict,
     Invalid,
     NotAMember,
     NotFound,
 )
-from chinwag.engine.events import MessagePosted
-from chinwag.engine.harness import EngineHarness, Person, open_harness
-from chinwag.engine.ids import IdSource, RoomId, UserId
-from chinwag.engine.model import ENCRYPTED_PLACEHOLDER, KeyCustody, Room, RoomKey, Sealed, ViewedMessage
-from chinwag.engine.room_messages import KEY_GRACE_US
-from chinwag.engine.room_state import RoomState
-from chinwag.engine.store import KeyVersion, RoomSnapshot
+from chinwag.engine.model.events import MessagePosted
+from chinwag.engine.model.ids import IdSource, RoomId, UserId
+from chinwag.engine.model.store import KeyVersion, RoomSnapshot
+from chinwag.engine.model.values import ENCRYPTED_PLACEHOLDER, KeyCustody, Room, RoomKey, Sealed, ViewedMessage
+from chinwag.engine.rooms.message_rules import KEY_GRACE_US
+from chinwag.engine.rooms.state import RoomState
 from chinwag.engine.testing import make_member, make_room
+from chinwag.engine.testing.harness import EngineHarness, Person, open_harness
 from tests.engine.encryption import decrypt, encrypt
 from tests.engine.key_holders import join, keys_of, room_of
 

@@ -4,17 +4,17 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from chinwag.engine.errors import Forbidden, Invalid, NotAMember, NotFound, Overloaded
-from chinwag.engine.harness import EngineHarness, Person
-from chinwag.engine.ids import RoomId
-from chinwag.engine.model import Room
-from chinwag.engine.searches import (
+from chinwag.engine.messages.searches import (
     LONGEST_WAIT_S,
     MOST_QUERY_CHARACTERS,
     SEARCH_S,
     SEARCHES_AT_ONCE,
     WAITING_PER_USER,
 )
+from chinwag.engine.model.errors import Forbidden, Invalid, NotAMember, NotFound, Overloaded
+from chinwag.engine.model.ids import RoomId
+from chinwag.engine.model.values import Room
+from chinwag.engine.testing.harness import EngineHarness, Person
 
 
 async def found(h: EngineHarness, viewer: Person, text: str, room: Room | None = None, limit: int = 99) -> list[str]:

@@ -6,19 +6,19 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from chinwag.engine.connections.in_process import EVENT_LINES, UNBOUNDED, InProcessTransport
+from chinwag.engine.connections.limits import SessionLimits
+from chinwag.engine.connections.session import Session, SessionPhase
+from chinwag.engine.connections.transport import CloseReason, ConnectionLost
 from chinwag.engine.engine import EngineConfig
-from chinwag.engine.events import Event, MessagePosted
-from chinwag.engine.harness import EngineHarness, Person, RoomHarness, open_harness, texts
-from chinwag.engine.memory import EVENT_LINES, UNBOUNDED, MemoryTransport
-from chinwag.engine.model import Room
-from chinwag.engine.session import Phase, Session
-from chinwag.engine.session_limits import SessionLimits
-from chinwag.engine.transport import CloseReason, ConnectionLost
+from chinwag.engine.model.events import Event, MessagePosted
+from chinwag.engine.model.values import Room
+from chinwag.engine.testing.harness import EngineHarness, Person, RoomHarness, open_harness, texts
 
 LIMITS = SessionLimits()
 
 
-class Peer(MemoryTransport):
+class Peer(InProcessTransport):
     """As a socket with a stubborn client: it says goodbye in bytes, and the client never answers it.
 
     Two tasks that wait at once for it to become writable are a mistake that costs the connection, as with a real one.
@@ -310,7 +310,7 @@ async def test_a_peer_that_ignores_the_goodbye_is_dropped_at_the_deadline(
     assert len(h.engine.fanout) == 1
     await trio.sleep(2.1)
     assert peer.aborted
-    assert session.phase is Phase.CLOSED
+    assert session.phase is SessionPhase.CLOSED
     assert len(h.engine.fanout) == 0
 
 
@@ -327,7 +327,7 @@ async def test_an_admitted_session_that_nobody_runs_is_forgotten(h: EngineHarnes
     await h.engine.serve_session(connected, peer, peer.until_aborted)  # too late: it ends at once
     assert peer.aborted
     assert peer.written == b""
-    assert connected.session.phase is Phase.CLOSED
+    assert connected.session.phase is SessionPhase.CLOSED
 
 
 async def test_a_session_closed_before_it_runs_says_goodbye_and_nothing_else(
@@ -382,7 +382,7 @@ async def test_a_client_that_vanishes_while_blocked_ends_its_writer(
         await wait_all_tasks_blocked()
         assert not drained
         peer.abort()
-    assert session.phase is Phase.CLOSED
+    assert session.phase is SessionPhase.CLOSED
     assert session.outbox_bytes == 0
 
 

@@ -4,10 +4,9 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chinwag.engine.deployment import deployment_of
-from chinwag.engine.ids import FamilyId, RoomId
-from chinwag.engine.model import Deployment, Family, Presence
-from chinwag.engine.store import (
+from chinwag.engine.accounts.deployment import deployment_of
+from chinwag.engine.model.ids import FamilyId, RoomId
+from chinwag.engine.model.store import (
     Credentials,
     DeleteMember,
     DeleteRoom,
@@ -32,7 +31,8 @@ from chinwag.engine.store import (
     Write,
     WriteRejected,
 )
-from chinwag.engine.store_admissions import PutBan
+from chinwag.engine.model.store_admissions import PutBan
+from chinwag.engine.model.values import Deployment, Family, Presence
 from chinwag.engine.testing import (
     make_ban,
     make_file,

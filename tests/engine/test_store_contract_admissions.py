@@ -3,9 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from chinwag.engine.ids import InvitationId, RoomId, UserId
-from chinwag.engine.model import Role, User
-from chinwag.engine.store import (
+from chinwag.engine.model.ids import InvitationId, RoomId, UserId
+from chinwag.engine.model.store import (
     DeleteMember,
     InsertInvitation,
     InsertMember,
@@ -15,7 +14,7 @@ from chinwag.engine.store import (
     UpdateUser,
     WriteRejected,
 )
-from chinwag.engine.store_admissions import (
+from chinwag.engine.model.store_admissions import (
     AdmissionWrite,
     DeleteBan,
     EndInvitation,
@@ -23,6 +22,7 @@ from chinwag.engine.store_admissions import (
     EndInvitationsOfMembers,
     PutBan,
 )
+from chinwag.engine.model.values import Role, User
 from chinwag.engine.testing import make_ban, make_invitation, make_member, make_user
 from tests.engine.stores import ANN, BOB, CAT, NOWHERE, OTHER, ROOM
 

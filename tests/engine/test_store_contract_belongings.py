@@ -4,9 +4,8 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chinwag.engine.ids import FileId, RoomId, UserId
-from chinwag.engine.model import KeyCustody, Summary
-from chinwag.engine.store import (
+from chinwag.engine.model.ids import FileId, RoomId, UserId
+from chinwag.engine.model.store import (
     Access,
     DeleteFile,
     DeleteMember,
@@ -27,7 +26,8 @@ from chinwag.engine.store import (
     UseInvitation,
     WriteRejected,
 )
-from chinwag.engine.store_admissions import PutBan
+from chinwag.engine.model.store_admissions import PutBan
+from chinwag.engine.model.values import KeyCustody, Summary
 from chinwag.engine.testing import (
     make_ban,
     make_file,

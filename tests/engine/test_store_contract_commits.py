@@ -6,10 +6,9 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chinwag.engine.errors import EngineError
-from chinwag.engine.ids import FamilyId, FileId, MessageId
-from chinwag.engine.model import Presence, Role, Status
-from chinwag.engine.store import (
+from chinwag.engine.model.errors import EngineError
+from chinwag.engine.model.ids import FamilyId, FileId, MessageId
+from chinwag.engine.model.store import (
     DeleteMember,
     DeleteMessage,
     DeleteRoom,
@@ -39,13 +38,14 @@ from chinwag.engine.store import (
     Write,
     WriteRejected,
 )
-from chinwag.engine.store_admissions import (
+from chinwag.engine.model.store_admissions import (
     DeleteBan,
     EndInvitation,
     EndInvitationsOf,
     EndInvitationsOfMembers,
     PutBan,
 )
+from chinwag.engine.model.values import Presence, Role, Status
 from chinwag.engine.testing import (
     make_ban,
     make_file,

@@ -3,9 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from chinwag.engine.ids import FileId, MessageId
-from chinwag.engine.model import Attachment, Message, MessageKind, Reaction, Sealed
-from chinwag.engine.store import (
+from chinwag.engine.model.ids import FileId, MessageId
+from chinwag.engine.model.store import (
     DeleteMessage,
     InsertMessage,
     SetReactions,
@@ -14,6 +13,7 @@ from chinwag.engine.store import (
     UpdateUser,
     WriteRejected,
 )
+from chinwag.engine.model.values import Attachment, Message, MessageKind, Reaction, Sealed
 from chinwag.engine.testing import make_message, make_user
 from tests.engine.stores import ANN, BOB, ROOM, THUMB, post
 

@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from chinwag.engine.ids import MessageId, RoomId, UserId
-from chinwag.engine.model import Message, MessageKind, ReceiptFloor, RoomKind, RoomOverview, Sealed
-from chinwag.engine.store import (
+from chinwag.engine.model.ids import MessageId, RoomId, UserId
+from chinwag.engine.model.store import (
     UNREAD_BOUND,
     Access,
     CountedPage,
@@ -23,6 +22,7 @@ from chinwag.engine.store import (
     Store,
     UpdateUser,
 )
+from chinwag.engine.model.values import Message, MessageKind, ReceiptFloor, RoomKind, RoomOverview, Sealed
 from chinwag.engine.testing import make_member, make_message, make_room, make_user
 from tests.engine.stores import ANN, BOB, CAT, DIRECT, NOBODY, NOWHERE, OTHER, ROOM, THUMB, fill, ids, post
 

@@ -3,9 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from chinwag.engine.ids import MessageId
-from chinwag.engine.model import Attachment, ReceiptFloor, Status
-from chinwag.engine.store import (
+from chinwag.engine.model.ids import MessageId
+from chinwag.engine.model.store import (
     Access,
     DeleteMember,
     DeleteMessage,
@@ -16,6 +15,7 @@ from chinwag.engine.store import (
     Store,
     WriteRejected,
 )
+from chinwag.engine.model.values import Attachment, ReceiptFloor, Status
 from chinwag.engine.testing import make_member, make_message, make_room
 from tests.engine.stores import ANN, BOB, CAT, OTHER, ROOM, edit, fill, ids, post
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from chinwag.engine.ids import MessageId, RoomId, UserId
-from chinwag.engine.store import Access, DeleteMember, DeleteMessage, DeleteRoom, InsertMember, InsertRoom, Store
+from chinwag.engine.model.ids import MessageId, RoomId, UserId
+from chinwag.engine.model.store import Access, DeleteMember, DeleteMessage, DeleteRoom, InsertMember, InsertRoom, Store
 from chinwag.engine.testing import make_member, make_room
 from tests.engine.stores import ANN, BOB, NOBODY, NOWHERE, OTHER, ROOM, ids, post
 

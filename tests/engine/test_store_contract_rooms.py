@@ -2,9 +2,8 @@
 
 from msgspec.structs import replace
 
-from chinwag.engine.ids import MessageId, RoomId, UserId
-from chinwag.engine.model import KeyCustody, Role, Room, RoomKind
-from chinwag.engine.store import (
+from chinwag.engine.model.ids import MessageId, RoomId, UserId
+from chinwag.engine.model.store import (
     Access,
     DeleteMember,
     DeleteMessage,
@@ -18,6 +17,7 @@ from chinwag.engine.store import (
     UpdateRoom,
     UpdateUser,
 )
+from chinwag.engine.model.values import KeyCustody, Role, Room, RoomKind
 from chinwag.engine.testing import make_member, make_message, make_room, make_user
 from tests.engine.stores import ANN, BOB, CAT, DIRECT, NOBODY, NOWHERE, OTHER, ROOM, fill, post
 

@@ -1,8 +1,7 @@
 """What every `Store` finds."""
 
-from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
-from chinwag.engine.model import MessageKind, Status
-from chinwag.engine.store import (
+from chinwag.engine.model.ids import FamilyId, MessageId, RoomId, UserId
+from chinwag.engine.model.store import (
     Access,
     DeleteMember,
     DeleteMessage,
@@ -13,8 +12,9 @@ from chinwag.engine.store import (
     SetWatermarks,
     Store,
 )
+from chinwag.engine.model.text import folded
+from chinwag.engine.model.values import MessageKind, Status
 from chinwag.engine.testing import make_member, make_message, make_room, make_user
-from chinwag.engine.text import folded
 from tests.engine.stores import ANN, BOB, NOWHERE, OTHER, ROOM, edit, post
 
 

@@ -6,13 +6,13 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chinwag.engine.errors import Forbidden, NotFound, Overloaded, StoreUnavailable, SummarizerUnavailable
-from chinwag.engine.harness import EngineHarness, Person, open_harness
-from chinwag.engine.ids import RoomId, UserId
-from chinwag.engine.model import Message, MessageKind, Room, Sealed, Summary
-from chinwag.engine.store import InsertMessage
-from chinwag.engine.summaries import AT_ONCE, MOST_WAITING, SUMMARY_MESSAGES, Spoken, SummaryDraft
+from chinwag.engine.model.errors import Forbidden, NotFound, Overloaded, StoreUnavailable, SummarizerUnavailable
+from chinwag.engine.model.ids import RoomId, UserId
+from chinwag.engine.model.store import InsertMessage
+from chinwag.engine.model.values import Message, MessageKind, Room, Sealed, Summary
+from chinwag.engine.summaries.summaries import AT_ONCE, MOST_WAITING, SUMMARY_MESSAGES, Spoken, SummaryDraft
 from chinwag.engine.testing import MemoryStore, make_message
+from chinwag.engine.testing.harness import EngineHarness, Person, open_harness
 
 SEALED = Sealed(data="c2VjcmV0", iv="aXY=", key_version=1)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chinwag.engine.text import folded, original_span
+from chinwag.engine.model.text import folded, original_span
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chinwag.engine.engine import EngineConfig
-from chinwag.engine.errors import AccountInactive, Conflict, StoreUnavailable, TooManyTries, Unauthenticated
-from chinwag.engine.harness import PASSWORD, EngineHarness, PlainPasswords, open_harness
-from chinwag.engine.store import InsertUser
+from chinwag.engine.model.errors import AccountInactive, Conflict, StoreUnavailable, TooManyTries, Unauthenticated
+from chinwag.engine.model.store import InsertUser
 from chinwag.engine.testing import make_user
+from chinwag.engine.testing.harness import PASSWORD, EngineHarness, PlainPasswords, open_harness
 
 HOME, AWAY, ATTACKER = "home", "away", "attacker"
 

@@ -4,14 +4,14 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chinwag.engine.commands import PostMessage, StartTyping, StopTyping, Typing
+from chinwag.engine.connections.in_process import InProcessClient, InProcessTransport
 from chinwag.engine.engine import post_command
-from chinwag.engine.errors import StoreUnavailable
-from chinwag.engine.events import Event, MemberRemoved, MessagePosted, TypingStarted, TypingStopped
-from chinwag.engine.harness import EngineHarness, Person, RoomHarness
-from chinwag.engine.memory import MemoryClient, MemoryTransport
-from chinwag.engine.model import Room
-from chinwag.engine.room_state import TYPING_TTL_S
+from chinwag.engine.model.commands import PostMessage, StartTyping, StopTyping, Typing
+from chinwag.engine.model.errors import StoreUnavailable
+from chinwag.engine.model.events import Event, MemberRemoved, MessagePosted, TypingStarted, TypingStopped
+from chinwag.engine.model.values import Room
+from chinwag.engine.rooms.state import TYPING_TTL_S
+from chinwag.engine.testing.harness import EngineHarness, Person, RoomHarness
 
 LONG_S = 3 * TYPING_TTL_S
 
@@ -22,7 +22,7 @@ async def types(h: EngineHarness, person: Person, *rooms: Room) -> None:
     await wait_all_tasks_blocked()
 
 
-def heard(client: MemoryClient) -> list[type[Event]]:
+def heard(client: InProcessClient) -> list[type[Event]]:
     return [type(event) for event in client.received()]
 
 
@@ -116,7 +116,7 @@ async def test_who_is_logged_out_types_no_more_though_their_client_has_not_said_
     ann, bob = await h.join("ann"), await h.join("bob")
     room = await h.room("tea", ann, bob)
     watching = await h.connect(bob, room)
-    h.serve(await h.admit(ann, room), MemoryTransport(), trio.sleep_forever)
+    h.serve(await h.admit(ann, room), InProcessTransport(), trio.sleep_forever)
     await types(h, ann, room)
     await h.engine.accounts.log_out(ann.id, ann.family_id)
     await wait_all_tasks_blocked()

@@ -12,7 +12,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chinwag.engine.worker_process import (
+from chinwag.engine.workers.process import (
     WorkerFailed,
     WorkerLimits,
     WorkerProcess,
@@ -211,7 +211,7 @@ def test_it_works_in_a_server_whose_standard_streams_are_closed(tmp_path: Path) 
     code = f"""
 import os, trio
 from pathlib import Path
-from chinwag.engine.worker_process import WorkerLimits, open_worker
+from chinwag.engine.workers.process import WorkerLimits, open_worker
 for descriptor in (0, 1, 2):
     os.close(descriptor)
 async def main():

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from chinwag.engine.worker_calls import CallRefused
+from chinwag.engine.workers.protocol import CallRefused
 
 
 def echo(call: bytes) -> bytes:

@@ -8,22 +8,22 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from chinwag.engine.blobs import Blobs
-from chinwag.engine.deployment import deployment_of
+from chinwag.engine.accounts.deployment import deployment_of
+from chinwag.engine.encryption.room_crypto import MasterKey
 from chinwag.engine.engine import Engine, EngineConfig, open_engine
-from chinwag.engine.room_crypto import MasterKey
+from chinwag.engine.files.blobs import Blobs
 from chinwag.engine.testing import MemoryStore
-from chinwag.http.cors import Cors
-from chinwag.http.front import Front
+from chinwag.http.api.cors import Cors
+from chinwag.http.api.front import Front
+from chinwag.http.api.mounts import Mounts
+from chinwag.http.api.pacing import Pacer
+from chinwag.http.api.proxies import TrustedProxies
+from chinwag.http.api.rate_limits import RateLimiter
+from chinwag.http.api.service import HttpService
+from chinwag.http.api.values import HttpRequest, HttpResponse
 from chinwag.http.fronts.chatterstack import FRONT
-from chinwag.http.messages import HttpRequest, HttpResponse
-from chinwag.http.mounts import Mounts
-from chinwag.http.pacing import Pacer
-from chinwag.http.proxies import TrustedProxies
-from chinwag.http.rate_limits import RateLimiter
-from chinwag.http.service import HttpService
-from chinwag.http.stats import EngineStats
-from chinwag.http.tokens import AccessTokens
+from chinwag.http.operations.statistics import EngineStats
+from chinwag.http.security.tokens import AccessTokens
 from tests.http.contract import Contract
 
 BOUNDARY = "a-boundary"

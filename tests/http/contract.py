@@ -13,11 +13,11 @@ from jsonschema import Draft202012Validator, FormatChecker
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from chinwag.http.front import Front
-from chinwag.http.messages import HttpRequest, HttpResponse
-from chinwag.http.mounts import Location
-from chinwag.http.openapi import describe
-from chinwag.http.routing import JSON
+from chinwag.http.api.front import Front
+from chinwag.http.api.mounts import Location
+from chinwag.http.api.openapi import describe
+from chinwag.http.api.routing import JSON
+from chinwag.http.api.values import HttpRequest, HttpResponse
 
 _DOCUMENT = "urn:document"
 _FORMATS = FormatChecker(formats=["uuid", "email"])

@@ -15,21 +15,21 @@ from typing import Any, Final
 import trio
 import trio.testing
 
-from chinwag.engine.errors import EngineError
-from chinwag.http.app import ChinwagApp
-from chinwag.http.bad_clients import BadClients
-from chinwag.http.gateway import Granted
-from chinwag.http.head import RequestHead
-from chinwag.http.http2 import Http2Server
-from chinwag.http.hypercorn_adapter import HypercornServer
-from chinwag.http.lane import Lane
-from chinwag.http.listener import ConnectionServer, ListenerConfig, serve
-from chinwag.http.messages import HSTS, HttpRequest, HttpResponse
-from chinwag.http.refusals import HttpRefusal, NoSuchEndpoint
-from chinwag.http.secure_server import SecureServer
-from chinwag.http.stream_transport import WebSocketStream
-from chinwag.http.streams import AcceptedStream
-from chinwag.http.tls import load_tls
+from chinwag.engine.model.errors import EngineError
+from chinwag.http.api.refusals import HttpRefusal, NoSuchEndpoint
+from chinwag.http.api.values import HSTS, HttpRequest, HttpResponse
+from chinwag.http.asgi.app import ChinwagApp
+from chinwag.http.asgi.hypercorn_adapter import HypercornServer
+from chinwag.http.carriers.gateway import Granted
+from chinwag.http.carriers.stream_transport import WebSocketStream
+from chinwag.http.http2.connection import Http2Server
+from chinwag.http.lane.head import RequestHead
+from chinwag.http.lane.lane import Lane
+from chinwag.http.listener.bad_clients import BadClients
+from chinwag.http.listener.listener import ConnectionServer, ListenerConfig, serve
+from chinwag.http.listener.secure_server import SecureServer
+from chinwag.http.listener.streams import AcceptedStream
+from chinwag.http.listener.tls import load_tls
 from tests.http.certificates import Certificate
 
 LONG_S: Final = 60.0

@@ -10,23 +10,23 @@ from typing import Any
 import msgspec
 import trio
 
-from chinwag.engine.deployment import deployment_of
+from chinwag.engine.accounts.deployment import deployment_of
 from chinwag.engine.engine import Engine, open_engine
-from chinwag.engine.ids import FileId, RoomId, UserId, now_us
-from chinwag.engine.model import Member, Role, Room, RoomKind, StoredFile
-from chinwag.engine.store import DeleteMember, InsertMember, InsertRoom
+from chinwag.engine.model.ids import FileId, RoomId, UserId, now_us
+from chinwag.engine.model.store import DeleteMember, InsertMember, InsertRoom
+from chinwag.engine.model.values import Member, Role, Room, RoomKind, StoredFile
 from chinwag.engine.testing import MemoryStore
-from chinwag.http.calls import Call, Reply
-from chinwag.http.file_transfer import AvatarQuery, DownloadQuery, receive_upload, send_avatar, send_file
+from chinwag.http.api.requests import Reply, Request
+from chinwag.http.api.routing import FormPart, Route
+from chinwag.http.api.service import HttpService
 from chinwag.http.fronts.chatterstack import FRONT
-from chinwag.http.listener import ListenerConfig
-from chinwag.http.multipart import OVERHEAD_BYTES
-from chinwag.http.routing import FormPart, Route
+from chinwag.http.kit.file_transfer import AvatarQuery, DownloadQuery, receive_upload, send_avatar, send_file
+from chinwag.http.kit.multipart import OVERHEAD_BYTES
+from chinwag.http.kit.signed_urls import SignedUrls
+from chinwag.http.listener.listener import ListenerConfig
+from chinwag.http.security.tokens import AccessTokens
 from chinwag.http.server import listening
-from chinwag.http.service import HttpService
 from chinwag.http.settings import ServerName
-from chinwag.http.signed_urls import SignedUrls
-from chinwag.http.tokens import AccessTokens
 from chinwag.persistence import open_folder_blobs
 from tests.http.api import SECRET, InstantPasswords
 
@@ -46,10 +46,10 @@ class Uploaded(msgspec.Struct, frozen=True):
     note: str | None
 
 
-def uploaded(call: Call[Any, Any], file: StoredFile, note: str | None) -> Reply:
-    links, wire_id = SignedUrls(call.tokens), call.ids.encode(file.id)
-    original = links.query(file.id, "original", call.claims, call.ids.encode)
-    small = links.query(file.id, "thumbnail", call.claims, call.ids.encode)
+def uploaded(request: Request[Any, Any], file: StoredFile, note: str | None) -> Reply:
+    links, wire_id = SignedUrls(request.tokens), request.ids.encode(file.id)
+    original = links.query(file.id, "original", request.claims, request.ids.encode)
+    small = links.query(file.id, "thumbnail", request.claims, request.ids.encode)
     return Reply(
         Uploaded(
             wire_id,
@@ -63,43 +63,43 @@ def uploaded(call: Call[Any, Any], file: StoredFile, note: str | None) -> Reply:
     )
 
 
-async def upload(call: Call[None, None]) -> Reply:
+async def upload(request: Request[None, None]) -> Reply:
     """Take a file."""
-    received = await receive_upload(call, limit_bytes=LIMIT_BYTES, room_field="room")
-    return uploaded(call, received.file, received.fields.get("note"))
+    received = await receive_upload(request, limit_bytes=LIMIT_BYTES, room_field="room")
+    return uploaded(request, received.file, received.fields.get("note"))
 
 
-async def upload_large(call: Call[None, None]) -> Reply:
+async def upload_large(request: Request[None, None]) -> Reply:
     """Take a large file."""
-    received = await receive_upload(call, limit_bytes=LARGE_LIMIT_BYTES, room_field="room")
-    return uploaded(call, received.file, received.fields.get("note"))
+    received = await receive_upload(request, limit_bytes=LARGE_LIMIT_BYTES, room_field="room")
+    return uploaded(request, received.file, received.fields.get("note"))
 
 
-async def upload_avatar(call: Call[None, None]) -> Reply:
+async def upload_avatar(request: Request[None, None]) -> Reply:
     """Take an avatar."""
-    received = await receive_upload(call, limit_bytes=LIMIT_BYTES, room_field=None)
-    wire_id = call.ids.encode(received.file.id)
-    return Reply(f"/avatars/{wire_id}?signature={SignedUrls(call.tokens).avatar_signature(received.file.id)}")
+    received = await receive_upload(request, limit_bytes=LIMIT_BYTES, room_field=None)
+    wire_id = request.ids.encode(received.file.id)
+    return Reply(f"/avatars/{wire_id}?signature={SignedUrls(request.tokens).avatar_signature(received.file.id)}")
 
 
-async def ignore(call: Call[None, None]) -> Reply:
+async def ignore(request: Request[None, None]) -> Reply:
     """Answer without a look at the body."""
     return Reply("ignored")
 
 
-async def download(call: Call[None, DownloadQuery]) -> Reply:
+async def download(request: Request[None, DownloadQuery]) -> Reply:
     """A file."""
-    return await send_file(call, call.path_id("file_id", FileId), "original")
+    return await send_file(request, request.path_id("file_id", FileId), "original")
 
 
-async def thumbnail(call: Call[None, DownloadQuery]) -> Reply:
+async def thumbnail(request: Request[None, DownloadQuery]) -> Reply:
     """A file's thumbnail."""
-    return await send_file(call, call.path_id("file_id", FileId), "thumbnail")
+    return await send_file(request, request.path_id("file_id", FileId), "thumbnail")
 
 
-async def avatar(call: Call[None, AvatarQuery]) -> Reply:
+async def avatar(request: Request[None, AvatarQuery]) -> Reply:
     """An avatar."""
-    return await send_avatar(call, call.path_id("file_id", FileId))
+    return await send_avatar(request, request.path_id("file_id", FileId))
 
 
 FORM = (FormPart("file", "The file.", is_file=True), FormPart("room", "Where it belongs."))

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from chinwag.http.chunked import MAX_EXTENSION_BYTES, MAX_LINE_BYTES, MAX_TRAILER_BYTES
-from chinwag.http.lane_head import MAX_EMPTY_LINES
+from chinwag.http.lane.chunked import MAX_EXTENSION_BYTES, MAX_LINE_BYTES, MAX_TRAILER_BYTES
+from chinwag.http.lane.parsing import MAX_EMPTY_LINES
 from tests.http.echo_server import GET, UPGRADE
 
 HEAD = b"POST / HTTP/1.1\r\nHost: h\r\n"

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from chinwag.http.websocket import Opcode
+from chinwag.http.carriers.websocket import Opcode
 
 MASK = b"\x37\xfa\x21\x3d"
 

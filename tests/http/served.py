@@ -9,7 +9,7 @@ import trio
 from h2.events import DataReceived, ResponseReceived, StreamEnded, StreamReset
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
-from chinwag.http.listener import ListenerConfig
+from chinwag.http.listener.listener import ListenerConfig
 from chinwag.http.server import listening
 from chinwag.http.settings import ServerName
 from tests.http.api import Api, Person, open_api

@@ -3,10 +3,10 @@
 import pytest
 from structlog.testing import capture_logs
 
-from chinwag.http.access_log import LoggedService
-from chinwag.http.messages import HttpRequest
-from chinwag.http.proxies import TrustedProxies
-from chinwag.http.refusals import BodyTooLarge
+from chinwag.http.api.proxies import TrustedProxies
+from chinwag.http.api.refusals import BodyTooLarge
+from chinwag.http.api.values import HttpRequest
+from chinwag.http.operations.access_log import LoggedService
 from chinwag.http.registry import FRONTS
 from tests.http.api import Api, open_api
 

@@ -5,17 +5,17 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
+from chinwag.engine.connections.limits import SessionLimits
 from chinwag.engine.engine import EngineConfig
-from chinwag.engine.errors import LimitReached, TooManyConnections
-from chinwag.engine.session_limits import SessionLimits
-from chinwag.http.front import Front, SocketRequest
+from chinwag.engine.model.errors import LimitReached, TooManyConnections
+from chinwag.http.api.front import Front, SocketRequest
+from chinwag.http.api.pacing import Pacer
+from chinwag.http.api.proxies import TrustedProxies
+from chinwag.http.api.rate_limits import RateLimit, RateLimiter, address_key
+from chinwag.http.api.values import HttpRequest
 from chinwag.http.fronts.chatrooms import FRONT as CHATROOMS
 from chinwag.http.fronts.chatterstack import FRONT as CHATTERSTACK
 from chinwag.http.fronts.messenger import FRONT as MESSENGER
-from chinwag.http.messages import HttpRequest
-from chinwag.http.pacing import Pacer
-from chinwag.http.proxies import TrustedProxies
-from chinwag.http.rate_limits import RateLimit, RateLimiter, address_key
 from chinwag.http.registry import FRONTS
 from tests.http.api import Answer, Api, Person, open_api
 

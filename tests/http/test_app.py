@@ -8,7 +8,7 @@ import trio
 from hypercorn.typing import ASGIReceiveEvent, ASGISendEvent, HTTPScope
 from trio.testing import MockClock
 
-from chinwag.http.app import BODY_TIMEOUT_S, ChinwagApp, to_request
+from chinwag.http.asgi.app import BODY_TIMEOUT_S, ChinwagApp, to_request
 from tests.http.api import Api, open_api
 
 

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from chinwag.engine.transport import CloseReason, ConnectionLost, Transport
-from chinwag.http.asgi_transport import AsgiTransport, server_frames
-from chinwag.http.queued_transport import QUEUE_BYTES
-from chinwag.http.websocket import Opcode, ProtocolFailure, close_frame, frame, frame_text
+from chinwag.engine.connections.transport import CloseReason, ConnectionLost, Transport
+from chinwag.http.carriers.asgi_transport import AsgiTransport, server_frames
+from chinwag.http.carriers.queued_transport import QUEUE_BYTES
+from chinwag.http.carriers.websocket import Opcode, ProtocolFailure, close_frame, frame, frame_text
 
 RECEIVE: dict[str, Any] = {"type": "websocket.receive", "bytes": None, "text": None}
 DISCONNECT = {"type": "websocket.disconnect", "code": 1006}

@@ -11,13 +11,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from chinwag.benchmarks.cli import bench
-from chinwag.engine.errors import StoreUnavailable
+from chinwag.engine.model.errors import StoreUnavailable
 from chinwag.http import cli, cli_groups
-from chinwag.http.rate_limits import RateLimit
+from chinwag.http.api.rate_limits import RateLimit
+from chinwag.http.listener.tls import BadCertificate
 from chinwag.http.registry import FRONTS
-from chinwag.http.secret_files import BadSecret
+from chinwag.http.security.secret_files import BadSecret
 from chinwag.http.settings import Settings
-from chinwag.http.tls import BadCertificate
 from chinwag.persistence.errors import CannotOpen
 
 WHERE = ("127.0.0.1", 8000)

@@ -7,7 +7,7 @@ import pytest
 import structlog
 import trio
 
-from chinwag.http.listener import ListenerConfig
+from chinwag.http.listener.listener import ListenerConfig
 from tests.http.echo_server import (
     BODY_LIMIT,
     CHUNKS,

@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
+from chinwag.http.api.mounts import Mounts
+from chinwag.http.api.values import HttpRequest, HttpResponse
 from chinwag.http.fronts.chatrooms import FRONT
-from chinwag.http.messages import HttpRequest, HttpResponse
-from chinwag.http.mounts import Mounts
 from tests.http.contract import BrokenContract, Contract
 
 JSON = ("content-type", "application/json")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chinwag.http.dispositions import Disposition, attachment, parse_disposition
+from chinwag.http.kit.dispositions import Disposition, attachment, parse_disposition
 
 
 @pytest.mark.parametrize(

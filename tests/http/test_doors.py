@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from chinwag.http.cors import Cors, canonical_origin
-from chinwag.http.front import Front
-from chinwag.http.messages import HttpRequest
-from chinwag.http.refusals import OriginNotAllowed
+from chinwag.http.api.cors import Cors, canonical_origin
+from chinwag.http.api.front import Front
+from chinwag.http.api.refusals import OriginNotAllowed
+from chinwag.http.api.values import HttpRequest
 from chinwag.http.registry import FRONTS
 from tests.http.api import Answer, open_api
 

@@ -10,8 +10,8 @@ import trio
 import trio.testing
 from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket
 
+from chinwag.http.carriers.websocket import Opcode, frame, frame_text
 from chinwag.http.echo import serve_echo
-from chinwag.http.websocket import Opcode, frame, frame_text
 from tests.http.peers import client_frame, text
 
 LIMIT = 200_000

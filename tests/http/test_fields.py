@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from chinwag.engine.errors import Rule
-from chinwag.http.checked import FieldError
-from chinwag.http.fields import (
+from chinwag.engine.model.errors import Rule
+from chinwag.http.api.checked import FieldError
+from chinwag.http.kit.fields import (
     Name,
     Username,
     email_address,

@@ -14,10 +14,10 @@ import pytest
 import trio
 from PIL import Image
 
-from chinwag.engine.ids import FileId, RoomId
-from chinwag.http.listener import ListenerConfig
+from chinwag.engine.model.ids import FileId, RoomId
+from chinwag.http.listener.listener import ListenerConfig
+from chinwag.http.listener.tls import load_tls
 from chinwag.http.settings import ServerName
-from chinwag.http.tls import load_tls
 from tests.http.certificates import Certificate
 from tests.http.file_server import (
     BOUNDARY,

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from chinwag.http.head import RequestHead, refusal
-from chinwag.http.lane_head import parse_lane_head
+from chinwag.http.lane.head import RequestHead, refusal
+from chinwag.http.lane.parsing import parse_lane_head
 
 
 def request(

@@ -4,7 +4,7 @@ import pytest
 import trio
 import trio.testing
 
-from chinwag.http.listener import ListenerConfig
+from chinwag.http.listener.listener import ListenerConfig
 from tests.http.echo_server import (
     BIG_BYTES,
     BODY_LIMIT,

@@ -6,10 +6,10 @@ from h2.events import InformationalResponseReceived, ResponseReceived, StreamRes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chinwag.http.http2_head import Http2Head
-from chinwag.http.lane_head import MAX_FIELDS
-from chinwag.http.listener import ListenerConfig
-from chinwag.http.refusals import HttpRefusal
+from chinwag.http.api.refusals import HttpRefusal
+from chinwag.http.http2.head import Http2Head
+from chinwag.http.lane.parsing import MAX_FIELDS
+from chinwag.http.listener.listener import ListenerConfig
 from tests.http.echo_server import BODY_LIMIT, SHORT_S, SOME_BYTES, all_quiet, serving
 from tests.http.http2_client import Field, Fields, Http2, request, status_of
 

@@ -13,8 +13,8 @@ from h2.errors import ErrorCodes
 from h2.events import StreamReset
 from h2.exceptions import ProtocolError
 
-from chinwag.http.http2 import MAX_HANDLERS, MAX_STREAMS, MAX_UNSENT_BYTES
-from chinwag.http.http2_frames import (
+from chinwag.http.http2.connection import MAX_HANDLERS, MAX_STREAMS, MAX_UNSENT_BYTES
+from chinwag.http.http2.frames import (
     FRAMES_AT_ONCE,
     FRAMES_PER_S,
     FRAMES_PER_STEP,
@@ -22,7 +22,7 @@ from chinwag.http.http2_frames import (
     FrameAllowance,
     TooManyFrames,
 )
-from chinwag.http.listener import ListenerConfig
+from chinwag.http.listener.listener import ListenerConfig
 from tests.http.echo_server import LONG_S, SHORT_S, SOME_BYTES, Server, all_quiet, serving
 from tests.http.http2_client import Http2, frame, request
 from tests.http.leftovers import Census
@@ -350,7 +350,7 @@ ATTACKS: list[Attack] = [
 def nobody_lingers(monkeypatch: pytest.MonkeyPatch) -> None:
     """For longer than a test can wait."""
     for name in ("LINGER_S", "UNREAD_S"):
-        monkeypatch.setattr(f"chinwag.http.http2.{name}", SHORT_S)
+        monkeypatch.setattr(f"chinwag.http.http2.connection.{name}", SHORT_S)
 
 
 @pytest.mark.usefixtures("nobody_lingers")

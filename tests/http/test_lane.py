@@ -7,9 +7,9 @@ import trio.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chinwag.http.head import RequestHead
-from chinwag.http.lane import BATCH_REQUESTS
-from chinwag.http.streams import AcceptedStream
+from chinwag.http.lane.head import RequestHead
+from chinwag.http.lane.lane import BATCH_REQUESTS
+from chinwag.http.listener.streams import AcceptedStream
 from tests.http.echo_server import CHUNKS, GET, POST, UPGRADE, all_quiet, request, serving
 
 LANES = ("lane", "lane over TLS")

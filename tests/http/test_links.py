@@ -12,10 +12,10 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from chinwag.engine.memory import MemoryTransport
-from chinwag.http.asgi_transport import server_frames
-from chinwag.http.front import Front, SocketRequest
-from chinwag.http.links import Links
+from chinwag.engine.connections.in_process import InProcessTransport
+from chinwag.http.api.front import Front, SocketRequest
+from chinwag.http.carriers.asgi_transport import server_frames
+from chinwag.http.kit.links import Links
 from chinwag.http.registry import FRONTS
 from chinwag.persistence import open_folder_blobs
 from tests.http.api import Answer, Api, Part, Person, open_api
@@ -78,7 +78,7 @@ class Scene:
         return str((await self.ask("GET", "/chatterstack/v1/rooms"))["rooms"][0]["id"])
 
     @asynccontextmanager
-    async def socket(self, front: Front) -> AsyncIterator[MemoryTransport]:
+    async def socket(self, front: Front) -> AsyncIterator[InProcessTransport]:
         """A socket of a front that hears of the room."""
         claims = self.api.tokens.verify(self.ann.token)
         query = {"chatterstack": f"room_id={await self.number()}", "chatrooms": "since=x", "messenger": ""}[front.name]
@@ -93,7 +93,7 @@ class Scene:
                 query=query,
             ),
         )
-        transport = MemoryTransport()
+        transport = InProcessTransport()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.api.engine.serve_session, connected, transport, transport.until_gone)
             yield transport

@@ -16,13 +16,13 @@ from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallabl
 from quart import request
 from quart_trio import QuartTrio
 
-from chinwag.engine.errors import EngineError
-from chinwag.http.head import RequestHead
-from chinwag.http.hypercorn_adapter import HypercornServer
-from chinwag.http.lane import Lane, OnUpgrade
-from chinwag.http.listener import ConnectionServer, ListenerConfig, serve
-from chinwag.http.messages import HttpRequest, HttpResponse
-from chinwag.http.streams import AcceptedStream
+from chinwag.engine.model.errors import EngineError
+from chinwag.http.api.values import HttpRequest, HttpResponse
+from chinwag.http.asgi.hypercorn_adapter import HypercornServer
+from chinwag.http.lane.head import RequestHead
+from chinwag.http.lane.lane import Lane, OnUpgrade
+from chinwag.http.listener.listener import ConnectionServer, ListenerConfig, serve
+from chinwag.http.listener.streams import AcceptedStream
 
 LONG_S = 60.0
 """A limit that a passing test never reaches."""

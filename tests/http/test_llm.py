@@ -9,11 +9,17 @@ from typing import Any
 import pytest
 import trio
 
-from chinwag.engine.errors import SummarizerUnavailable, TryLater
-from chinwag.engine.harness import open_harness
-from chinwag.engine.summaries import Spoken, SummaryDraft
-from chinwag.http import llm
-from chinwag.http.llm import LLMConfig, LLMSummarizer, open_llm_summarizer, request_text, retry_after_s
+from chinwag.engine.model.errors import SummarizerUnavailable, TryLater
+from chinwag.engine.summaries.summaries import Spoken, SummaryDraft
+from chinwag.engine.testing.harness import open_harness
+from chinwag.http.outgoing import language_models as llm
+from chinwag.http.outgoing.language_models import (
+    LLMConfig,
+    LLMSummarizer,
+    open_llm_summarizer,
+    request_text,
+    retry_after_s,
+)
 
 QUICK = LLMConfig(timeout_s=20, connect_timeout_s=20, pause_s=0.001)
 SAID = [

@@ -6,7 +6,7 @@ import sys
 
 SCRIPT = """
 import logging, structlog
-from chinwag.http.logs import configure_logging
+from chinwag.http.operations.logs import configure_logging
 configure_logging({log_format!r}, {level!r})
 log = structlog.get_logger("chinwag.test")
 log.info("opened", room=5)
@@ -23,7 +23,7 @@ except RuntimeError:
 
 ACCEPTING = """
 import logging
-from chinwag.http.logs import configure_logging
+from chinwag.http.operations.logs import configure_logging
 configure_logging({log_format!r}, {level!r})
 for number in range(5):
     try:
@@ -51,7 +51,7 @@ def test_json_has_an_object_per_line() -> None:
 
 WARNINGS = """
 import threading, warnings
-from chinwag.http.logs import configure_logging
+from chinwag.http.operations.logs import configure_logging
 configure_logging("json", "info")
 warnings.warn("a picture\\nof many pixels", RuntimeWarning)
 class Breaks:

@@ -10,11 +10,11 @@ import trio.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chinwag.http.head import RequestHead
-from chinwag.http.lane_head import MAX_EMPTY_LINES, MAX_FIELDS
-from chinwag.http.listener import ListenerConfig
-from chinwag.http.streams import AcceptedStream, SecureStream, refuse, send_last
-from chinwag.http.websocket import HandshakeRefused, accept_upgrade
+from chinwag.http.carriers.websocket import HandshakeRefused, accept_upgrade
+from chinwag.http.lane.head import RequestHead
+from chinwag.http.lane.parsing import MAX_EMPTY_LINES, MAX_FIELDS
+from chinwag.http.listener.listener import ListenerConfig
+from chinwag.http.listener.streams import AcceptedStream, SecureStream, refuse, send_last
 from tests.http.echo_server import CHUNKS, GET, POST, WAYS, Client, Server, serving
 from tests.http.malformed import HANDSHAKES, HEAD, MALFORMED, NOT_SPOKEN
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from chinwag.http.metrics import Distribution, Metrics, Reading, RequestCounts
+from chinwag.http.operations.metrics import Distribution, Metrics, Reading, RequestCounts
 
 
 class Source:

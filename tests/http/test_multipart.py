@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chinwag.engine.errors import Invalid
-from chinwag.http.multipart import (
+from chinwag.engine.model.errors import Invalid
+from chinwag.http.kit.multipart import (
     MAX_BOUNDARY,
     MAX_FIELD_BYTES,
     MAX_FIELDS,

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
-from chinwag.http.front import Front
-from chinwag.http.openapi import describe, openapi_document
+from chinwag.http.api.decoding import may_be_empty
+from chinwag.http.api.front import Front
+from chinwag.http.api.openapi import describe, openapi_document
+from chinwag.http.api.routing import path_names
 from chinwag.http.registry import FRONTS
-from chinwag.http.requests import may_be_empty
-from chinwag.http.routing import path_names
 
 ALL = pytest.mark.parametrize("front", FRONTS, ids=lambda front: front.name)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chinwag.http.pacing import Pacer
+from chinwag.http.api.pacing import Pacer
 
 
 def test_one_refusal_is_answered_at_once_and_a_crowds_one_after_the_other() -> None:

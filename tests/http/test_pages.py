@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from chinwag.http import registry
-from chinwag.http.front import NOT_RECOVERED, Front
-from chinwag.http.links import Links
-from chinwag.http.mounts import Mounts
-from chinwag.http.pages.docs import docs_page
-from chinwag.http.pages.html import DOCS_SCRIPT, PAGE_HEADERS, page, text
-from chinwag.http.pages.start import start_page
+from chinwag.http.api.decoding import BodyReader
+from chinwag.http.api.front import NOT_RECOVERED, Front
+from chinwag.http.api.mounts import Mounts
+from chinwag.http.kit.links import Links
 from chinwag.http.registry import FRONTS
-from chinwag.http.requests import BodyReader
+from chinwag.http.web.docs import docs_page
+from chinwag.http.web.html import DOCS_SCRIPT, PAGE_HEADERS, page, text
+from chinwag.http.web.start import start_page
 from tests.http.api import open_api
 
 ALL = pytest.mark.parametrize("front", FRONTS, ids=lambda front: front.name)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chinwag.http.messages import HttpRequest
-from chinwag.http.proxies import TrustedProxies, node
-from chinwag.http.rate_limits import address_key
+from chinwag.http.api.proxies import TrustedProxies, node
+from chinwag.http.api.rate_limits import address_key
+from chinwag.http.api.values import HttpRequest
 
 PROXIES = TrustedProxies(["10.0.0.0/8", "127.0.0.1", "2001:db8:ffff::/48"])
 PEER = "10.0.0.1"

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from chinwag.http.front import Front
+from chinwag.http.api.front import Front
+from chinwag.http.api.rate_limits import CALLER_STAMPS, RateLimit, RateLimiter, SlidingWindow, address_key
+from chinwag.http.api.refusals import BodyTooLarge, RateLimited
+from chinwag.http.api.service import HttpService
+from chinwag.http.api.values import HttpRequest
 from chinwag.http.fronts.chatterstack import FRONT
-from chinwag.http.messages import HttpRequest
-from chinwag.http.rate_limits import CALLER_STAMPS, RateLimit, RateLimiter, SlidingWindow, address_key
-from chinwag.http.refusals import BodyTooLarge, RateLimited
 from chinwag.http.server import limiters
-from chinwag.http.service import HttpService
 from chinwag.http.settings import Settings
 from tests.http.api import Api, open_api
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from chinwag.engine.errors import Invalid
-from chinwag.http.checked import FieldError
-from chinwag.http.requests import BodyReader, QueryReader, query_pairs
+from chinwag.engine.model.errors import Invalid
+from chinwag.http.api.checked import FieldError
+from chinwag.http.api.decoding import BodyReader, QueryReader, query_pairs
 
 
 class File(msgspec.Struct, frozen=True):

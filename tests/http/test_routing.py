@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chinwag.http.calls import Call, Reply
-from chinwag.http.routing import Found, Method, Route, Router, path_names
+from chinwag.http.api.requests import Reply, Request
+from chinwag.http.api.routing import Found, Method, Route, Router, path_names
 
 
-async def handler(call: Call[None, None]) -> Reply:
+async def handler(request: Request[None, None]) -> Reply:
     return Reply()
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from chinwag.engine.ids import RoomId
-from chinwag.engine.model import RoomKey
-from chinwag.engine.room_crypto import MasterKey
-from chinwag.http.secret_files import BadSecret, load_master_key
+from chinwag.engine.encryption.room_crypto import MasterKey
+from chinwag.engine.model.ids import RoomId
+from chinwag.engine.model.values import RoomKey
+from chinwag.http.security.secret_files import BadSecret, load_master_key
 
 RAW = bytes(range(32))
 

@@ -7,14 +7,14 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from chinwag.engine.errors import EngineError, InternalError, TooManyTries, TryLater
-from chinwag.http import refusals
-from chinwag.http.calls import Call, Reply
-from chinwag.http.cors import Cors
+from chinwag.engine.model.errors import EngineError, InternalError, TooManyTries, TryLater
+from chinwag.http.api import refusals
+from chinwag.http.api.cors import Cors
+from chinwag.http.api.mounts import Mounts
+from chinwag.http.api.requests import Reply, Request
+from chinwag.http.api.routing import Route
+from chinwag.http.api.values import API_HEADERS, HttpRequest
 from chinwag.http.fronts.chatterstack import FRONT
-from chinwag.http.messages import API_HEADERS, HttpRequest
-from chinwag.http.mounts import Mounts
-from chinwag.http.routing import Route
 from tests.http.api import Api, open_api
 
 SECOND = replace(FRONT, name="second", title="Second", base="/api", socket_path="/api/ws")
@@ -49,7 +49,7 @@ async def test_of_several_fronts_each_is_at_its_host_name_and_prefix() -> None:
 
 
 async def test_a_fronts_own_paths_win_over_its_prefix() -> None:
-    async def own(call: Call[None, None]) -> Reply:
+    async def own(request: Request[None, None]) -> Reply:
         return Reply("own")
 
     front = replace(FRONT, name="rooms", base="", routes=(Route("GET", "/rooms", own, auth=False),))
@@ -58,7 +58,7 @@ async def test_a_fronts_own_paths_win_over_its_prefix() -> None:
         assert (await api.ask("GET", "/rooms/rooms")).json == "own"
 
 
-async def say(call: Call[None, None]) -> Reply:
+async def say(request: Request[None, None]) -> Reply:
     return Reply("the front's own")
 
 
@@ -261,7 +261,7 @@ async def test_the_token_of_a_login_that_has_ended_is_refused() -> None:
 
 
 def failing(error: Exception) -> Route:
-    async def fail(call: Call[None, None]) -> Reply:
+    async def fail(request: Request[None, None]) -> Reply:
         raise error
 
     return Route("GET", "/fail", fail, auth=False)
@@ -309,7 +309,7 @@ async def test_every_error_has_a_status_and_a_shape(kind: type[EngineError]) -> 
         if issubclass(kind, TryLater):
             wait = (429, "3") if kind is TooManyTries else (503, "1")
             assert (answer.status, answer.headers["retry-after"]) == wait
-        assert (answer.status == 500) is (kind.__module__ == "chinwag.engine.store" or kind in SERVER_FAULTS)
+        assert (answer.status == 500) is (kind.__module__ == "chinwag.engine.model.store" or kind in SERVER_FAULTS)
         assert answer.status == FRONT.error_status(kind)
 
 

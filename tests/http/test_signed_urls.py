@@ -4,11 +4,11 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from chinwag.engine.errors import Unauthenticated
-from chinwag.engine.ids import FamilyId, FileId, UserId
-from chinwag.engine.model import Deployment
-from chinwag.http.signed_urls import LIFETIME_S, SignedUrls
-from chinwag.http.tokens import AccessTokens, Claims
+from chinwag.engine.model.errors import Unauthenticated
+from chinwag.engine.model.ids import FamilyId, FileId, UserId
+from chinwag.engine.model.values import Deployment
+from chinwag.http.kit.signed_urls import LIFETIME_S, SignedUrls
+from chinwag.http.security.tokens import AccessTokens, Claims
 
 FILE, ANN, BOB, FAMILY = FileId(7), UserId(1), UserId(2), FamilyId(30)
 ASKER = Claims(user_id=ANN, family_id=FAMILY, expires_at=0.0)

@@ -3,15 +3,15 @@
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chinwag.engine.commands import StartTyping
+from chinwag.engine.connections.in_process import EVENT_LINES
 from chinwag.engine.engine import post_command
-from chinwag.engine.errors import EngineError
-from chinwag.engine.events import Event, MessagePosted, MessageReplayed, TypingStarted, TypingStopped
-from chinwag.engine.harness import open_harness, texts
-from chinwag.engine.ids import RoomId
-from chinwag.engine.memory import EVENT_LINES
-from chinwag.engine.model import Message, Status
-from chinwag.http.socket_commands import SocketReply, tell_room
+from chinwag.engine.model.commands import StartTyping
+from chinwag.engine.model.errors import EngineError
+from chinwag.engine.model.events import Event, MessagePosted, MessageReplayed, TypingStarted, TypingStopped
+from chinwag.engine.model.ids import RoomId
+from chinwag.engine.model.values import Message, Status
+from chinwag.engine.testing.harness import open_harness, texts
+from chinwag.http.kit.socket_commands import SocketReply, tell_room
 
 
 class Words:

@@ -4,9 +4,9 @@ import pytest
 import trio
 import trio.testing
 
-from chinwag.engine.transport import CloseReason, ConnectionLost, Transport
-from chinwag.http.socket_transport import SocketTransport
-from chinwag.http.websocket import Close, Opcode, Ping, ProtocolFailure, frame_text
+from chinwag.engine.connections.transport import CloseReason, ConnectionLost, Transport
+from chinwag.http.carriers.socket_transport import SocketTransport
+from chinwag.http.carriers.websocket import Close, Opcode, Ping, ProtocolFailure, frame_text
 from tests.http.peers import client_frame, connected, text
 
 FULL = bytes(1024 * 1024)

@@ -10,8 +10,8 @@ import trio
 import trio.testing
 from h2.events import StreamReset
 
+from chinwag.http.carriers.websocket import Opcode
 from chinwag.http.settings import ServerName
-from chinwag.http.websocket import Opcode
 from tests.http.api import Person
 from tests.http.echo_server import all_quiet
 from tests.http.http2_client import Http2, request

@@ -4,7 +4,7 @@ import pytest
 import trio
 import trio.testing
 
-from chinwag.http.streams import SEND_STEP_BYTES, GuardedStream, reset
+from chinwag.http.listener.streams import SEND_STEP_BYTES, GuardedStream, reset
 from tests.http.peers import connected
 
 TOO_MUCH = 64 * 1024 * 1024

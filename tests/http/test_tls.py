@@ -10,10 +10,10 @@ import trio
 import trio.testing
 from h2.events import DataReceived, StreamReset
 
-from chinwag.http.listener import ListenerConfig
-from chinwag.http.messages import HttpRequest, HttpResponse
+from chinwag.http.api.values import HttpRequest, HttpResponse
+from chinwag.http.listener.listener import ListenerConfig
+from chinwag.http.listener.tls import BadCertificate, load_tls
 from chinwag.http.settings import ServerName
-from chinwag.http.tls import BadCertificate, load_tls
 from tests.http.certificates import Certificate
 from tests.http.echo_server import SHORT_S, client_context, tls
 from tests.http.http2_client import Http2, request

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chinwag.engine.errors import TokenExpired, Unauthenticated
-from chinwag.engine.ids import MAX_ID, FamilyId, UserId
-from chinwag.engine.model import Deployment
-from chinwag.http import tokens as tokens_module
-from chinwag.http.secret_files import BadSecret
-from chinwag.http.signed_tokens import read, sign
-from chinwag.http.tokens import KIND, SKEW_S, AccessTokens, find_token, load_secret
+from chinwag.engine.model.errors import TokenExpired, Unauthenticated
+from chinwag.engine.model.ids import MAX_ID, FamilyId, UserId
+from chinwag.engine.model.values import Deployment
+from chinwag.http.security import tokens as tokens_module
+from chinwag.http.security.secret_files import BadSecret
+from chinwag.http.security.signed_tokens import read, sign
+from chinwag.http.security.tokens import KIND, SKEW_S, AccessTokens, find_token, load_secret
 
 SECRET = b"0123456789abcdef" * 4
 ANN, FAMILY = UserId(17), FamilyId(42)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chinwag.engine.ids import MAX_ID
-from chinwag.http.uuid_ids import IDS
+from chinwag.engine.model.ids import MAX_ID
+from chinwag.http.kit.uuid_ids import IDS
 
 ids = st.integers(min_value=1, max_value=MAX_ID)
 

@@ -10,9 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chinwag.http.head import RequestHead
-from chinwag.http.lane_head import parse_lane_head
-from chinwag.http.websocket import (
+from chinwag.http.carriers.websocket import (
     MAX_REASON_BYTES,
     PINGS_AT_ONCE,
     Close,
@@ -29,6 +27,8 @@ from chinwag.http.websocket import (
     frame_text,
     wants_websocket,
 )
+from chinwag.http.lane.head import RequestHead
+from chinwag.http.lane.parsing import parse_lane_head
 from tests.http.peers import MASK, client_frame, text
 
 LIMIT = 70_000

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from chinwag.persistence import sqlite
-from chinwag.persistence.sqlite import SqliteStore, open_sqlite_store
+from chinwag.persistence.sqlite import store as sqlite
+from chinwag.persistence.sqlite.store import SqliteStore, open_sqlite_store
 from tests.persistence.searching import world
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import apsw
 import trio
 
-from chinwag.engine.ids import RoomId, UserId
-from chinwag.engine.store import (
+from chinwag.engine.model.ids import RoomId, UserId
+from chinwag.engine.model.store import (
     InsertMember,
     InsertMessage,
     InsertRoom,
@@ -17,7 +17,7 @@ from chinwag.engine.store import (
     Write,
 )
 from chinwag.engine.testing import make_member, make_message, make_room, make_user
-from chinwag.persistence.sqlite import SqliteStore
+from chinwag.persistence.sqlite.store import SqliteStore
 
 ANN = UserId(1)
 ROOMS = [RoomId(100 + n) for n in range(12)]

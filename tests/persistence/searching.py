@@ -1,9 +1,9 @@
 """What the tests of searching share."""
 
-from chinwag.engine.ids import RoomId, UserId
-from chinwag.engine.store import InsertMember, InsertMessage, InsertRoom, InsertUser, Write
+from chinwag.engine.model.ids import RoomId, UserId
+from chinwag.engine.model.store import InsertMember, InsertMessage, InsertRoom, InsertUser, Write
 from chinwag.engine.testing import MemoryStore, make_member, make_message, make_room, make_user
-from chinwag.persistence.sqlite import SqliteStore
+from chinwag.persistence.sqlite.store import SqliteStore
 
 ANN, BOB = UserId(1), UserId(2)
 ROOMS = (RoomId(10), RoomId(11), RoomId(12))

@@ -8,11 +8,11 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chinwag.engine.errors import EngineError, InternalError, StoreUnavailable
-from chinwag.engine.ids import UserId
-from chinwag.engine.model import Presence
-from chinwag.engine.store import SetDeclaredPresence, Write, WriteRejected
-from chinwag.persistence.actor import DriverWrite, PersistenceActor
+from chinwag.engine.model.errors import EngineError, InternalError, StoreUnavailable
+from chinwag.engine.model.ids import UserId
+from chinwag.engine.model.store import SetDeclaredPresence, Write, WriteRejected
+from chinwag.engine.model.values import Presence
+from chinwag.persistence.group_commit import DriverWrite, GroupCommit
 
 COMMIT_S = 1.0
 
@@ -40,7 +40,7 @@ class RecordingDriver:
 class Desk:
     """An actor with its driver, and what became of each commit."""
 
-    def __init__(self, actor: PersistenceActor, driver: RecordingDriver, nursery: trio.Nursery) -> None:
+    def __init__(self, actor: GroupCommit, driver: RecordingDriver, nursery: trio.Nursery) -> None:
         self.actor = actor
         self.driver = driver
         self.nursery = nursery
@@ -69,7 +69,7 @@ def writes(*numbers: int) -> list[Write]:
 @asynccontextmanager
 async def open_desk(*, writes_per_commit: int = 100) -> AsyncIterator[Desk]:
     driver = RecordingDriver()
-    actor = PersistenceActor(driver, writes_per_commit=writes_per_commit)
+    actor = GroupCommit(driver, writes_per_commit=writes_per_commit)
     async with trio.open_nursery() as loop:
         loop.start_soon(actor.run)
         async with trio.open_nursery() as nursery:
@@ -193,7 +193,7 @@ async def test_closing_commits_what_is_queued_and_takes_no_more(autojump_clock: 
 
 async def test_cancellation_around_the_loop_loses_nothing(autojump_clock: MockClock) -> None:
     driver = RecordingDriver()
-    actor = PersistenceActor(driver)
+    actor = GroupCommit(driver)
     with trio.CancelScope() as scope:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(actor.run)
@@ -209,7 +209,7 @@ async def test_when_the_loop_dies_everyone_is_answered(autojump_clock: MockClock
     def broken(_writes: int, _seconds: float) -> None:
         raise LookupError("metrics are broken")
 
-    actor = PersistenceActor(RecordingDriver(), observe=broken)
+    actor = GroupCommit(RecordingDriver(), observe=broken)
     outcomes: list[str] = []
 
     async def commit(n: int) -> None:
@@ -235,7 +235,7 @@ async def test_when_the_loop_dies_everyone_is_answered(autojump_clock: MockClock
 async def test_statistics_count_and_observe_is_told(autojump_clock: MockClock) -> None:
     observed: list[int] = []
     driver = RecordingDriver()
-    actor = PersistenceActor(driver, observe=lambda count, _seconds: observed.append(count))
+    actor = GroupCommit(driver, observe=lambda count, _seconds: observed.append(count))
     async with trio.open_nursery() as loop:
         loop.start_soon(actor.run)
         async with trio.open_nursery() as nursery:

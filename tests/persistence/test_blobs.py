@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from chinwag.engine.errors import StoreUnavailable
+from chinwag.engine.model.errors import StoreUnavailable
 from chinwag.persistence import CannotOpen, FolderBlobs, open_folder_blobs
 
 

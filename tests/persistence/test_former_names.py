@@ -10,14 +10,14 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import wait_all_tasks_blocked
 
-from chinwag.engine import addresses, names
-from chinwag.engine.model import Reaction
-from chinwag.engine.store import DuplicateKey, InsertUser
+from chinwag.engine.model import addresses, names
+from chinwag.engine.model.store import DuplicateKey, InsertUser
+from chinwag.engine.model.values import Reaction
 from chinwag.engine.testing import make_user
-from chinwag.persistence.former_names import BRING_OVER
 from chinwag.persistence.queries import accounts
-from chinwag.persistence.rewrites import BroughtOver, Rewriter
-from chinwag.persistence.sqlite import SqliteStore, open_sqlite_store
+from chinwag.persistence.sqlite.former_names import BRING_OVER
+from chinwag.persistence.sqlite.rewrites import BroughtOver, Rewriter
+from chinwag.persistence.sqlite.store import SqliteStore, open_sqlite_store
 from tests.engine.stores import ANN, BOB, ROOM
 from tests.persistence.databases import database_of_version
 

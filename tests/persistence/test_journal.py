@@ -12,19 +12,21 @@ import pytest
 import trio
 from structlog.testing import capture_logs
 
-from chinwag.engine.errors import StoreUnavailable
-from chinwag.engine.ids import FamilyId, FileId, InvitationId, MessageId, UserId
-from chinwag.engine.model import Role, Sealed
-from chinwag.engine.store import (
+from chinwag.engine.model.errors import StoreUnavailable
+from chinwag.engine.model.ids import FamilyId, FileId, InvitationId, MessageId, UserId
+from chinwag.engine.model.store import (
     DeleteMessage,
     InsertMessage,
     Write,
 )
+from chinwag.engine.model.values import Role, Sealed
 from chinwag.engine.testing import make_message
-from chinwag.persistence import journal, sqlite, sqlite_open
-from chinwag.persistence.actor import FLUSH, DriverWrite
-from chinwag.persistence.journal import MIN_UNITS
-from chinwag.persistence.sqlite import SqliteDriver, SqliteStore, open_sqlite_store
+from chinwag.persistence.group_commit import FLUSH, DriverWrite
+from chinwag.persistence.sqlite import journal
+from chinwag.persistence.sqlite import opening as sqlite_open
+from chinwag.persistence.sqlite import store as sqlite
+from chinwag.persistence.sqlite.journal import MIN_UNITS
+from chinwag.persistence.sqlite.store import SqliteDriver, SqliteStore, open_sqlite_store
 from tests.persistence.journaling import (
     ANN,
     ROOMS,

@@ -13,18 +13,19 @@ import pytest
 import trio
 from structlog.testing import capture_logs
 
-from chinwag.engine.errors import StoreUnavailable
-from chinwag.engine.ids import MessageId, RoomId
-from chinwag.engine.store import (
+from chinwag.engine.model.errors import StoreUnavailable
+from chinwag.engine.model.ids import MessageId, RoomId
+from chinwag.engine.model.store import (
     DeleteMessage,
     InsertMessage,
     WriteRejected,
 )
 from chinwag.engine.testing import make_message
-from chinwag.persistence import journal, sqlite_open
 from chinwag.persistence.errors import CannotOpen
-from chinwag.persistence.journal import MIN_UNITS, Journal
-from chinwag.persistence.sqlite import open_sqlite_store
+from chinwag.persistence.sqlite import journal
+from chinwag.persistence.sqlite import opening as sqlite_open
+from chinwag.persistence.sqlite.journal import MIN_UNITS, Journal
+from chinwag.persistence.sqlite.store import open_sqlite_store
 from tests.persistence.journaling import (
     ANN,
     GOOD,
@@ -45,8 +46,9 @@ pytestmark = pytest.mark.usefixtures("never_flushes_by_itself")
 WRITER = """
 import os, signal, sys, trio
 from pathlib import Path
-from chinwag.persistence import journal, sqlite
-from chinwag.persistence.sqlite import open_sqlite_store
+from chinwag.persistence.sqlite import journal
+from chinwag.persistence.sqlite import store as sqlite
+from chinwag.persistence.sqlite.store import open_sqlite_store
 from tests.persistence.journaling import post_everywhere, world
 
 path, max_messages, dies_before = sys.argv[1:]

@@ -10,16 +10,16 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chinwag.engine.ids import MessageId, RoomId, UserId
-from chinwag.engine.store import (
+from chinwag.engine.model.ids import MessageId, RoomId, UserId
+from chinwag.engine.model.store import (
     DeleteMessage,
     DeleteRoom,
     InsertMessage,
     Write,
 )
 from chinwag.engine.testing import make_message
-from chinwag.persistence import journal
-from chinwag.persistence.sqlite import open_sqlite_store
+from chinwag.persistence.sqlite import journal
+from chinwag.persistence.sqlite.store import open_sqlite_store
 from tests.persistence.journaling import (
     ANN,
     GOOD,

@@ -8,13 +8,13 @@ import apsw
 import pytest
 from msgspec.structs import replace
 
-from chinwag.engine.ids import FamilyId, MessageId, RoomId, UserId
-from chinwag.engine.model import Attachment, Family, RefreshToken, Role
-from chinwag.engine.store import InsertMessage
+from chinwag.engine.model.ids import FamilyId, MessageId, RoomId, UserId
+from chinwag.engine.model.store import InsertMessage
+from chinwag.engine.model.values import Attachment, Family, RefreshToken, Role
 from chinwag.engine.testing import make_member, make_message, make_room, make_user
 from chinwag.persistence import migrations
-from chinwag.persistence.sqlite import open_sqlite_store
-from chinwag.persistence.sqlite_open import migrate
+from chinwag.persistence.sqlite.opening import migrate
+from chinwag.persistence.sqlite.store import open_sqlite_store
 from tests.persistence.databases import PEOPLE, database_of_version
 
 

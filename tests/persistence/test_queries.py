@@ -22,7 +22,7 @@ from chinwag.persistence.queries import (
     sqlite_text,
     summaries,
 )
-from chinwag.persistence.sqlite_open import migrate
+from chinwag.persistence.sqlite.opening import migrate
 
 FRAGMENTS = {"ROOM_COLUMNS", "MESSAGE_COLUMNS", "MESSAGES", "CONTAINS"}
 """Parts that queries are made of."""

@@ -9,14 +9,14 @@ import msgspec
 import pytest
 import trio
 
-from chinwag.engine.ids import MessageId, RoomId, UserId
-from chinwag.engine.store import InsertMessage, UpdateMessage
+from chinwag.engine.model.ids import MessageId, RoomId, UserId
+from chinwag.engine.model.store import InsertMessage, UpdateMessage
 from chinwag.engine.testing import make_message
-from chinwag.persistence import search_index
 from chinwag.persistence.folding import FOLD_ANEW
-from chinwag.persistence.former_names import BRING_OVER
-from chinwag.persistence.rewrites import BroughtOver, Rewrite, Rewriter
-from chinwag.persistence.sqlite import SqliteStore, open_sqlite_store
+from chinwag.persistence.sqlite import search_index
+from chinwag.persistence.sqlite.former_names import BRING_OVER
+from chinwag.persistence.sqlite.rewrites import BroughtOver, Rewrite, Rewriter
+from chinwag.persistence.sqlite.store import SqliteStore, open_sqlite_store
 from tests.persistence.databases import PEOPLE, database_of_version
 from tests.persistence.journaling import locked
 
@@ -162,8 +162,8 @@ async def test_a_store_that_takes_no_writes_is_brought_over_when_it_does(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old_database(path)
-    monkeypatch.setattr("chinwag.persistence.background.RETRY_S", 0.01)
-    monkeypatch.setattr("chinwag.persistence.sqlite_open.BUSY_MS", 1)
+    monkeypatch.setattr("chinwag.persistence.sqlite.background.RETRY_S", 0.01)
+    monkeypatch.setattr("chinwag.persistence.sqlite.opening.BUSY_MS", 1)
     async with open_sqlite_store(path) as store:
         with locked(path):
             await trio.sleep(0.05)

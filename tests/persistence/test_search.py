@@ -13,9 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from chinwag.engine.ids import MessageId, RoomId
-from chinwag.engine.model import Reaction
-from chinwag.engine.store import (
+from chinwag.engine.model.ids import MessageId, RoomId
+from chinwag.engine.model.store import (
     DeleteMember,
     DeleteMessage,
     DeleteRoom,
@@ -26,14 +25,15 @@ from chinwag.engine.store import (
     UpdateMessage,
     Write,
 )
+from chinwag.engine.model.text import folded
+from chinwag.engine.model.values import Reaction
 from chinwag.engine.testing import MemoryStore, make_member, make_message, make_room
-from chinwag.engine.text import folded
-from chinwag.persistence import search as search_module
-from chinwag.persistence import search_index
 from chinwag.persistence.folding import folded_column, searched_text
 from chinwag.persistence.rows import Row
-from chinwag.persistence.sqlite import SqliteStore, open_sqlite_store
-from chinwag.persistence.sqlite_reads import Snapshot
+from chinwag.persistence.sqlite import search as search_module
+from chinwag.persistence.sqlite import search_index
+from chinwag.persistence.sqlite.reads import Snapshot
+from chinwag.persistence.sqlite.store import SqliteStore, open_sqlite_store
 from tests.persistence.searching import ANN, BOB, ROOMS, find, post, world
 
 

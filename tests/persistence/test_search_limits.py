@@ -8,14 +8,14 @@ import apsw
 import pytest
 import trio
 
-from chinwag.engine.errors import StoreUnavailable
-from chinwag.engine.ids import MessageId, RoomId
-from chinwag.engine.searches import SEARCHES_AT_ONCE
-from chinwag.engine.store import InsertMember, InsertRoom
+from chinwag.engine.messages.searches import SEARCHES_AT_ONCE
+from chinwag.engine.model.errors import StoreUnavailable
+from chinwag.engine.model.ids import MessageId, RoomId
+from chinwag.engine.model.store import InsertMember, InsertRoom
 from chinwag.engine.testing import make_member, make_room
-from chinwag.persistence import time_limits
-from chinwag.persistence.sqlite import SEARCHER_NICENESS, SqliteStore, open_sqlite_store
-from chinwag.persistence.sqlite_reads import Snapshot
+from chinwag.persistence.sqlite import time_limits
+from chinwag.persistence.sqlite.reads import Snapshot
+from chinwag.persistence.sqlite.store import SEARCHER_NICENESS, SqliteStore, open_sqlite_store
 from tests.persistence.searching import ANN, ROOMS, find, post, world
 
 

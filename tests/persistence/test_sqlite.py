@@ -15,10 +15,9 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 from trio.testing import wait_all_tasks_blocked
 
-from chinwag.engine.errors import EngineError, StoreUnavailable
-from chinwag.engine.ids import MessageId, RoomId, UserId
-from chinwag.engine.model import Attachment, KeyCustody, MessageKind
-from chinwag.engine.store import (
+from chinwag.engine.model.errors import EngineError, StoreUnavailable
+from chinwag.engine.model.ids import MessageId, RoomId, UserId
+from chinwag.engine.model.store import (
     DeleteRoom,
     InsertMember,
     InsertMessage,
@@ -29,10 +28,11 @@ from chinwag.engine.store import (
     Store,
     Write,
 )
+from chinwag.engine.model.values import Attachment, KeyCustody, MessageKind
 from chinwag.engine.testing import make_member, make_message, make_room, make_summary, make_user
-from chinwag.persistence import sqlite_open
 from chinwag.persistence.errors import CannotOpen
-from chinwag.persistence.sqlite import open_sqlite_store
+from chinwag.persistence.sqlite import opening as sqlite_open
+from chinwag.persistence.sqlite.store import open_sqlite_store
 
 ANN, ROOM = UserId(1), RoomId(10)
 
@@ -204,9 +204,9 @@ async def test_a_row_is_never_given_twice(path: Path) -> None:
 WRITER = """
 import sys, trio
 from pathlib import Path
-from chinwag.engine.store import InsertMember, InsertMessage, InsertRoom, InsertUser
+from chinwag.engine.model.store import InsertMember, InsertMessage, InsertRoom, InsertUser
 from chinwag.engine.testing import make_summary, make_member, make_message, make_room, make_user
-from chinwag.persistence.sqlite import open_sqlite_store
+from chinwag.persistence.sqlite.store import open_sqlite_store
 
 async def main() -> None:
     async with open_sqlite_store(Path(sys.argv[1])) as store:

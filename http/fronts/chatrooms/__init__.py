@@ -1,12 +1,12 @@
 """The chatrooms API: routes at the root, and a WebSocket at `/ws`. README.md tells what its spec leaves open."""
 
-from chinwag.http.front import Front
+from chinwag.http.api.front import Front
+from chinwag.http.api.rate_limits import RateLimit
 from chinwag.http.fronts.chatrooms.errors import ErrorBody, encode_error, error_status
 from chinwag.http.fronts.chatrooms.events import SOCKET_EVENTS
 from chinwag.http.fronts.chatrooms.routes import ROUTES, UPLOADS
 from chinwag.http.fronts.chatrooms.socket import ChatroomsSocket
-from chinwag.http.rate_limits import RateLimit
-from chinwag.http.uuid_ids import IDS
+from chinwag.http.kit.uuid_ids import IDS
 
 FRONT = Front(
     name="chatrooms",

@@ -5,25 +5,25 @@ from urllib.parse import quote
 
 from msgspec import UnsetType
 
-from chinwag.engine import model
-from chinwag.engine.errors import NotFound
-from chinwag.engine.ids import RoomId, UserId
-from chinwag.http.calls import Call, Reply
+from chinwag.engine.model import values as model
+from chinwag.engine.model.errors import NotFound
+from chinwag.engine.model.ids import RoomId, UserId
+from chinwag.http.api.requests import Reply, Request
 from chinwag.http.fronts.chatrooms import requests, wire, wire_admissions, wire_keys
 from chinwag.http.fronts.chatrooms.accounts import success
-from chinwag.http.search_answers import completeness
-from chinwag.http.times import rfc3339
+from chinwag.http.kit.search_answers import completeness
+from chinwag.http.kit.times import rfc3339
 
 T = TypeVar("T")
 
-Plain = Call[None, None]
+Plain = Request[None, None]
 
 
-async def create_chatroom(call: Call[requests.CreateChatroom, None]) -> Reply:
+async def create_chatroom(request: Request[requests.CreateChatroom, None]) -> Reply:
     """A chatroom that the caller owns."""
-    body = call.body
-    room = await call.engine.create_room(
-        call.user,
+    body = request.body
+    room = await request.engine.create_room(
+        request.user,
         name=body.name,
         description=body.description or "",
         private=body.is_private,
@@ -33,13 +33,13 @@ async def create_chatroom(call: Call[requests.CreateChatroom, None]) -> Reply:
         custody=model.KeyCustody.SERVER if body.key_custody == "server" else model.KeyCustody.CLIENT,
         announces=True,
     )
-    return success(wire.OneChatroom(chatroom=wire.chatroom(room, call.user, 1)), "Chatroom created")
+    return success(wire.OneChatroom(chatroom=wire.chatroom(room, request.user, 1)), "Chatroom created")
 
 
-async def list_chatrooms(call: Call[None, requests.ChatroomsQuery]) -> Reply:
+async def list_chatrooms(request: Request[None, requests.ChatroomsQuery]) -> Reply:
     """The caller's chatrooms, latest activity first."""
-    query = call.query
-    found = await call.engine.overviews(call.user, name_contains=query.search, skip=query.skip, limit=query.limit)
+    query = request.query
+    found = await request.engine.overviews(request.user, name_contains=query.search, skip=query.skip, limit=query.limit)
     pagination = wire.pagination(query.page, query.limit, found.total)
     return success(
         wire.Chatrooms(chatrooms=[wire.listed_chatroom(each) for each in found.rooms], pagination=pagination),
@@ -47,25 +47,27 @@ async def list_chatrooms(call: Call[None, requests.ChatroomsQuery]) -> Reply:
     )
 
 
-async def get_chatroom(call: Plain) -> Reply:
+async def get_chatroom(request: Plain) -> Reply:
     """A chatroom and who is in it. For its members."""
-    room_id = call.path_id("chatroom_id", RoomId)
-    room = await call.engine.room(room_id, call.user)
-    members = await call.engine.members(room_id, call.user)
-    users = await call.engine.accounts.users([member.user_id for member in members])
-    shown = [wire.member(member, call.links, online=_is_online(call, users.get(member.user_id))) for member in members]
-    role = next((member.role for member in members if member.user_id == call.user), model.Role.MEMBER)
+    room_id = request.path_id("chatroom_id", RoomId)
+    room = await request.engine.room(room_id, request.user)
+    members = await request.engine.members(room_id, request.user)
+    users = await request.engine.accounts.users([member.user_id for member in members])
+    shown = [
+        wire.member(member, request.links, online=_is_online(request, users.get(member.user_id))) for member in members
+    ]
+    role = next((member.role for member in members if member.user_id == request.user), model.Role.MEMBER)
     chatroom = wire.chatroom(room, _owner(room, members), len(members))
     return success(wire.ChatroomDetails(chatroom=chatroom, members=shown, user_role=wire.role(role)))
 
 
-async def update_chatroom(call: Call[requests.UpdateChatroom, None]) -> Reply:
+async def update_chatroom(request: Request[requests.UpdateChatroom, None]) -> Reply:
     """Change a chatroom's settings. For its owner and moderators."""
-    body = call.body
-    room_id = call.path_id("chatroom_id", RoomId)
-    room = await call.engine.update_room(
+    body = request.body
+    room_id = request.path_id("chatroom_id", RoomId)
+    room = await request.engine.update_room(
         room_id,
-        call.user,
+        request.user,
         name=_given(body.name),
         description="" if body.description is None else _given(body.description),
         private=_given(body.is_private),
@@ -73,69 +75,73 @@ async def update_chatroom(call: Call[requests.UpdateChatroom, None]) -> Reply:
         auto_summary=_given(body.auto_summary_enabled),
         summary_threshold=_given(body.summary_threshold),
     )
-    members = await call.engine.members(room_id, call.user)
+    members = await request.engine.members(room_id, request.user)
     chatroom = wire.chatroom(room, _owner(room, members), len(members))
     return success(wire.OneChatroom(chatroom=chatroom), "Chatroom updated")
 
 
-async def delete_chatroom(call: Plain) -> Reply:
+async def delete_chatroom(request: Plain) -> Reply:
     """Remove a chatroom with all that is in it. For its owner. A direct room is left, by either of its two."""
-    deleted = await call.engine.delete_room(call.path_id("chatroom_id", RoomId), call.user, least=model.Role.OWNER)
+    deleted = await request.engine.delete_room(
+        request.path_id("chatroom_id", RoomId), request.user, least=model.Role.OWNER
+    )
     return Reply(wire.Done(message="Chatroom deleted" if deleted else "Left the chatroom"))
 
 
-async def leave_chatroom(call: Plain) -> Reply:
+async def leave_chatroom(request: Plain) -> Reply:
     """Leave a chatroom. An owner's leaving hands ownership on."""
-    await call.engine.remove_member(call.path_id("chatroom_id", RoomId), call.user, call.user)
+    await request.engine.remove_member(request.path_id("chatroom_id", RoomId), request.user, request.user)
     return Reply(wire.Done(message="Left the chatroom"))
 
 
-async def join_public(call: Plain) -> Reply:
+async def join_public(request: Plain) -> Reply:
     """Join a chatroom that is not private."""
-    room_id = call.path_id("chatroom_id", RoomId)
-    member = await call.engine.join_room(room_id, call.user)
-    return await _joined(call, room_id, member)
+    room_id = request.path_id("chatroom_id", RoomId)
+    member = await request.engine.join_room(room_id, request.user)
+    return await _joined(request, room_id, member)
 
 
 # --- members ------------------------------------------------------------------------------------------------------
 
 
-async def remove_member(call: Plain) -> Reply:
+async def remove_member(request: Plain) -> Reply:
     """Remove somebody from a chatroom, and keep them out of it. Moderators remove members, the owner anybody."""
-    room_id, user_id = call.path_id("chatroom_id", RoomId), call.path_id("user_id", UserId)
-    await call.engine.remove_member(room_id, call.user, user_id)
+    room_id, user_id = request.path_id("chatroom_id", RoomId), request.path_id("user_id", UserId)
+    await request.engine.remove_member(room_id, request.user, user_id)
     return Reply(wire.Done(message="Member removed"))
 
 
-async def set_role(call: Call[requests.SetRole, None]) -> Reply:
+async def set_role(request: Request[requests.SetRole, None]) -> Reply:
     """Give a member another role. For the owner; naming a new owner makes the old one a moderator."""
-    room_id, user_id = call.path_id("chatroom_id", RoomId), call.path_id("user_id", UserId)
-    member = await call.engine.set_member_role(room_id, call.user, user_id, wire.ROLE_OF[call.body.role])
-    users = await call.engine.accounts.users([user_id])
-    return success(wire.OneMember(member=wire.member(member, call.links, online=_is_online(call, users.get(user_id)))))
+    room_id, user_id = request.path_id("chatroom_id", RoomId), request.path_id("user_id", UserId)
+    member = await request.engine.set_member_role(room_id, request.user, user_id, wire.ROLE_OF[request.body.role])
+    users = await request.engine.accounts.users([user_id])
+    return success(
+        wire.OneMember(member=wire.member(member, request.links, online=_is_online(request, users.get(user_id))))
+    )
 
 
 # --- invitations --------------------------------------------------------------------------------------------------
 
 
-async def invite(call: Call[requests.Invite, None]) -> Reply:
+async def invite(request: Request[requests.Invite, None]) -> Reply:
     """An invitation code. Any member may invite to a public chatroom, a moderator to a private one."""
-    invitation, code = await call.engine.create_invitation(
-        call.path_id("chatroom_id", RoomId),
-        call.user,
-        max_uses=call.body.max_uses,
-        lifetime_s=call.body.expires_in_hours * 3600,
+    invitation, code = await request.engine.create_invitation(
+        request.path_id("chatroom_id", RoomId),
+        request.user,
+        max_uses=request.body.max_uses,
+        lifetime_s=request.body.expires_in_hours * 3600,
     )
-    url = call.url(f"/chatrooms/join/{quote(code, safe='')}")
+    url = request.url(f"/chatrooms/join/{quote(code, safe='')}")
     return success(
         wire_admissions.OneInvitation(invitation=wire_admissions.invitation(invitation, code, url)),
         "Invitation created",
     )
 
 
-async def preview_invitation(call: Plain) -> Reply:
+async def preview_invitation(request: Plain) -> Reply:
     """What an invitation is to. For whoever holds the code."""
-    room, invitation = await call.engine.invitation(call.path_text("invite_code"))
+    room, invitation = await request.engine.invitation(request.path_text("invite_code"))
     return success(
         wire_admissions.InvitationPreview(
             chatroom_name=room.name,
@@ -145,32 +151,32 @@ async def preview_invitation(call: Plain) -> Reply:
     )
 
 
-async def accept_invitation(call: Plain) -> Reply:
+async def accept_invitation(request: Plain) -> Reply:
     """Join by an invitation's code."""
-    room, member = await call.engine.accept_invitation(call.path_text("invite_code"), call.user)
-    return await _joined(call, room.id, member)
+    room, member = await request.engine.accept_invitation(request.path_text("invite_code"), request.user)
+    return await _joined(request, room.id, member)
 
 
 # --- keys ---------------------------------------------------------------------------------------------------------
 
 
-async def keys(call: Call[None, requests.KeysQuery]) -> Reply:
+async def keys(request: Request[None, requests.KeysQuery]) -> Reply:
     """The chatroom's keys, sealed for the caller, and its members' public keys."""
-    room_id = call.path_id("chatroom_id", RoomId)
-    ring = await call.engine.keys.for_member(room_id, call.user, above=call.query.above)
-    return success(wire_keys.keys(ring, await call.engine.keys.public_keys(room_id, call.user)))
+    room_id = request.path_id("chatroom_id", RoomId)
+    ring = await request.engine.keys.for_member(room_id, request.user, above=request.query.above)
+    return success(wire_keys.keys(ring, await request.engine.keys.public_keys(room_id, request.user)))
 
 
-async def put_keys(call: Call[requests.PutKeys, None]) -> Reply:
+async def put_keys(request: Request[requests.PutKeys, None]) -> Reply:
     """Store a version of the chatroom's key as the caller sealed it for members (client custody)."""
-    room_id = call.path_id("chatroom_id", RoomId)
+    room_id = request.path_id("chatroom_id", RoomId)
     sealed: dict[UserId, str] = {}
-    for text, key in call.body.sealed.items():
-        number = call.ids.decode(text)
+    for text, key in request.body.sealed.items():
+        number = request.ids.decode(text)
         if number is None:
             raise NotFound("member")
         sealed[UserId(number)] = key
-    await call.engine.keys.put_member_keys(room_id, call.user, call.body.version, sealed)
+    await request.engine.keys.put_member_keys(room_id, request.user, request.body.version, sealed)
     return Reply(wire.Done(message="Keys stored"))
 
 
@@ -182,14 +188,14 @@ def _given(value: T | UnsetType) -> T | None:
     return None if isinstance(value, UnsetType) else value
 
 
-async def _joined(call: Call[Any, Any], room_id: RoomId, member: model.Member) -> Reply:
-    room = await call.engine.room(room_id, call.user)
-    count = len(await call.engine.members(room_id, call.user))
+async def _joined(request: Request[Any, Any], room_id: RoomId, member: model.Member) -> Reply:
+    room = await request.engine.room(room_id, request.user)
+    count = len(await request.engine.members(room_id, request.user))
     return success(wire.Joined(chatroom=wire.joined_chatroom(room, member, count)), "Joined the chatroom")
 
 
-def _is_online(call: Call[Any, Any], user: model.User | None) -> bool:
-    return user is not None and call.engine.presence.of(user) is model.Presence.ONLINE
+def _is_online(request: Request[Any, Any], user: model.User | None) -> bool:
+    return user is not None and request.engine.presence.of(user) is model.Presence.ONLINE
 
 
 def _owner(room: model.Room, members: tuple[model.Member, ...]) -> UserId:

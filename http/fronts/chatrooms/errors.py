@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from chinwag.engine.errors import (
+from chinwag.engine.model.errors import (
     AccountInactive,
     Banned,
     CannotDecrypt,
@@ -27,7 +27,7 @@ from chinwag.engine.errors import (
     Unauthenticated,
     UnknownUser,
 )
-from chinwag.http.refusals import (
+from chinwag.http.api.refusals import (
     BodyTooLarge,
     HttpRefusal,
     MalformedBody,

@@ -1,6 +1,6 @@
 """The events of the chatrooms socket, as a table for the documentation."""
 
-from chinwag.http.front import NOT_RECOVERED, SocketEvent
+from chinwag.http.api.front import NOT_RECOVERED, SocketEvent
 from chinwag.http.fronts.chatrooms import socket_wire as events
 
 SOCKET_EVENTS: tuple[SocketEvent, ...] = (

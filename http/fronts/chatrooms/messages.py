@@ -4,44 +4,44 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from chinwag.engine import model
-from chinwag.engine.admissions import NOBODY
-from chinwag.engine.errors import Forbidden, NotAMember
-from chinwag.engine.ids import MessageId, RoomId, UserId
-from chinwag.http.calls import Call, Reply
+from chinwag.engine.model import values as model
+from chinwag.engine.model.errors import Forbidden, NotAMember
+from chinwag.engine.model.ids import MessageId, RoomId, UserId
+from chinwag.engine.rooms.admissions import NOBODY
+from chinwag.http.api.requests import Reply, Request
 from chinwag.http.fronts.chatrooms import requests, wire, wire_summaries
 from chinwag.http.fronts.chatrooms.accounts import success
 from chinwag.http.fronts.chatrooms.errors import Coded
 from chinwag.http.fronts.chatrooms.links import CallerLinks
 from chinwag.http.fronts.chatrooms.posting import as_sealed, content_command
-from chinwag.http.idempotency import message_key
-from chinwag.http.search_answers import completeness
-from chinwag.http.times import rfc3339
+from chinwag.http.kit.idempotency import message_key
+from chinwag.http.kit.search_answers import completeness
+from chinwag.http.kit.times import rfc3339
 
-Plain = Call[None, None]
+Plain = Request[None, None]
 
 
-async def send_message(call: Call[requests.SendMessage, None]) -> Reply:
+async def send_message(request: Request[requests.SendMessage, None]) -> Reply:
     """Post a message; returns once it is durable."""
-    room_id = call.path_id("chatroom_id", RoomId)
-    key = message_key(call.headers, call.body.client_id, most=requests.MAX_CLIENT_ID)
-    command = await content_command(call.engine, room_id, call.user, call.body, key=key)
-    return _one(call, await call.engine.post(room_id, command), "Message sent")
+    room_id = request.path_id("chatroom_id", RoomId)
+    key = message_key(request.headers, request.body.client_id, most=requests.MAX_CLIENT_ID)
+    command = await content_command(request.engine, room_id, request.user, request.body, key=key)
+    return _one(request, await request.engine.post(room_id, command), "Message sent")
 
 
-async def list_messages(call: Call[None, requests.MessagesQuery]) -> Reply:
+async def list_messages(request: Request[None, requests.MessagesQuery]) -> Reply:
     """A page of messages, newest first."""
-    query = call.query
+    query = request.query
     skip = (query.page - 1) * query.limit
-    found, total = await call.engine.history_between(
-        call.path_id("chatroom_id", RoomId),
-        call.user,
+    found, total = await request.engine.history_between(
+        request.path_id("chatroom_id", RoomId),
+        request.user,
         after_us=requests.microseconds(query.after),
         before_us=requests.microseconds(query.before),
         skip=skip,
         limit=query.limit,
     )
-    links = CallerLinks(call)
+    links = CallerLinks(request)
     has_more = total > skip + len(found)
     pagination = wire.MessagesPagination(
         page=query.page,
@@ -53,57 +53,59 @@ async def list_messages(call: Call[None, requests.MessagesQuery]) -> Reply:
     return success(wire.Messages(messages=[wire.message(each.message, links) for each in found], pagination=pagination))
 
 
-async def get_message(call: Plain) -> Reply:
+async def get_message(request: Plain) -> Reply:
     """One message."""
-    room_id, shown = _place(call)
-    return _one(call, await call.engine.message(room_id, call.user, shown))
+    room_id, shown = _place(request)
+    return _one(request, await request.engine.message(room_id, request.user, shown))
 
 
-async def edit_message(call: Call[requests.EditMessage, None]) -> Reply:
+async def edit_message(request: Request[requests.EditMessage, None]) -> Reply:
     """Replace the content of one of the caller's own messages."""
-    room_id, edited = _place(call)
+    room_id, edited = _place(request)
     with _denied("MESSAGE_EDIT_DENIED"):
-        viewed = await call.engine.edit_sealed(
-            room_id, call.user, edited, sealed=as_sealed(call.body.content), most_characters=requests.MAX_TEXT
+        viewed = await request.engine.edit_sealed(
+            room_id, request.user, edited, sealed=as_sealed(request.body.content), most_characters=requests.MAX_TEXT
         )
-    return _one(call, viewed, "Message edited")
+    return _one(request, viewed, "Message edited")
 
 
-async def delete_message(call: Plain) -> Reply:
+async def delete_message(request: Plain) -> Reply:
     """Remove a message: one's own, or any as the chatroom's owner or moderator."""
-    room_id, deleted = _place(call)
+    room_id, deleted = _place(request)
     with _denied("MESSAGE_DELETE_DENIED"):
-        await call.engine.delete_message(room_id, call.user, deleted)
+        await request.engine.delete_message(room_id, request.user, deleted)
     return Reply(wire.Done(message="Message deleted"))
 
 
-async def mark_read(call: Plain) -> Reply:
+async def mark_read(request: Plain) -> Reply:
     """The caller read this message and all before it."""
-    room_id, read = _place(call)
-    await call.engine.mark_read(room_id, call.user, read)
+    room_id, read = _place(request)
+    await request.engine.mark_read(room_id, request.user, read)
     return Reply(wire.Done(message="Marked as read"))
 
 
-async def add_reaction(call: Call[requests.React, None]) -> Reply:
+async def add_reaction(request: Request[requests.React, None]) -> Reply:
     """React with an emoji. Twice is once."""
-    room_id, to = _place(call)
-    return _one(call, await call.engine.add_reaction(room_id, call.user, to, call.body.emoji), "Reaction added")
+    room_id, to = _place(request)
+    return _one(
+        request, await request.engine.add_reaction(room_id, request.user, to, request.body.emoji), "Reaction added"
+    )
 
 
-async def remove_reaction(call: Plain) -> Reply:
+async def remove_reaction(request: Plain) -> Reply:
     """Take a reaction back."""
-    room_id, to = _place(call)
-    viewed = await call.engine.remove_reaction(room_id, call.user, to, call.path_text("emoji"))
-    return _one(call, viewed, "Reaction removed")
+    room_id, to = _place(request)
+    viewed = await request.engine.remove_reaction(room_id, request.user, to, request.path_text("emoji"))
+    return _one(request, viewed, "Reaction removed")
 
 
-async def search_messages(call: Call[requests.Search, None]) -> Reply:
+async def search_messages(request: Request[requests.Search, None]) -> Reply:
     """Messages with the query's words, the most relevant first."""
-    body = call.body
-    room_id = call.path_id("chatroom_id", RoomId)
-    author = None if body.user_id is None else UserId(call.ids.decode(body.user_id) or NOBODY)
-    found = await call.engine.ranked_search(
-        call.user,
+    body = request.body
+    room_id = request.path_id("chatroom_id", RoomId)
+    author = None if body.user_id is None else UserId(request.ids.decode(body.user_id) or NOBODY)
+    found = await request.engine.ranked_search(
+        request.user,
         room_id,
         body.query,
         kind=None if body.message_type is None else wire.KIND_OF[body.message_type],
@@ -113,8 +115,8 @@ async def search_messages(call: Call[requests.Search, None]) -> Reply:
         limit=body.limit,
     )
     if author is not None and not found.results:
-        await call.engine.accounts.user(author)  # after the search, which first of all asks who may search here
-    links = CallerLinks(call)
+        await request.engine.accounts.user(author)  # after the search, which first of all asks who may search here
+    links = CallerLinks(request)
     results = [
         wire.SearchResult(
             message=wire.message(each.viewed.message, links),
@@ -140,13 +142,13 @@ async def search_messages(call: Call[requests.Search, None]) -> Reply:
 # --- summaries ----------------------------------------------------------------------------------------------------
 
 
-async def get_summary(call: Call[None, requests.SummaryQuery]) -> Reply:
+async def get_summary(request: Request[None, requests.SummaryQuery]) -> Reply:
     """The newest summary there is."""
-    query = call.query
+    query = request.query
     automatic = None if query.summary_type is None else query.summary_type == "automatic"
-    found = await call.engine.summaries.latest(
-        call.path_id("chatroom_id", RoomId),
-        call.user,
+    found = await request.engine.summaries.latest(
+        request.path_id("chatroom_id", RoomId),
+        request.user,
         after_us=requests.microseconds(query.date_from),
         before_us=requests.microseconds(query.date_to),
         automatic=automatic,
@@ -154,12 +156,12 @@ async def get_summary(call: Call[None, requests.SummaryQuery]) -> Reply:
     return success(wire_summaries.OneSummary(summary=wire_summaries.summary(found)))
 
 
-async def make_summary(call: Call[requests.MakeSummary, None]) -> Reply:
+async def make_summary(request: Request[requests.MakeSummary, None]) -> Reply:
     """Make a summary of the messages in a time, or of the newest ones."""
-    body = call.body
-    made = await call.engine.summaries.generate(
-        call.path_id("chatroom_id", RoomId),
-        call.user,
+    body = request.body
+    made = await request.engine.summaries.generate(
+        request.path_id("chatroom_id", RoomId),
+        request.user,
         after_us=requests.microseconds(body.date_from),
         before_us=requests.microseconds(body.date_to),
         prompt=body.custom_prompt,
@@ -170,12 +172,12 @@ async def make_summary(call: Call[requests.MakeSummary, None]) -> Reply:
 # --- pieces -------------------------------------------------------------------------------------------------------
 
 
-def _place(call: Call[Any, Any]) -> tuple[RoomId, MessageId]:
-    return call.path_id("chatroom_id", RoomId), call.path_id("message_id", MessageId)
+def _place(request: Request[Any, Any]) -> tuple[RoomId, MessageId]:
+    return request.path_id("chatroom_id", RoomId), request.path_id("message_id", MessageId)
 
 
-def _one(call: Call[Any, Any], viewed: model.ViewedMessage, message: str = "OK") -> Reply:
-    return success(wire.OneMessage(message=wire.message(viewed.message, CallerLinks(call))), message)
+def _one(request: Request[Any, Any], viewed: model.ViewedMessage, message: str = "OK") -> Reply:
+    return success(wire.OneMessage(message=wire.message(viewed.message, CallerLinks(request))), message)
 
 
 @contextmanager

@@ -1,12 +1,12 @@
 """From what a client wants to post to what the engine takes: decrypted where the server may, with its files found."""
 
-from chinwag.engine.commands import PostMessage
 from chinwag.engine.engine import Engine
-from chinwag.engine.ids import FileId, MessageId, RoomId, UserId
-from chinwag.engine.model import Attachment, Sealed
-from chinwag.http.calls import read_id
+from chinwag.engine.model.commands import PostMessage
+from chinwag.engine.model.ids import FileId, MessageId, RoomId, UserId
+from chinwag.engine.model.values import Attachment, Sealed
+from chinwag.http.api.requests import read_id
 from chinwag.http.fronts.chatrooms import requests, wire
-from chinwag.http.uuid_ids import IDS
+from chinwag.http.kit.uuid_ids import IDS
 
 
 def as_sealed(content: requests.Content) -> Sealed:

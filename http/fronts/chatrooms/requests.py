@@ -9,16 +9,16 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from chinwag.engine.emojis import MOST_CHARACTERS
-from chinwag.engine.errors import Invalid, Rule
-from chinwag.engine.names import blank
-from chinwag.engine.room_crypto import check_public_key, encrypted_characters
-from chinwag.engine.searches import MOST_QUERY_CHARACTERS
-from chinwag.http import fields
-from chinwag.http.checked import Checked, FieldError
-from chinwag.http.fields import is_web_address, search_query
-from chinwag.http.times import unix_us
-from chinwag.http.uuid_ids import Uuid
+from chinwag.engine.encryption.room_crypto import check_public_key, encrypted_characters
+from chinwag.engine.messages.searches import MOST_QUERY_CHARACTERS
+from chinwag.engine.model.emojis import MOST_CHARACTERS
+from chinwag.engine.model.errors import Invalid, Rule
+from chinwag.engine.model.names import blank
+from chinwag.http.api.checked import Checked, FieldError
+from chinwag.http.kit import fields
+from chinwag.http.kit.fields import is_web_address, search_query
+from chinwag.http.kit.times import unix_us
+from chinwag.http.kit.uuid_ids import Uuid
 
 MAX_TEXT: Final = 4000
 """Characters of a message's text."""

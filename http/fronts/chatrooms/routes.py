@@ -1,6 +1,7 @@
 """The chatrooms API's endpoints, as a table. What its spec does not have and its users need is in README.md."""
 
-from chinwag.engine.errors import (
+from chinwag.engine.files.files import MAX_AVATAR_BYTES
+from chinwag.engine.model.errors import (
     CannotDecrypt,
     Conflict,
     FileTooLarge,
@@ -15,8 +16,7 @@ from chinwag.engine.errors import (
     TypeNotAllowed,
     Unauthenticated,
 )
-from chinwag.engine.files import MAX_AVATAR_BYTES
-from chinwag.http.file_transfer import AvatarQuery, DownloadQuery, viewer_of
+from chinwag.http.api.routing import FormPart, Route
 from chinwag.http.fronts.chatrooms import (
     accounts,
     admissions,
@@ -29,10 +29,10 @@ from chinwag.http.fronts.chatrooms import (
     wire_keys,
     wire_summaries,
 )
-from chinwag.http.idempotency import key_header
-from chinwag.http.multipart import OVERHEAD_BYTES
-from chinwag.http.routing import FormPart, Route
-from chinwag.http.search_answers import COMPLETE
+from chinwag.http.kit.file_transfer import AvatarQuery, DownloadQuery, viewer_of
+from chinwag.http.kit.idempotency import key_header
+from chinwag.http.kit.multipart import OVERHEAD_BYTES
+from chinwag.http.kit.search_answers import COMPLETE
 
 UPLOADS = "uploads"
 """The rate group of uploads."""

@@ -9,14 +9,15 @@ from typing import cast
 
 import msgspec
 
-from chinwag.engine import commands
-from chinwag.engine.connections import Connected
+from chinwag.engine.connections.connections import Connected
+from chinwag.engine.connections.session import Session
 from chinwag.engine.engine import Engine, post_command
-from chinwag.engine.errors import EngineError, Invalid, Rule
-from chinwag.engine.ids import RoomId
-from chinwag.engine.session import Session
-from chinwag.http.calls import no_such_id
-from chinwag.http.front import SocketRequest
+from chinwag.engine.model import commands
+from chinwag.engine.model.errors import EngineError, Invalid, Rule
+from chinwag.engine.model.ids import RoomId
+from chinwag.http.api.decoding import BodyReader, QueryReader
+from chinwag.http.api.front import SocketRequest
+from chinwag.http.api.requests import no_such_id
 from chinwag.http.fronts.chatrooms import wire
 from chinwag.http.fronts.chatrooms.posting import as_sealed, content_command, message_id
 from chinwag.http.fronts.chatrooms.requests import SendMessage
@@ -40,10 +41,9 @@ from chinwag.http.fronts.chatrooms.socket_wire import (
     error_frame,
     event_frame,
 )
-from chinwag.http.links import Links
-from chinwag.http.requests import BodyReader, QueryReader
-from chinwag.http.socket_commands import ResumeQuery, SocketReply, tell_room
-from chinwag.http.uuid_ids import IDS
+from chinwag.http.kit.links import Links
+from chinwag.http.kit.socket_commands import ResumeQuery, SocketReply, tell_room
+from chinwag.http.kit.uuid_ids import IDS
 
 MOST_SOCKETS = 5
 """Connections of one user at a time. Source: chatrooms spec, "Rate Limiting"."""

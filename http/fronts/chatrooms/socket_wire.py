@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from chinwag.engine.errors import EngineError
-from chinwag.engine.events import (
+from chinwag.engine.model.errors import EngineError
+from chinwag.engine.model.events import (
     Event,
     MemberAdded,
     MemberKeyReplaced,
@@ -31,15 +31,15 @@ from chinwag.engine.events import (
     TypingStarted,
     TypingStopped,
 )
-from chinwag.engine.ids import RoomId, now_us
-from chinwag.engine.model import Message, Presence, Status, User
+from chinwag.engine.model.ids import RoomId, now_us
+from chinwag.engine.model.values import Message, Presence, Status, User
+from chinwag.http.carriers.websocket import frame_text
 from chinwag.http.fronts.chatrooms import wire
 from chinwag.http.fronts.chatrooms.errors import details, status_and_code, words
 from chinwag.http.fronts.chatrooms.requests import MAX_CLIENT_ID, Emoji, Id, SendMessage
-from chinwag.http.links import Links
-from chinwag.http.times import rfc3339
-from chinwag.http.uuid_ids import UuidText
-from chinwag.http.websocket import frame_text
+from chinwag.http.kit.links import Links
+from chinwag.http.kit.times import rfc3339
+from chinwag.http.kit.uuid_ids import UuidText
 
 _to_json = msgspec.json.Encoder().encode
 

@@ -8,11 +8,11 @@ from typing import Annotated, Generic, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from chinwag.engine import model
-from chinwag.engine.ids import UserId
-from chinwag.http.links import FileLinks
-from chinwag.http.times import rfc3339
-from chinwag.http.uuid_ids import IDS, UuidText
+from chinwag.engine.model import values as model
+from chinwag.engine.model.ids import UserId
+from chinwag.http.kit.links import FileLinks
+from chinwag.http.kit.times import rfc3339
+from chinwag.http.kit.uuid_ids import IDS, UuidText
 
 T = TypeVar("T")
 RoleName = Literal["owner", "moderator", "member"]

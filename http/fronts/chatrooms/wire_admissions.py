@@ -2,9 +2,9 @@
 
 import msgspec
 
-from chinwag.engine import model
+from chinwag.engine.model import values as model
 from chinwag.http.fronts.chatrooms.wire import Id, Pagination, Time, display_name, encode
-from chinwag.http.times import rfc3339
+from chinwag.http.kit.times import rfc3339
 
 
 class Invitation(msgspec.Struct, frozen=True, kw_only=True):

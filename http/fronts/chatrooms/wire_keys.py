@@ -5,10 +5,10 @@ from typing import Literal
 
 import msgspec
 
-from chinwag.engine.ids import UserId
-from chinwag.engine.room_keys import KeyRing
+from chinwag.engine.encryption.room_keys import KeyRing
+from chinwag.engine.model.ids import UserId
 from chinwag.http.fronts.chatrooms.wire import Id, Time, custody, encode
-from chinwag.http.times import rfc3339
+from chinwag.http.kit.times import rfc3339
 
 
 class HeldKey(msgspec.Struct, frozen=True, kw_only=True):

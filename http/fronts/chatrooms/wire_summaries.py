@@ -4,9 +4,9 @@ from typing import Literal
 
 import msgspec
 
-from chinwag.engine import model
+from chinwag.engine.model import values as model
 from chinwag.http.fronts.chatrooms.wire import Id, Time, encode
-from chinwag.http.times import rfc3339
+from chinwag.http.kit.times import rfc3339
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):

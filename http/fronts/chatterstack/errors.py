@@ -2,7 +2,7 @@
 
 import msgspec
 
-from chinwag.engine.errors import (
+from chinwag.engine.model.errors import (
     Conflict,
     EngineError,
     Forbidden,
@@ -14,7 +14,7 @@ from chinwag.engine.errors import (
     TryLater,
     Unauthenticated,
 )
-from chinwag.http.refusals import HttpRefusal, nearest, words_of
+from chinwag.http.api.refusals import HttpRefusal, nearest, words_of
 
 _STATUSES: dict[type[EngineError], int] = {
     Invalid: 400,

@@ -1,6 +1,6 @@
 """The events of ChatterStack's socket, as a table for the documentation."""
 
-from chinwag.http.front import NOT_RECOVERED, SocketEvent
+from chinwag.http.api.front import NOT_RECOVERED, SocketEvent
 from chinwag.http.fronts.chatterstack import wire
 from chinwag.http.fronts.chatterstack.socket import InRoom, SendMessageData
 

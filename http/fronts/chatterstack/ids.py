@@ -4,8 +4,8 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta
 
-from chinwag.engine.ids import MAX_ID
-from chinwag.http.wrong_values import WORDS
+from chinwag.engine.model.ids import MAX_ID
+from chinwag.http.api.wrong_values import WORDS
 
 WHAT: Final = "an id: decimal digits"
 _MOST_DIGITS = len(str(MAX_ID))

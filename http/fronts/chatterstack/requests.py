@@ -9,10 +9,11 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import force_setattr
 
-from chinwag.engine.ids import MAX_ID
-from chinwag.engine.searches import MOST_QUERY_CHARACTERS
-from chinwag.http.checked import Checked, FieldError
-from chinwag.http.fields import (
+from chinwag.engine.messages.searches import MOST_QUERY_CHARACTERS
+from chinwag.engine.model.ids import MAX_ID
+from chinwag.http.api.checked import Checked, FieldError
+from chinwag.http.fronts.chatterstack.ids import AMessage, ARoom, AUser
+from chinwag.http.kit.fields import (
     NAME_RULE,
     PASSWORD_RULE,
     Email,
@@ -25,8 +26,7 @@ from chinwag.http.fields import (
     username,
     visible_name,
 )
-from chinwag.http.fronts.chatterstack.ids import AMessage, ARoom, AUser
-from chinwag.http.message_text import caption, message_text
+from chinwag.http.kit.message_text import caption, message_text
 
 MAX_TEXT = 4000
 MAX_ATTACHMENTS = 10

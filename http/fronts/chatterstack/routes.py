@@ -2,212 +2,220 @@
 
 from typing import Any
 
-from chinwag.engine import model
-from chinwag.engine.errors import Conflict, Forbidden, Invalid, NotFound, TooManyTries, Unauthenticated
-from chinwag.engine.ids import MessageId, RoomId, UserId
-from chinwag.engine.log_ins import LogIn
-from chinwag.http.calls import Call, Reply
-from chinwag.http.fields import login_name
+from chinwag.engine.accounts.log_ins import LogIn
+from chinwag.engine.model import values as model
+from chinwag.engine.model.errors import Conflict, Forbidden, Invalid, NotFound, TooManyTries, Unauthenticated
+from chinwag.engine.model.ids import MessageId, RoomId, UserId
+from chinwag.http.api.requests import Reply, Request
+from chinwag.http.api.routing import Route
 from chinwag.http.fronts.chatterstack import requests, wire
-from chinwag.http.idempotency import key_header, message_key
-from chinwag.http.routing import Route
-from chinwag.http.search_answers import COMPLETE, completeness
+from chinwag.http.kit.fields import login_name
+from chinwag.http.kit.idempotency import key_header, message_key
+from chinwag.http.kit.search_answers import COMPLETE, completeness
 
-Plain = Call[None, None]
+Plain = Request[None, None]
 
 
 # --- authentication -----------------------------------------------------------------------------------------------
 
 
-async def register(call: Call[requests.Register, None]) -> Reply:
+async def register(request: Request[requests.Register, None]) -> Reply:
     """Create an account. It is not logged in yet."""
-    body = call.body
-    user = await call.engine.accounts.register(
-        username=body.username, email=body.email, password=body.password, source=call.source
+    body = request.body
+    user = await request.engine.accounts.register(
+        username=body.username, email=body.email, password=body.password, source=request.source
     )
-    return _user(call, user)
+    return _user(request, user)
 
 
-async def log_in(call: Call[requests.LogIn, None]) -> Reply:
+async def log_in(request: Request[requests.LogIn, None]) -> Reply:
     """A token pair. One 401 for whatever was wrong."""
-    opened = await call.engine.accounts.log_in(login_name(call.body.email), call.body.password, source=call.source)
-    return _token_pair(call, opened)
+    opened = await request.engine.accounts.log_in(
+        login_name(request.body.email), request.body.password, source=request.source
+    )
+    return _token_pair(request, opened)
 
 
-async def refresh(call: Call[requests.Refresh, None]) -> Reply:
+async def refresh(request: Request[requests.Refresh, None]) -> Reply:
     """A new token pair; the old refresh token is spent. Using a spent one again ends that log-in."""
-    return _token_pair(call, await call.engine.accounts.refresh(call.body.refresh_token, source=call.source))
+    return _token_pair(
+        request, await request.engine.accounts.refresh(request.body.refresh_token, source=request.source)
+    )
 
 
-async def log_out(call: Call[requests.LogOut, None]) -> Reply:
+async def log_out(request: Request[requests.LogOut, None]) -> Reply:
     """End every log-in of the caller."""
-    if call.body_id("user_id", call.body.user_id, UserId) != call.user:
+    if request.body_id("user_id", request.body.user_id, UserId) != request.user:
         raise Forbidden("you can only log yourself out")
-    await call.engine.accounts.log_out_everywhere(call.user)
+    await request.engine.accounts.log_out_everywhere(request.user)
     return Reply()
 
 
 # --- users --------------------------------------------------------------------------------------------------------
 
 
-async def user_by_id(call: Plain) -> Reply:
+async def user_by_id(request: Plain) -> Reply:
     """A user's profile."""
-    return _user(call, await call.engine.accounts.user(call.path_id("user_id", UserId)))
+    return _user(request, await request.engine.accounts.user(request.path_id("user_id", UserId)))
 
 
-async def user_by_email(call: Call[None, requests.UserQuery]) -> Reply:
+async def user_by_email(request: Request[None, requests.UserQuery]) -> Reply:
     """The profile of the user with this address; upper and lower case are the same."""
-    return _user(call, await call.engine.accounts.user_by_email(login_name(call.query.email)))
+    return _user(request, await request.engine.accounts.user_by_email(login_name(request.query.email)))
 
 
-async def set_status(call: Call[requests.SetStatus, None]) -> Reply:
+async def set_status(request: Request[requests.SetStatus, None]) -> Reply:
     """Show the caller as online or offline, whatever their connections say."""
-    user_id = call.path_id("user_id", UserId)
-    if user_id != call.user:
-        await call.engine.accounts.user(user_id)
+    user_id = request.path_id("user_id", UserId)
+    if user_id != request.user:
+        await request.engine.accounts.user(user_id)
         raise Forbidden("you can only set your own status")
-    await call.engine.accounts.set_presence(user_id, model.Presence[call.body.status])
+    await request.engine.accounts.set_presence(user_id, model.Presence[request.body.status])
     return Reply()
 
 
 # --- rooms --------------------------------------------------------------------------------------------------------
 
 
-async def create_room(call: Call[requests.CreateRoom, None]) -> Reply:
+async def create_room(request: Request[requests.CreateRoom, None]) -> Reply:
     """A group, whose ADMIN is the caller, or the direct room of the caller and one other."""
-    body = call.body
-    if body.creator_id is not None and call.body_id("creator_id", body.creator_id, UserId) != call.user:
+    body = request.body
+    if body.creator_id is not None and request.body_id("creator_id", body.creator_id, UserId) != request.user:
         raise Invalid("creator_id", "must be your own id")
-    member_ids = list(dict.fromkeys(call.body_id("member_ids", text, UserId) for text in body.member_ids))
+    member_ids = list(dict.fromkeys(request.body_id("member_ids", text, UserId) for text in body.member_ids))
     if body.is_group:
-        room = await call.engine.create_room(
-            call.user, name=body.name, description=body.description, member_ids=member_ids
+        room = await request.engine.create_room(
+            request.user, name=body.name, description=body.description, member_ids=member_ids
         )
         return Reply(wire.room(room))
-    others = [user_id for user_id in member_ids if user_id != call.user]
+    others = [user_id for user_id in member_ids if user_id != request.user]
     if len(others) != 1:
         raise Invalid("member_ids", "a direct room needs exactly one other member")
     try:
-        return Reply(wire.room(await call.engine.direct_room(call.user, others[0])))
+        return Reply(wire.room(await request.engine.direct_room(request.user, others[0])))
     except NotFound as missing:
-        raise Invalid("member_ids", f"unknown user {call.ids.encode(others[0])}") from missing
+        raise Invalid("member_ids", f"unknown user {request.ids.encode(others[0])}") from missing
 
 
-async def create_direct_room(call: Call[requests.CreateDirectRoom, None]) -> Reply:
+async def create_direct_room(request: Request[requests.CreateDirectRoom, None]) -> Reply:
     """The direct room of the caller and another user; asking again answers with the same room."""
-    peer = call.body_id("peer_user_id", call.body.peer_user_id, UserId)
-    if peer == call.user:
+    peer = request.body_id("peer_user_id", request.body.peer_user_id, UserId)
+    if peer == request.user:
         raise Invalid("peer_user_id", "must be somebody else's id")
-    return Reply(wire.room(await call.engine.direct_room(call.user, peer)))
+    return Reply(wire.room(await request.engine.direct_room(request.user, peer)))
 
 
-async def rooms(call: Call[None, requests.RoomsQuery]) -> Reply:
+async def rooms(request: Request[None, requests.RoomsQuery]) -> Reply:
     """The caller's rooms, latest activity first."""
-    found = await call.engine.rooms_of(call.user, name_contains=call.query.q, limit=call.query.limit)
+    found = await request.engine.rooms_of(request.user, name_contains=request.query.q, limit=request.query.limit)
     return Reply(wire.Rooms(rooms=[wire.room(room) for room in found.rooms]), completeness(found.complete))
 
 
-async def room(call: Plain) -> Reply:
+async def room(request: Plain) -> Reply:
     """One of the caller's rooms."""
-    return Reply(wire.room(await call.engine.room(call.path_id("room_id", RoomId), call.user)))
+    return Reply(wire.room(await request.engine.room(request.path_id("room_id", RoomId), request.user)))
 
 
-async def delete_room(call: Plain) -> Reply:
+async def delete_room(request: Plain) -> Reply:
     """Remove a room with all its messages, for its ADMINs; or leave a direct room."""
-    await call.engine.delete_room(call.path_id("room_id", RoomId), call.user)
+    await request.engine.delete_room(request.path_id("room_id", RoomId), request.user)
     return Reply()
 
 
-async def members(call: Plain) -> Reply:
+async def members(request: Plain) -> Reply:
     """Who is in a room, in the order of joining."""
-    found = await call.engine.members(call.path_id("room_id", RoomId), call.user)
+    found = await request.engine.members(request.path_id("room_id", RoomId), request.user)
     return Reply([wire.member(member) for member in found])
 
 
-async def add_member(call: Call[requests.AddMember, None]) -> Reply:
+async def add_member(request: Request[requests.AddMember, None]) -> Reply:
     """Add a user to a room. For its ADMINs."""
-    room_id = call.path_id("room_id", RoomId)
-    user_id = call.body_id("user_id", call.body.user_id, UserId)
-    return Reply(wire.member(await call.engine.add_member(room_id, call.user, user_id, model.Role[call.body.role])))
+    room_id = request.path_id("room_id", RoomId)
+    user_id = request.body_id("user_id", request.body.user_id, UserId)
+    return Reply(
+        wire.member(await request.engine.add_member(room_id, request.user, user_id, model.Role[request.body.role]))
+    )
 
 
-async def remove_member(call: Plain) -> Reply:
+async def remove_member(request: Plain) -> Reply:
     """Remove a user from a room, and keep them out of it (for its ADMINs), or leave it (for anyone)."""
-    room_id = call.path_id("room_id", RoomId)
-    await call.engine.remove_member(room_id, call.user, call.path_id("user_id", UserId))
+    room_id = request.path_id("room_id", RoomId)
+    await request.engine.remove_member(room_id, request.user, request.path_id("user_id", UserId))
     return Reply()
 
 
 # --- messages -----------------------------------------------------------------------------------------------------
 
 
-async def send_message(call: Call[requests.SendMessage, None]) -> Reply:
+async def send_message(request: Request[requests.SendMessage, None]) -> Reply:
     """Store a message, then send it to every member's sockets."""
-    posted = await call.engine.post_message(
-        call.path_id("room_id", RoomId),
-        call.user,
-        text=call.body.content,
-        attachments=attachments(call.body.attachments),
-        key=message_key(call.headers),
+    posted = await request.engine.post_message(
+        request.path_id("room_id", RoomId),
+        request.user,
+        text=request.body.content,
+        attachments=attachments(request.body.attachments),
+        key=message_key(request.headers),
     )
-    return _message(call, posted)
+    return _message(request, posted)
 
 
-async def messages(call: Call[None, requests.MessagesQuery]) -> Reply:
+async def messages(request: Request[None, requests.MessagesQuery]) -> Reply:
     """A page of a room's messages, newest first; or the window around one message, oldest first."""
-    room_id = call.path_id("room_id", RoomId)
-    query = call.query
+    room_id = request.path_id("room_id", RoomId)
+    query = request.query
     if query.around_message_id is None:
         skip = (query.page - 1) * query.limit
-        page = await call.engine.history(room_id, call.user, skip=skip, limit=query.limit)
-        return Reply(wire.messages(page, call.links))
-    around = call.body_id("around_message_id", query.around_message_id, MessageId)
+        page = await request.engine.history(room_id, request.user, skip=skip, limit=query.limit)
+        return Reply(wire.messages(page, request.links))
+    around = request.body_id("around_message_id", query.around_message_id, MessageId)
     try:
-        window = await call.engine.window(room_id, call.user, around=around, limit=query.limit)
+        window = await request.engine.window(room_id, request.user, around=around, limit=query.limit)
     except NotFound as missing:
         raise _invalid_unless_room(missing, "around_message_id") from missing
-    return Reply(wire.messages(window, call.links))
+    return Reply(wire.messages(window, request.links))
 
 
-async def edit_message(call: Call[requests.EditMessage, None]) -> Reply:
+async def edit_message(request: Request[requests.EditMessage, None]) -> Reply:
     """Replace the text of one of the caller's own messages."""
-    room_id, message_id = call.path_id("room_id", RoomId), call.path_id("message_id", MessageId)
-    return _message(call, await call.engine.edit_message(room_id, call.user, message_id, text=call.body.content))
+    room_id, message_id = request.path_id("room_id", RoomId), request.path_id("message_id", MessageId)
+    return _message(
+        request, await request.engine.edit_message(room_id, request.user, message_id, text=request.body.content)
+    )
 
 
-async def delete_message(call: Plain) -> Reply:
+async def delete_message(request: Plain) -> Reply:
     """Remove a message: one's own, or any as the room's ADMIN."""
-    room_id, message_id = call.path_id("room_id", RoomId), call.path_id("message_id", MessageId)
-    await call.engine.delete_message(room_id, call.user, message_id)
+    room_id, message_id = request.path_id("room_id", RoomId), request.path_id("message_id", MessageId)
+    await request.engine.delete_message(room_id, request.user, message_id)
     return Reply()
 
 
-async def mark_delivered(call: Plain) -> Reply:
+async def mark_delivered(request: Plain) -> Reply:
     """This message and all before it reached the caller."""
-    room_id = call.path_id("room_id", RoomId)
+    room_id = request.path_id("room_id", RoomId)
     try:
-        await call.engine.mark_delivered(room_id, call.user, call.path_id("message_id", MessageId))
+        await request.engine.mark_delivered(room_id, request.user, request.path_id("message_id", MessageId))
     except NotFound as missing:
         raise _invalid_unless_room(missing, "message_id") from missing
     return Reply()
 
 
-async def mark_read(call: Plain) -> Reply:
+async def mark_read(request: Plain) -> Reply:
     """The caller read this message and all before it."""
-    room_id = call.path_id("room_id", RoomId)
+    room_id = request.path_id("room_id", RoomId)
     try:
-        await call.engine.mark_read(room_id, call.user, call.path_id("message_id", MessageId))
+        await request.engine.mark_read(room_id, request.user, request.path_id("message_id", MessageId))
     except NotFound as missing:
         raise _invalid_unless_room(missing, "message_id") from missing
     return Reply()
 
 
-async def search_messages(call: Call[None, requests.SearchQuery]) -> Reply:
+async def search_messages(request: Request[None, requests.SearchQuery]) -> Reply:
     """Messages that contain a text, in any script, in the caller's rooms; newest first."""
-    query = call.query
-    room_id = None if query.room_id is None else call.body_id("room_id", query.room_id, RoomId)
-    found = await call.engine.search(call.user, text=query.q, room_id=room_id, limit=query.limit)
-    return Reply(wire.messages(found.messages, call.links), completeness(found.complete))
+    query = request.query
+    room_id = None if query.room_id is None else request.body_id("room_id", query.room_id, RoomId)
+    found = await request.engine.search(request.user, text=query.q, room_id=room_id, limit=query.limit)
+    return Reply(wire.messages(found.messages, request.links), completeness(found.complete))
 
 
 # --- helpers ------------------------------------------------------------------------------------------------------
@@ -218,16 +226,16 @@ def attachments(given: tuple[requests.AttachmentIn, ...]) -> tuple[model.Attachm
     return tuple(model.Attachment(url=a.url, mime_type=a.mime_type, size_bytes=a.size_bytes) for a in given)
 
 
-def _user(call: Call[Any, Any], user: model.User) -> Reply:
-    return Reply(wire.user(user, call.engine.presence.of(user)))
+def _user(request: Request[Any, Any], user: model.User) -> Reply:
+    return Reply(wire.user(user, request.engine.presence.of(user)))
 
 
-def _message(call: Call[Any, Any], viewed: model.ViewedMessage) -> Reply:
-    return Reply(wire.message(viewed.message, viewed.status, call.links))
+def _message(request: Request[Any, Any], viewed: model.ViewedMessage) -> Reply:
+    return Reply(wire.message(viewed.message, viewed.status, request.links))
 
 
-def _token_pair(call: Call[Any, Any], opened: LogIn) -> Reply:
-    access_token = call.access_token(opened)
+def _token_pair(request: Request[Any, Any], opened: LogIn) -> Reply:
+    access_token = request.access_token(opened)
     return Reply(wire.TokenPair(access_token=access_token, refresh_token=opened.refresh_token))
 
 

@@ -10,11 +10,12 @@ from typing import Annotated, assert_never, cast
 import msgspec
 from msgspec import Meta
 
-from chinwag.engine.commands import RoomCommand, StartTyping, StopTyping
-from chinwag.engine.connections import Connected
+from chinwag.engine.connections.connections import Connected
+from chinwag.engine.connections.session import Session
 from chinwag.engine.engine import Engine, post_command
-from chinwag.engine.errors import EngineError, Forbidden, Invalid
-from chinwag.engine.events import (
+from chinwag.engine.model.commands import RoomCommand, StartTyping, StopTyping
+from chinwag.engine.model.errors import EngineError, Forbidden, Invalid
+from chinwag.engine.model.events import (
     Event,
     MessageDeleted,
     MessageEdited,
@@ -27,20 +28,19 @@ from chinwag.engine.events import (
     TypingStarted,
     TypingStopped,
 )
-from chinwag.engine.ids import RoomId
-from chinwag.engine.model import Attachment, Message, Status
-from chinwag.engine.session import Session
-from chinwag.http.calls import no_such_id
-from chinwag.http.front import SocketRequest
+from chinwag.engine.model.ids import RoomId
+from chinwag.engine.model.values import Attachment, Message, Status
+from chinwag.http.api.decoding import BodyReader, QueryReader
+from chinwag.http.api.front import SocketRequest
+from chinwag.http.api.requests import no_such_id
+from chinwag.http.carriers.websocket import frame_text
 from chinwag.http.fronts.chatterstack import wire
 from chinwag.http.fronts.chatterstack.errors import words
 from chinwag.http.fronts.chatterstack.ids import IDS, Id
 from chinwag.http.fronts.chatterstack.requests import AttachmentIn, SendMessage
-from chinwag.http.idempotency import MOST_CHARACTERS
-from chinwag.http.links import Links
-from chinwag.http.requests import BodyReader, QueryReader
-from chinwag.http.socket_commands import ResumeQuery, SocketReply, tell_room
-from chinwag.http.websocket import frame_text
+from chinwag.http.kit.idempotency import MOST_CHARACTERS
+from chinwag.http.kit.links import Links
+from chinwag.http.kit.socket_commands import ResumeQuery, SocketReply, tell_room
 
 MAX_ROOMS = 1000
 """Rooms that one connection may ask for."""

@@ -11,12 +11,12 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from chinwag.engine import model
-from chinwag.engine.errors import Refused
-from chinwag.engine.ids import MessageId, RoomId, UserId
+from chinwag.engine.model import values as model
+from chinwag.engine.model.errors import Refused
+from chinwag.engine.model.ids import MessageId, RoomId, UserId
 from chinwag.http.fronts.chatterstack.ids import Id
-from chinwag.http.links import Links
-from chinwag.http.times import rfc3339
+from chinwag.http.kit.links import Links
+from chinwag.http.kit.times import rfc3339
 
 StatusName = Literal["SENT", "DELIVERED", "READ"]
 RoleName = Literal["ADMIN", "MEMBER"]

@@ -1,12 +1,12 @@
 """The messenger API: routes below `/api`, and a WebSocket at `/ws`. README.md tells what its spec leaves open."""
 
-from chinwag.http.front import Front
+from chinwag.http.api.front import Front
+from chinwag.http.api.rate_limits import RateLimit
 from chinwag.http.fronts.messenger.errors import ErrorBody, encode_error, error_status
 from chinwag.http.fronts.messenger.events import SOCKET_EVENTS
 from chinwag.http.fronts.messenger.routes import ROUTES
 from chinwag.http.fronts.messenger.socket import MessengerSocket
-from chinwag.http.rate_limits import RateLimit
-from chinwag.http.uuid_ids import IDS
+from chinwag.http.kit.uuid_ids import IDS
 
 FRONT = Front(
     name="messenger",

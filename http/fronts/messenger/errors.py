@@ -2,7 +2,7 @@
 
 import msgspec
 
-from chinwag.engine.errors import (
+from chinwag.engine.model.errors import (
     AccountInactive,
     EngineError,
     Forbidden,
@@ -13,7 +13,7 @@ from chinwag.engine.errors import (
     TryLater,
     Unauthenticated,
 )
-from chinwag.http.refusals import EndpointElsewhere, HttpRefusal, RateLimited, nearest, words_of
+from chinwag.http.api.refusals import EndpointElsewhere, HttpRefusal, RateLimited, nearest, words_of
 
 _STATUSES: dict[type[EngineError], int] = {
     Unauthenticated: 401,

@@ -1,6 +1,6 @@
 """The frames of the messenger's socket, as a table for the documentation."""
 
-from chinwag.http.front import NOT_RECOVERED, SocketEvent
+from chinwag.http.api.front import NOT_RECOVERED, SocketEvent
 from chinwag.http.fronts.messenger import requests, wire
 
 SOCKET_EVENTS: tuple[SocketEvent, ...] = (

@@ -8,9 +8,9 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import force_setattr
 
-from chinwag.engine.errors import Rule
-from chinwag.http.checked import Checked, FieldError
-from chinwag.http.fields import (
+from chinwag.engine.model.errors import Rule
+from chinwag.http.api.checked import Checked, FieldError
+from chinwag.http.kit.fields import (
     PASSWORD_RULE,
     Email,
     Name,
@@ -20,10 +20,10 @@ from chinwag.http.fields import (
     username,
     visible_name,
 )
-from chinwag.http.idempotency import MOST_CHARACTERS
-from chinwag.http.message_text import message_text
-from chinwag.http.times import unix_us
-from chinwag.http.uuid_ids import Uuid, UuidText
+from chinwag.http.kit.idempotency import MOST_CHARACTERS
+from chinwag.http.kit.message_text import message_text
+from chinwag.http.kit.times import unix_us
+from chinwag.http.kit.uuid_ids import Uuid, UuidText
 
 MAX_TEXT = 4000
 MAX_MEMBERS_AT_ONCE = 1000

@@ -2,73 +2,75 @@
 
 from typing import Any
 
-from chinwag.engine.errors import Conflict, Forbidden, Invalid, NotFound, TooManyTries, Unauthenticated
-from chinwag.engine.ids import RoomId, UserId
-from chinwag.engine.model import Role, RoomKind
-from chinwag.http.calls import Call, Reply
-from chinwag.http.fields import login_name
+from chinwag.engine.model.errors import Conflict, Forbidden, Invalid, NotFound, TooManyTries, Unauthenticated
+from chinwag.engine.model.ids import RoomId, UserId
+from chinwag.engine.model.values import Role, RoomKind
+from chinwag.http.api.requests import Reply, Request
+from chinwag.http.api.routing import Route
 from chinwag.http.fronts.messenger import requests, wire
 from chinwag.http.fronts.messenger.errors import WrongCredentials
-from chinwag.http.idempotency import key_header, message_key
-from chinwag.http.routing import Route
+from chinwag.http.kit.fields import login_name
+from chinwag.http.kit.idempotency import key_header, message_key
 
 ALL = (1 << 53) - 1
 """More rooms than anybody has: the spec's lists have no pages."""
 
-Plain = Call[None, None]
+Plain = Request[None, None]
 
 
 # --- authentication -----------------------------------------------------------------------------------------------
 
 
-async def register(call: Call[requests.Register, None]) -> Reply:
+async def register(request: Request[requests.Register, None]) -> Reply:
     """Create an account and log it in."""
-    body = call.body
-    accounts = call.engine.accounts
-    user = await accounts.register(username=body.username, email=body.email, password=body.password, source=call.source)
+    body = request.body
+    accounts = request.engine.accounts
+    user = await accounts.register(
+        username=body.username, email=body.email, password=body.password, source=request.source
+    )
     opened = await accounts.open_log_in(user.id)
     answer = wire.Registered(
         user=wire.new_user(opened.user),
-        access_token=call.access_token(opened),
+        access_token=request.access_token(opened),
         refresh_token=opened.refresh_token,
     )
     return Reply(answer)
 
 
-async def log_in(call: Call[requests.LogIn, None]) -> Reply:
+async def log_in(request: Request[requests.LogIn, None]) -> Reply:
     """By username or address. One 401 for whatever was wrong."""
     try:
-        opened = await call.engine.accounts.log_in(
-            login_name(call.body.username), call.body.password, source=call.source
+        opened = await request.engine.accounts.log_in(
+            login_name(request.body.username), request.body.password, source=request.source
         )
     except Unauthenticated as refused:
         raise (WrongCredentials() if type(refused) is Unauthenticated else refused) from None
     answer = wire.LoggedIn(
-        user=wire.user(opened.user), access_token=call.access_token(opened), refresh_token=opened.refresh_token
+        user=wire.user(opened.user), access_token=request.access_token(opened), refresh_token=opened.refresh_token
     )
     return Reply(answer)
 
 
-async def refresh(call: Call[requests.Refresh, None]) -> Reply:
+async def refresh(request: Request[requests.Refresh, None]) -> Reply:
     """A new access token. The refresh token stays as it is."""
-    opened = await call.engine.accounts.renew(call.body.refresh_token, source=call.source)
-    return Reply(wire.Refreshed(access_token=call.access_token(opened)))
+    opened = await request.engine.accounts.renew(request.body.refresh_token, source=request.source)
+    return Reply(wire.Refreshed(access_token=request.access_token(opened)))
 
 
-async def log_out(call: Plain) -> Reply:
+async def log_out(request: Plain) -> Reply:
     """End the caller's log-in: both of its tokens are refused from now on, and its sockets closed."""
-    await call.engine.accounts.log_out(call.user, call.claims.family_id)
+    await request.engine.accounts.log_out(request.user, request.claims.family_id)
     return Reply(wire.Said(message="Logged out successfully"))
 
 
 # --- users --------------------------------------------------------------------------------------------------------
 
 
-async def users(call: Call[None, requests.UsersQuery]) -> Reply:
+async def users(request: Request[None, requests.UsersQuery]) -> Reply:
     """Who can be written to, oneself among them, in the order of their registration."""
-    query, accounts = call.query, call.engine.accounts
-    after = None if query.after is None else call.body_id("after", query.after, UserId)
-    known = {call.user, *await accounts.peers(call.user)}
+    query, accounts = request.query, request.engine.accounts
+    after = None if query.after is None else request.body_id("after", query.after, UserId)
+    known = {request.user, *await accounts.peers(request.user)}
     found = await accounts.everybody(after=after, limit=query.limit)
     return Reply([wire.contact(user, known=user.id in known) for user in found])
 
@@ -76,140 +78,142 @@ async def users(call: Call[None, requests.UsersQuery]) -> Reply:
 # --- conversations ------------------------------------------------------------------------------------------------
 
 
-async def conversations(call: Plain) -> Reply:
+async def conversations(request: Plain) -> Reply:
     """The caller's conversations, latest activity first."""
-    found = await call.engine.overviews(call.user, kind=RoomKind.DIRECT, limit=ALL)
+    found = await request.engine.overviews(request.user, kind=RoomKind.DIRECT, limit=ALL)
     return Reply(
         wire.Conversations(
-            conversations=[wire.conversation(each.room, call.user, each.active_us) for each in found.rooms]
+            conversations=[wire.conversation(each.room, request.user, each.active_us) for each in found.rooms]
         )
     )
 
 
-async def open_conversation(call: Call[requests.OpenConversation, None]) -> Reply:
+async def open_conversation(request: Request[requests.OpenConversation, None]) -> Reply:
     """The conversation with another user: the one there is, or a new one."""
-    room = await call.engine.direct_room(call.user, _user_id(call, call.body.peer))
-    found = await call.engine.overview(room.id, call.user)
-    return Reply(wire.OneConversation(conversation=wire.conversation(room, call.user, found.active_us)))
+    room = await request.engine.direct_room(request.user, _user_id(request, request.body.peer))
+    found = await request.engine.overview(room.id, request.user)
+    return Reply(wire.OneConversation(conversation=wire.conversation(room, request.user, found.active_us)))
 
 
-async def conversation(call: Plain) -> Reply:
+async def conversation(request: Plain) -> Reply:
     """One of the caller's conversations."""
-    room = await call.engine.room(call.path_id("id", RoomId), call.user)
+    room = await request.engine.room(request.path_id("id", RoomId), request.user)
     if room.kind is not RoomKind.DIRECT:
         raise NotFound("conversation")
-    return Reply(wire.OneConversationDetails(conversation=wire.conversation_details(room, call.user)))
+    return Reply(wire.OneConversationDetails(conversation=wire.conversation_details(room, request.user)))
 
 
-async def conversation_messages(call: Call[None, requests.MessagesQuery]) -> Reply:
+async def conversation_messages(request: Request[None, requests.MessagesQuery]) -> Reply:
     """A page of a conversation's messages, newest first."""
-    return await _messages(call, RoomKind.DIRECT)
+    return await _messages(request, RoomKind.DIRECT)
 
 
-async def send_to_conversation(call: Call[requests.SendMessage, None]) -> Reply:
+async def send_to_conversation(request: Request[requests.SendMessage, None]) -> Reply:
     """Store a message, then send it to both users' sockets."""
-    return await _send(call, RoomKind.DIRECT)
+    return await _send(request, RoomKind.DIRECT)
 
 
 # --- groups -------------------------------------------------------------------------------------------------------
 
 
-async def groups(call: Plain) -> Reply:
+async def groups(request: Plain) -> Reply:
     """The caller's groups, latest activity first."""
-    found = await call.engine.overviews(call.user, kind=RoomKind.GROUP, limit=ALL)
+    found = await request.engine.overviews(request.user, kind=RoomKind.GROUP, limit=ALL)
     return Reply(wire.Groups(groups=[wire.group(each.room, each.member_ids) for each in found.rooms]))
 
 
-async def create_group(call: Call[requests.CreateGroup, None]) -> Reply:
+async def create_group(request: Request[requests.CreateGroup, None]) -> Reply:
     """A group with the caller in it, who may add others, and those who are named."""
-    member_ids = [call.body_id("members", text, UserId) for text in call.body.members]
+    member_ids = [request.body_id("members", text, UserId) for text in request.body.members]
     try:
-        room = await call.engine.create_room(call.user, name=call.body.name, member_ids=member_ids)
+        room = await request.engine.create_room(request.user, name=request.body.name, member_ids=member_ids)
     except Invalid as unknown:
         raise (NotFound("user") if unknown.field == "member_ids" else unknown) from unknown
-    return Reply(wire.OneGroup(group=wire.group(room, list(dict.fromkeys([call.user, *member_ids])))))
+    return Reply(wire.OneGroup(group=wire.group(room, list(dict.fromkeys([request.user, *member_ids])))))
 
 
-async def group(call: Plain) -> Reply:
+async def group(request: Plain) -> Reply:
     """One of the caller's groups."""
-    room = await call.engine.room(call.path_id("id", RoomId), call.user)
+    room = await request.engine.room(request.path_id("id", RoomId), request.user)
     if room.kind is not RoomKind.GROUP:
         raise NotFound("group")
-    members = await call.engine.members(room.id, call.user)
+    members = await request.engine.members(room.id, request.user)
     return Reply(wire.OneGroup(group=wire.group(room, [member.user_id for member in members])))
 
 
-async def add_member(call: Call[requests.OneUser, None]) -> Reply:
+async def add_member(request: Request[requests.OneUser, None]) -> Reply:
     """Add a user to a group. For its creator, and whoever else is an admin of it."""
-    room_id = await _room(call, RoomKind.GROUP)
-    user_id = _user_id(call, call.body.user_id)
+    room_id = await _room(request, RoomKind.GROUP)
+    user_id = _user_id(request, request.body.user_id)
     try:
-        await call.engine.add_member(room_id, call.user, user_id, Role.MEMBER)
+        await request.engine.add_member(room_id, request.user, user_id, Role.MEMBER)
     except Invalid as unknown:
         raise (NotFound("user") if unknown.field == "user_id" else unknown) from unknown
     return Reply(wire.Said(message="Member added successfully"))
 
 
-async def remove_member(call: Plain) -> Reply:
+async def remove_member(request: Plain) -> Reply:
     """Remove a user from a group (for its creator and admins), or leave it (for anyone)."""
-    room_id = await _room(call, RoomKind.GROUP)
-    return await _removed(call, room_id, call.path_id("userId", UserId))
+    room_id = await _room(request, RoomKind.GROUP)
+    return await _removed(request, room_id, request.path_id("userId", UserId))
 
 
-async def remove_member_by_body(call: Call[requests.OneUser, None]) -> Reply:
+async def remove_member_by_body(request: Request[requests.OneUser, None]) -> Reply:
     """The same, with the user in the body."""
-    room_id = await _room(call, RoomKind.GROUP)
-    return await _removed(call, room_id, _user_id(call, call.body.user_id))
+    room_id = await _room(request, RoomKind.GROUP)
+    return await _removed(request, room_id, _user_id(request, request.body.user_id))
 
 
-async def group_messages(call: Call[None, requests.MessagesQuery]) -> Reply:
+async def group_messages(request: Request[None, requests.MessagesQuery]) -> Reply:
     """A page of a group's messages, newest first."""
-    return await _messages(call, RoomKind.GROUP)
+    return await _messages(request, RoomKind.GROUP)
 
 
-async def send_to_group(call: Call[requests.SendMessage, None]) -> Reply:
+async def send_to_group(request: Request[requests.SendMessage, None]) -> Reply:
     """Store a message, then send it to every member's sockets."""
-    return await _send(call, RoomKind.GROUP)
+    return await _send(request, RoomKind.GROUP)
 
 
 # --- helpers ------------------------------------------------------------------------------------------------------
 
 
-async def _room(call: Call[Any, Any], kind: RoomKind) -> RoomId:
+async def _room(request: Request[Any, Any], kind: RoomKind) -> RoomId:
     """The room in the path. One of the other kind is not found; what else is to be said of it the engine will say."""
-    room_id = call.path_id("id", RoomId)
-    if await call.engine.room_kind(room_id, call.user) is not kind:
+    room_id = request.path_id("id", RoomId)
+    if await request.engine.room_kind(room_id, request.user) is not kind:
         raise NotFound("room")
     return room_id
 
 
-async def _removed(call: Call[Any, Any], room_id: RoomId, user_id: UserId) -> Reply:
-    await call.engine.remove_member(room_id, call.user, user_id)
+async def _removed(request: Request[Any, Any], room_id: RoomId, user_id: UserId) -> Reply:
+    await request.engine.remove_member(room_id, request.user, user_id)
     return Reply(wire.Said(message="Member removed successfully"))
 
 
-async def _messages(call: Call[None, requests.MessagesQuery], kind: RoomKind) -> Reply:
-    room_id = await _room(call, kind)
-    limit, before_us = call.query.limit, call.query.before_us
+async def _messages(request: Request[None, requests.MessagesQuery], kind: RoomKind) -> Reply:
+    room_id = await _room(request, kind)
+    limit, before_us = request.query.limit, request.query.before_us
     if before_us is None:
-        found = await call.engine.history(room_id, call.user, skip=0, limit=limit + 1)
+        found = await request.engine.history(room_id, request.user, skip=0, limit=limit + 1)
     else:
-        found, _total = await call.engine.history_between(room_id, call.user, before_us=before_us, limit=limit + 1)
+        found, _total = await request.engine.history_between(
+            room_id, request.user, before_us=before_us, limit=limit + 1
+        )
     page = [viewed.message for viewed in found[:limit]]
     next_us = page[-1].created_us if len(found) > limit else None
-    return Reply(wire.messages(page, kind, next_us, call.links))
+    return Reply(wire.messages(page, kind, next_us, request.links))
 
 
-async def _send(call: Call[requests.SendMessage, None], kind: RoomKind) -> Reply:
-    room_id = await _room(call, kind)
-    key = message_key(call.headers, call.body.client_id)
-    posted = await call.engine.post_message(room_id, call.user, text=call.body.content, key=key)
-    return Reply(wire.one_message(posted.message, kind, call.links))
+async def _send(request: Request[requests.SendMessage, None], kind: RoomKind) -> Reply:
+    room_id = await _room(request, kind)
+    key = message_key(request.headers, request.body.client_id)
+    posted = await request.engine.post_message(room_id, request.user, text=request.body.content, key=key)
+    return Reply(wire.one_message(posted.message, kind, request.links))
 
 
-def _user_id(call: Call[Any, Any], text: str) -> UserId:
+def _user_id(request: Request[Any, Any], text: str) -> UserId:
     """The user with an id from the body. A UUID that is not one of ours is nobody's."""
-    return call.body_id("user_id", text, UserId)
+    return request.body_id("user_id", text, UserId)
 
 
 ROUTES: tuple[Route, ...] = (

@@ -8,23 +8,23 @@ from collections.abc import Awaitable
 
 import msgspec
 
-from chinwag.engine.connections import Connected
+from chinwag.engine.connections.connections import Connected
+from chinwag.engine.connections.session import Session
 from chinwag.engine.engine import Engine, post_command
-from chinwag.engine.errors import EngineError, Invalid, NotFound
-from chinwag.engine.events import Event, MessagePosted, MessageReplayed, PresenceChanged, Resumed
-from chinwag.engine.ids import RoomId
-from chinwag.engine.model import Message, RoomKind, Status
-from chinwag.engine.session import Session
-from chinwag.http.calls import no_such_id
-from chinwag.http.front import SocketRequest
+from chinwag.engine.model.errors import EngineError, Invalid, NotFound
+from chinwag.engine.model.events import Event, MessagePosted, MessageReplayed, PresenceChanged, Resumed
+from chinwag.engine.model.ids import RoomId
+from chinwag.engine.model.values import Message, RoomKind, Status
+from chinwag.http.api.decoding import BodyReader, QueryReader
+from chinwag.http.api.front import SocketRequest
+from chinwag.http.api.requests import no_such_id
+from chinwag.http.carriers.websocket import frame_text
 from chinwag.http.fronts.messenger import wire
 from chinwag.http.fronts.messenger.errors import words
 from chinwag.http.fronts.messenger.requests import MessageFrame
-from chinwag.http.links import Links
-from chinwag.http.requests import BodyReader, QueryReader
-from chinwag.http.socket_commands import ResumeQuery, SocketReply, tell_room
-from chinwag.http.uuid_ids import IDS
-from chinwag.http.websocket import frame_text
+from chinwag.http.kit.links import Links
+from chinwag.http.kit.socket_commands import ResumeQuery, SocketReply, tell_room
+from chinwag.http.kit.uuid_ids import IDS
 
 _read_query = QueryReader(ResumeQuery)
 _read_frame = BodyReader(MessageFrame, what="frame")

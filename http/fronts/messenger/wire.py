@@ -9,11 +9,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from chinwag.engine import model
-from chinwag.engine.ids import RoomId, UserId
-from chinwag.http.links import Links
-from chinwag.http.times import rfc3339
-from chinwag.http.uuid_ids import IDS, UuidText
+from chinwag.engine.model import values as model
+from chinwag.engine.model.ids import RoomId, UserId
+from chinwag.http.kit.links import Links
+from chinwag.http.kit.times import rfc3339
+from chinwag.http.kit.uuid_ids import IDS, UuidText
 
 Id = UuidText
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]

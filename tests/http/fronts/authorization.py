@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import quote
 
-from chinwag.engine.model import Role
+from chinwag.engine.model.values import Role
 from tests.http.api import Part
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from PIL import Image
 
-from chinwag.engine.room_crypto import MasterKey
+from chinwag.engine.encryption.room_crypto import MasterKey
+from chinwag.http.api.rate_limits import RateLimiter
 from chinwag.http.fronts.chatrooms import FRONT
-from chinwag.http.rate_limits import RateLimiter
-from chinwag.http.uuid_ids import IDS
+from chinwag.http.kit.uuid_ids import IDS
 from chinwag.persistence import open_folder_blobs
 from tests.http.api import Answer, Api, Part, Person, open_api
 

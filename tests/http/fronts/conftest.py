@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chinwag.engine.room_crypto import MasterKey, make_key
+from chinwag.engine.encryption.room_crypto import MasterKey, make_key
 from tests.http.fronts.chatrooms_api import Chatrooms, open_chatrooms
 from tests.http.fronts.every_front import World, open_world
 

@@ -9,12 +9,12 @@ import msgspec
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from chinwag.engine.memory import MemoryTransport
-from chinwag.engine.session import Session
-from chinwag.http.front import Front, SocketEndpoint, SocketRequest
+from chinwag.engine.connections.in_process import InProcessTransport
+from chinwag.engine.connections.session import Session
+from chinwag.http.api.front import Front, SocketEndpoint, SocketRequest
 from chinwag.http.fronts import chatrooms, chatterstack, messenger
-from chinwag.http.links import Links
-from chinwag.http.uuid_ids import IDS
+from chinwag.http.kit.links import Links
+from chinwag.http.kit.uuid_ids import IDS
 from chinwag.persistence import open_folder_blobs
 from tests.http.api import Answer, Api, Part, Person, open_api
 from tests.http.fronts.chatrooms_api import Clock
@@ -96,7 +96,7 @@ class World:
         )
         connected = await endpoint.admit(self.api.engine, request)
         connected = msgspec.structs.replace(connected, greeting=endpoint.greeting(connected))
-        transport = MemoryTransport()
+        transport = InProcessTransport()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.api.engine.serve_session, connected, transport, transport.until_gone)
             opened = FrontSocket(self, front.name, endpoint, connected.session, transport)
@@ -109,7 +109,7 @@ class FrontSocket:
     """What a client sees of a socket."""
 
     def __init__(
-        self, world: World, front: str, endpoint: SocketEndpoint, session: Session, transport: MemoryTransport
+        self, world: World, front: str, endpoint: SocketEndpoint, session: Session, transport: InProcessTransport
     ) -> None:
         self._world = world
         self._front = front

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from trio.testing import wait_all_tasks_blocked
 
-from chinwag.engine.ids import FileId, RoomId, UserId
-from chinwag.engine.log_ins import LogIn
-from chinwag.engine.model import User
-from chinwag.http.front import Front
+from chinwag.engine.accounts.log_ins import LogIn
+from chinwag.engine.model.ids import FileId, RoomId, UserId
+from chinwag.engine.model.values import User
+from chinwag.http.api.front import Front
+from chinwag.http.api.routing import Route, path_names
 from chinwag.http.registry import FRONTS
-from chinwag.http.routing import Route, path_names
 from chinwag.persistence import open_folder_blobs
 from tests.http.api import Answer, Api, Person, open_api
 from tests.http.fronts.authorization import PASSWORD, PIXEL, REACTION, ROLES, TABLES, Actor, Probe, Scene

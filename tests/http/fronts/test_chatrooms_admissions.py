@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from chinwag.engine.ids import RoomId
-from chinwag.http.uuid_ids import IDS
+from chinwag.engine.model.ids import RoomId
+from chinwag.http.kit.uuid_ids import IDS
 from tests.http.api import Answer, Person
 from tests.http.fronts.chatrooms_api import NOBODY, NOT_IDS, Chatrooms, refused, succeeded, wrong_fields
 

@@ -11,19 +11,19 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chinwag.engine.errors import LimitReached, StoreUnavailable
-from chinwag.engine.ids import FamilyId, UserId
-from chinwag.engine.room_messages import MOST_EMOJI
-from chinwag.http.front import SocketRequest
+from chinwag.engine.model.errors import LimitReached, StoreUnavailable
+from chinwag.engine.model.ids import FamilyId, UserId
+from chinwag.engine.rooms.message_rules import MOST_EMOJI
+from chinwag.http.api.decoding import may_be_empty
+from chinwag.http.api.front import SocketRequest
+from chinwag.http.api.rate_limits import RateLimit, RateLimiter
+from chinwag.http.api.refusals import BodyTimeout, BodyTooLarge
+from chinwag.http.api.routing import Route
+from chinwag.http.api.values import HttpRequest
 from chinwag.http.fronts.chatrooms import FRONT
 from chinwag.http.fronts.chatrooms.files import MAX_FILE_BYTES
-from chinwag.http.links import Links
-from chinwag.http.messages import HttpRequest
-from chinwag.http.rate_limits import RateLimit, RateLimiter
-from chinwag.http.refusals import BodyTimeout, BodyTooLarge
-from chinwag.http.requests import may_be_empty
-from chinwag.http.routing import Route
-from chinwag.http.uuid_ids import IDS
+from chinwag.http.kit.links import Links
+from chinwag.http.kit.uuid_ids import IDS
 from tests.engine.states import emojis
 from tests.http.api import Answer, Person
 from tests.http.fronts.chatrooms_api import NOBODY, PASSWORD, Chatrooms, open_chatrooms, refused, wrong_fields

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, quote
 import pytest
 
 from chinwag.http.fronts.chatrooms.files import MAX_FILE_BYTES
-from chinwag.http.signed_urls import LIFETIME_S
+from chinwag.http.kit.signed_urls import LIFETIME_S
 from tests.http.api import BOUNDARY, Part, Person, form
 from tests.http.fronts.chatrooms_api import (
     NOBODY,

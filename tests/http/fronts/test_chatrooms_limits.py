@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from chinwag.http.api.rate_limits import RateLimiter
 from chinwag.http.fronts.chatrooms import FRONT
-from chinwag.http.rate_limits import RateLimiter
 from tests.http.api import Answer, Person
 from tests.http.fronts.chatrooms_api import NOBODY, PASSWORD, Chatrooms, open_chatrooms, picture, refused, succeeded
 

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from chinwag.engine.room_messages import MOST_EMOJI
+from chinwag.engine.rooms.message_rules import MOST_EMOJI
 from chinwag.http.fronts.chatrooms.requests import MAX_SEALED
 from tests.engine.states import emojis
 from tests.http.api import Person

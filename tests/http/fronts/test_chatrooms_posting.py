@@ -5,10 +5,10 @@ import json
 import pytest
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chinwag.engine.harness import open_harness
+from chinwag.engine.testing.harness import open_harness
 from chinwag.http.fronts.chatrooms.socket import ChatroomsSocket
-from chinwag.http.links import Links
-from chinwag.http.uuid_ids import IDS
+from chinwag.http.kit.links import Links
+from chinwag.http.kit.uuid_ids import IDS
 
 
 @pytest.mark.parametrize("logged_out", [False, True])

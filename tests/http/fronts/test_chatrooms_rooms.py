@@ -5,8 +5,8 @@ from typing import Any, Final
 import pytest
 from msgspec import UNSET
 
-from chinwag.engine.ids import UserId
-from chinwag.http.uuid_ids import IDS
+from chinwag.engine.model.ids import UserId
+from chinwag.http.kit.uuid_ids import IDS
 from tests.http.api import Answer, Person
 from tests.http.fronts.chatrooms_api import (
     NOBODY,

@@ -9,8 +9,8 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chinwag.engine.ids import MAX_ID
-from chinwag.http.front import Front
+from chinwag.engine.model.ids import MAX_ID
+from chinwag.http.api.front import Front
 from chinwag.http.fronts.chatterstack import FRONT, wire
 from chinwag.http.fronts.chatterstack.wire import REMEMBERED_TEXT
 from tests.http.api import Answer, Api, Person, open_api

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from chinwag.engine import model
-from chinwag.engine.errors import Conflict, Forbidden, InternalError, Invalid, NotFound, TokenExpired
-from chinwag.engine.ids import MAX_ID, FileId, MessageId, RoomId, UserId
+from chinwag.engine.model import values as model
+from chinwag.engine.model.errors import Conflict, Forbidden, InternalError, Invalid, NotFound, TokenExpired
+from chinwag.engine.model.ids import MAX_ID, FileId, MessageId, RoomId, UserId
 from chinwag.http.fronts.chatterstack import wire
 from chinwag.http.fronts.chatterstack.errors import ErrorBody, encode_error
 from chinwag.http.fronts.chatterstack.ids import IDS
-from chinwag.http.links import Links
-from chinwag.http.times import rfc3339
-from chinwag.http.uuid_ids import IDS as UUIDS
+from chinwag.http.kit.links import Links
+from chinwag.http.kit.times import rfc3339
+from chinwag.http.kit.uuid_ids import IDS as UUIDS
 
 JANUARY = 1_738_324_800_000_001
 """2025-01-31T12:00:00.000001Z"""

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from chinwag.http.messages import HttpRequest
-from chinwag.http.mounts import Mounts
+from chinwag.http.api.mounts import Mounts
+from chinwag.http.api.values import HttpRequest
 from tests.http.api import open_api
 from tests.http.fronts.chatrooms_api import NOBODY, STRANGE_UUID
 from tests.http.fronts.every_front import FRONTS, PASSWORD, World

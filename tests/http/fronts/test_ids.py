@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from chinwag.engine.ids import MAX_ID
-from chinwag.http.uuid_ids import IDS
+from chinwag.engine.model.ids import MAX_ID
+from chinwag.http.kit.uuid_ids import IDS
 from tests.http.api import Answer, Part
 from tests.http.fronts.chatrooms_api import STRANGE_UUID
 from tests.http.fronts.every_front import FRONTS, World

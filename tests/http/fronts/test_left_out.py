@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from chinwag.engine.errors import Invalid
+from chinwag.engine.model.errors import Invalid
+from chinwag.http.api.decoding import BodyReader, QueryReader, may_be_empty
 from chinwag.http.fronts.chatrooms.socket_wire import Frame as ChatroomsFrame
 from chinwag.http.fronts.chatterstack.socket import Frame as ChatterstackFrame
 from chinwag.http.fronts.messenger.requests import MessageFrame
-from chinwag.http.requests import BodyReader, QueryReader, may_be_empty
 from tests.http.api import Answer
 from tests.http.fronts.chatrooms_api import STRANGE_UUID
 from tests.http.fronts.every_front import BASES, FRONTS, World, decimal

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chinwag.http.fronts import chatrooms, chatterstack, messenger
-from chinwag.http.uuid_ids import IDS
+from chinwag.http.kit.uuid_ids import IDS
 from chinwag.persistence import open_folder_blobs
 from tests.http.api import Api, Part, Person, open_api
 from tests.http.fronts.chatrooms_api import Clock, picture

@@ -10,13 +10,13 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chinwag.engine.ids import MAX_ID, RoomId, UserId
-from chinwag.engine.model import Sealed
-from chinwag.engine.store import DuplicateKey
+from chinwag.engine.model.ids import MAX_ID, RoomId, UserId
+from chinwag.engine.model.store import DuplicateKey
+from chinwag.engine.model.values import Sealed
+from chinwag.http.api.rate_limits import RateLimiter
 from chinwag.http.fronts import chatterstack, messenger
 from chinwag.http.fronts.messenger import wire
-from chinwag.http.rate_limits import RateLimiter
-from chinwag.http.uuid_ids import IDS
+from chinwag.http.kit.uuid_ids import IDS
 from tests.http.api import Answer, Api, Person, open_api
 
 FRONT = messenger.FRONT

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chinwag.engine.store import InsertUser
+from chinwag.engine.model.store import InsertUser
 from chinwag.engine.testing import make_user
 from chinwag.http.fronts import chatrooms, chatterstack, messenger
 from tests.http.api import Answer, Api, open_api

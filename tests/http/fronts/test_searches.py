@@ -9,11 +9,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from chinwag.engine.searches import MOST_QUERY_CHARACTERS, SEARCH_S, SEARCHES_AT_ONCE, WAITING_PER_USER
-from chinwag.http.front import Front
+from chinwag.engine.messages.searches import MOST_QUERY_CHARACTERS, SEARCH_S, SEARCHES_AT_ONCE, WAITING_PER_USER
+from chinwag.http.api.front import Front
+from chinwag.http.api.openapi import describe
+from chinwag.http.api.routing import Route
 from chinwag.http.fronts import chatrooms, chatterstack
-from chinwag.http.openapi import describe
-from chinwag.http.routing import Route
 from tests.http.api import Answer, Api, Person, open_api
 from tests.http.fronts.chatrooms_api import open_chatrooms
 

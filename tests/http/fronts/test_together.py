@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from chinwag.engine.room_state import TYPING_TTL_S
+from chinwag.engine.rooms.state import TYPING_TTL_S
 from tests.http.api import Person
 from tests.http.fronts.together import FRONTS, Together, number, open_together
 

@@ -9,14 +9,14 @@ import msgspec
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from chinwag.engine.memory import MemoryTransport
-from chinwag.engine.session import Session
-from chinwag.http.front import Front, SocketEndpoint, SocketRequest
+from chinwag.engine.connections.in_process import InProcessTransport
+from chinwag.engine.connections.session import Session
+from chinwag.http.api.front import Front, SocketEndpoint, SocketRequest
 from chinwag.http.fronts.chatrooms import FRONT as CHATROOMS
 from chinwag.http.fronts.chatterstack import FRONT as CHATTERSTACK
 from chinwag.http.fronts.messenger import FRONT as MESSENGER
-from chinwag.http.links import Links
-from chinwag.http.uuid_ids import IDS
+from chinwag.http.kit.links import Links
+from chinwag.http.kit.uuid_ids import IDS
 from tests.http.api import Answer, Api, Person, open_api
 
 FRONTS = {front.name: front for front in (CHATTERSTACK, CHATROOMS, MESSENGER)}
@@ -25,7 +25,7 @@ FRONTS = {front.name: front for front in (CHATTERSTACK, CHATROOMS, MESSENGER)}
 class SocketClient:
     """The far end of one front's socket."""
 
-    def __init__(self, api: Api, endpoint: SocketEndpoint, session: Session, transport: MemoryTransport) -> None:
+    def __init__(self, api: Api, endpoint: SocketEndpoint, session: Session, transport: InProcessTransport) -> None:
         self._api = api
         self._endpoint = endpoint
         self._session = session
@@ -145,7 +145,7 @@ class Together:
                 user_id=claims.user_id, family_id=claims.family_id, expires_at=trio.current_time() + 1800, query=query
             ),
         )
-        transport = MemoryTransport()
+        transport = InProcessTransport()
         self._nursery.start_soon(self.api.engine.serve_session, connected, transport, transport.until_gone)
         client = SocketClient(self.api, endpoint, connected.session, transport)
         await wait_all_tasks_blocked()

@@ -1,0 +1,1 @@
+"""Measuring servers beside each other: who they are, how they run, the works they are compared by."""

@@ -1,0 +1,1 @@
+"""What was measured, as values, tables, JSON and pages."""

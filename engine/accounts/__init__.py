@@ -1,0 +1,1 @@
+"""Accounts: registration, passwords, log-ins and their tokens, and what guessing costs."""

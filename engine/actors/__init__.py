@@ -1,0 +1,1 @@
+"""Actors: a bounded mailbox with one reader, turns that one loop takes, supervision. Knows no chat."""

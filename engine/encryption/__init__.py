@@ -1,0 +1,1 @@
+"""Keys of rooms: their cryptography, and who holds them."""

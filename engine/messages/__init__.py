@@ -1,0 +1,1 @@
+"""Messages: the service `engine.messages`, what a connection missed, search."""

@@ -1,0 +1,1 @@
+"""Summaries of what was said: when they are made, and how they are made without a language model."""

@@ -1,0 +1,1 @@
+"""What fronts are made of, and how a request becomes an answer: routes, decoding, limits, OpenAPI. No sockets."""

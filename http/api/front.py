@@ -1,0 +1,95 @@
+"""A front: one documented chat API over the engine, as data. The service serves any number of them."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from chinwag.engine.connections.connections import Connected
+from chinwag.engine.connections.session import Session
+from chinwag.engine.engine import Engine
+from chinwag.engine.model.errors import EngineError
+from chinwag.engine.model.ids import FamilyId, UserId
+from chinwag.http.api.rate_limits import RateLimit
+from chinwag.http.api.requests import IdCodec
+from chinwag.http.api.routing import Route
+from chinwag.http.kit.links import Links
+
+
+class SocketRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request for a WebSocket, after its token was verified. `expires_at` is on Trio's clock, `query` undecoded,
+    `source` where it comes from, as the engine counts it."""
+
+    user_id: UserId
+    family_id: FamilyId
+    expires_at: float
+    query: str
+    source: str = ""
+
+
+class SocketEndpoint(Protocol):
+    """A front's side of a WebSocket: pure decoding and encoding around calls to the engine."""
+
+    async def admit(self, engine: Engine, request: SocketRequest) -> Connected:
+        """Decide who may connect to what. Raises `EngineError`s, which are answered over HTTP."""
+        ...
+
+    def greeting(self, connected: Connected) -> bytes:
+        """Frames to write before anything else, b"" for none."""
+        ...
+
+    def receive(self, engine: Engine, session: Session, message: str | bytes) -> Awaitable[None] | None:
+        """Act on one message of the client. Whatever it holds, the session stays open and is told what is wrong.
+
+        Most messages are done with when this returns. What it returns has to be awaited before the next message.
+        """
+        ...
+
+
+NOT_RECOVERED = "That is messages alone: what became of earlier ones meanwhile (edits, reactions) has to be read again."
+"""What `recovered` of a front's "resumed" event does not promise, for its description."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketEvent:
+    """One event of a front's socket, for the documentation. "in" comes from the client, "out" from the server."""
+
+    name: str
+    direction: Literal["in", "out"]
+    description: str
+    payload: type
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Front:
+    """One API. `base` comes before the path of every route: "" or "/v1".
+
+    `other_base`, where there is one, may come before every path, the socket's too, in its place: for clients that were
+    written for another version of the API. With `takes_trailing_slash` a path that ends in a slash, and is none of the
+    front's, is answered as without it. Neither is in the documentation.
+
+    `encode_error` gives the status and body for an error; every error the engine or HTTP can raise has one.
+    `error_status` is the same for a class, and `error_type` the type of the bodies: both for the documentation.
+    `socket_path` is where WebSockets are upgraded (not below `base`), `socket_token_parameters` the query parameters
+    in which a socket's token may come, `socket` makes what serves it (None: only documented). `rate_limit` is how many
+    requests a caller may make (None: any number), `rate_groups` further limits by the name that routes know them by.
+    """
+
+    name: str
+    title: str
+    description: str
+    base: str
+    routes: tuple[Route, ...]
+    ids: IdCodec
+    encode_error: Callable[[EngineError], tuple[int, object]]
+    error_status: Callable[[type[EngineError]], int]
+    error_type: Any
+    socket_path: str | None = None
+    socket_token_parameters: tuple[str, ...] = ()
+    socket_events: tuple[SocketEvent, ...] = ()
+    socket: Callable[[Links], SocketEndpoint] | None = None
+    other_base: str | None = None
+    takes_trailing_slash: bool = False
+    rate_limit: RateLimit | None = None
+    rate_groups: Mapping[str, RateLimit] = field(default_factory=dict)

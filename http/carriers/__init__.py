@@ -1,0 +1,1 @@
+"""How events and commands travel: WebSockets over sockets, streams and ASGI."""

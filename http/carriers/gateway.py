@@ -1,0 +1,248 @@
+"""The WebSocket gateway: from an upgrade request to a session, and back and forth between socket and session.
+
+Who may connect is decided before the handshake is answered, so a refusal is an HTTP status with the front's own words.
+After it, one task per connection reads: it answers pings and close frames and hands messages to the front's dialect.
+Writing is the session's business.
+"""
+
+import time
+from collections.abc import Awaitable
+from functools import partial
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
+import structlog
+import trio
+
+from chinwag.engine.connections.connections import Connected
+from chinwag.engine.connections.session import Session
+from chinwag.engine.connections.transport import LOST, CloseReason, Transport
+from chinwag.engine.engine import Engine
+from chinwag.engine.model.errors import EngineError, InternalError
+from chinwag.http.api.front import Front, SocketEndpoint, SocketRequest
+from chinwag.http.api.rate_limits import address_key
+from chinwag.http.api.refusals import NoSuchEndpoint
+from chinwag.http.api.service import HttpService
+from chinwag.http.api.values import HttpRequest, HttpResponse
+from chinwag.http.carriers.poller import Poller
+from chinwag.http.carriers.socket_transport import SocketTransport, Take
+from chinwag.http.carriers.stream_transport import StreamTransport, WebSocketStream
+from chinwag.http.carriers.websocket import (
+    Close,
+    HandshakeRefused,
+    Incoming,
+    Opcode,
+    Ping,
+    ProtocolFailure,
+    accept_upgrade,
+    close_frame,
+    frame,
+)
+from chinwag.http.lane.answers import Answers
+from chinwag.http.lane.head import RequestHead
+from chinwag.http.listener.bad_clients import BadClients
+from chinwag.http.listener.listener import ListenerConfig
+from chinwag.http.listener.streams import AcceptedStream, SecureStream, peer_address, refuse, send_last
+from chinwag.http.operations.access_log import AccessLog
+
+log = structlog.get_logger("chinwag.http")
+
+_REASONS: Final = {
+    reason.code: reason for reason in (CloseReason.PROTOCOL_ERROR, CloseReason.INVALID_TEXT, CloseReason.TOO_BIG)
+}
+FINISH_S: Final = 1.0
+"""How long a connection that said goodbye may take to close its side."""
+
+
+class MessageTransport(Transport, Protocol):
+    """A `Transport` that is a source of messages as well."""
+
+    async def deliver(self, take: Take) -> None:
+        """Hand every message to `take` until the client's close frame, awaiting what it returns before the next.
+
+        Raises `ConnectionLost` at the end of the connection, `ProtocolFailure` for a broken rule.
+        """
+        ...
+
+    async def finish(self, timeout_s: float) -> None:
+        """After goodbye was said: wait for the peer's end, at most this long, and close."""
+        ...
+
+
+class Granted(NamedTuple):
+    """A WebSocket that may be opened. Somebody has to serve its session, or abandon it."""
+
+    request: HttpRequest
+    front: Front
+    connected: Connected
+
+
+class Gateway:
+    """Takes over connections that ask for a WebSocket."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        service: HttpService,
+        *,
+        poller: Poller | None = None,
+        config: ListenerConfig | None = None,
+        bad_clients: BadClients | None = None,
+        access_log: AccessLog | None = None,
+    ) -> None:
+        """`poller` reads the raw sockets; it has to be running. Without one every connection's task reads by itself.
+
+        Of `config` the limits of messages and of sends count, for all but an ASGI server, which has bounds of its own.
+        With `access_log` each connection that is served is written down.
+        """
+        self._engine = engine
+        self._service = service
+        self._poller = poller
+        self._limits = config or ListenerConfig()
+        self._bad_clients = bad_clients or BadClients()
+        self._access_log = access_log
+        self._answers = Answers()
+
+    async def upgrade(self, head: RequestHead, stream: AcceptedStream, leftover: bytes) -> Awaitable[None] | None:
+        """Answer an upgrade request. When it was granted, what is returned serves the connection until it ends."""
+        request = self._service.seen(_as_http(head, stream))
+        try:
+            handshake = accept_upgrade(head)
+        except HandshakeRefused as refused:
+            if self._access_log is not None:
+                self._access_log.refused(request, self._service.locate(request), refused.status)
+            if refused.breaks_rules:
+                self._bad_clients.report(refused.message, client=request.client, protocol="WebSocket")
+            await refuse(stream, refused.status, refused.message, refused.headers, secure=request.secure)
+            return None
+        granted = await self.ask(request)
+        if isinstance(granted, HttpResponse):
+            await send_last(stream, self._answers.encode(granted, close=True))
+            return None
+        session = granted.connected.session
+        try:
+            with trio.move_on_after(self._limits.send_timeout_s) as sending:
+                await stream.send_all(handshake)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            session.abandon()  # the client left while it was being admitted
+            return None
+        except BaseException:  # cancellation too: a session that nobody will run must not stay subscribed
+            session.abandon()
+            raise
+        if sending.cancelled_caught:
+            session.abandon()
+            return None
+        if isinstance(stream, SecureStream):
+            return self.serve_stream(granted, stream, leftover)
+        transport = SocketTransport(
+            stream, leftover=leftover, poller=self._poller, max_message_bytes=self._limits.max_message_bytes
+        )
+        return self.serve(granted, transport)
+
+    async def ask(self, request: HttpRequest) -> Granted | HttpResponse:
+        """Decide who asks for a WebSocket, and whether they may. What refuses it is an answer over HTTP."""
+        request = self._service.seen(request)
+        front = self._service.socket_front(request)
+        if front is None or self._service.socket_endpoint(front) is None:
+            return self._service.refuse(request, NoSuchEndpoint())
+        try:
+            return Granted(request, front, await self._admit(request, front))
+        except EngineError as error:
+            await self._service.pace(request, error)
+            return self._service.refuse(request, error)
+        except Exception:
+            # A bug in a front's endpoint or the engine. It costs this request, as it does in `HttpService.handle`.
+            log.exception("upgrade failed", front=front.name)
+            return self._service.refuse(request, InternalError())
+
+    async def _admit(self, request: HttpRequest, front: Front) -> Connected:
+        endpoint = self._service.socket_endpoint(front)
+        assert endpoint is not None
+        claims = await self._service.authenticate_socket(request, front)
+        return await endpoint.admit(
+            self._engine,
+            SocketRequest(
+                user_id=claims.user_id,
+                family_id=claims.family_id,
+                expires_at=trio.current_time() + claims.expires_at - time.time(),
+                query=request.query,
+                source=address_key(request.client),
+            ),
+        )
+
+    def serve(self, granted: Granted, transport: MessageTransport) -> Awaitable[None]:
+        """Serve a WebSocket that was granted, and whose handshake was answered, until it ends. To be awaited.
+
+        Every frame between a connection's task and its read is there for each idle connection: there are few.
+        """
+        request, front, connected = granted
+        endpoint = self._service.socket_endpoint(front)
+        assert endpoint is not None
+        session = connected.session
+        connected = msgspec.structs.replace(connected, greeting=endpoint.greeting(connected))
+        take = partial(_take, self._engine, endpoint, session)
+        serving = self._engine.serve_session(
+            connected, transport, partial(_pump, front, session, transport, take, self._bad_clients)
+        )
+        if self._access_log is None:
+            return serving
+        return self._access_log.socket(request, self._service.locate(request), session, serving)
+
+    async def serve_stream(self, granted: Granted, stream: WebSocketStream, leftover: bytes = b"") -> None:
+        """`serve` over a stream that is no bare socket."""
+        transport = StreamTransport(stream, leftover=leftover, max_message_bytes=self._limits.max_message_bytes)
+        serving = self.serve(granted, transport)
+        del granted, leftover
+        async with transport.open():
+            await serving
+
+
+async def _pump(
+    front: Front, session: Session, transport: MessageTransport, take: Take, bad_clients: BadClients
+) -> None:
+    """Read until either side says goodbye, then end the connection in order."""
+    try:
+        await transport.deliver(take)
+    except ProtocolFailure as failure:
+        reason = _REASONS.get(failure.code)
+        words = failure.reason or ("" if reason is None else reason.text)
+        bad_clients.report(words, user=session.user_id, protocol="WebSocket")
+        session.finish(close_frame(failure.code, failure.reason), reason)
+    except Exception as bug:
+        if isinstance(bug, LOST):
+            raise
+        # What is left is a bug in handling a message: the client is told by a close code, instead of being cut off.
+        log.exception("message failed", front=front.name, user=session.user_id)
+        session.close(CloseReason.INTERNAL_ERROR)
+    with trio.move_on_after(FINISH_S):
+        await session.drained()
+    await transport.finish(FINISH_S)
+
+
+def _take(engine: Engine, endpoint: SocketEndpoint, session: Session, item: Incoming) -> Awaitable[None] | None:
+    """Act on one message or control frame."""
+    if type(item) is str or type(item) is bytes:
+        if not session.open:
+            return None
+        waiting = endpoint.receive(engine, session, item)
+        return waiting if waiting is not None or not session.behind else session.caught_up()
+    if isinstance(item, Ping):
+        session.send(frame(Opcode.PONG, item.payload))
+    elif isinstance(item, Close):
+        session.finish(item.answer())
+    return None
+
+
+def _as_http(head: RequestHead, stream: AcceptedStream) -> HttpRequest:
+    """The upgrade request in the form that the route tables know. Its path stays as it was on the wire."""
+    path = head.target.partition("?")[0] if head.target.startswith("/") else head.path
+    names = dict.fromkeys(name for name, _ in head.headers)
+    return HttpRequest(
+        method=head.method,
+        path=path,
+        query=head.query,
+        headers={name: head.header(name) or "" for name in names},
+        host=head.header("host") or "",
+        client=peer_address(stream),
+        secure=isinstance(stream, SecureStream),
+    )

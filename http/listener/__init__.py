@@ -1,0 +1,1 @@
+"""Accepted connections: sockets, streams, TLS, and how they all end."""

@@ -1,0 +1,1 @@
+"""Where files' bytes are kept."""
