@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 import trio
 
-from tests.http.certificates import Certificate
+from tests.http.listener.certificates import Certificate
 
 LOCALHOST: Final = "127.0.0.1"
 PLAIN: Final = ("lane", "hypercorn")

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from chinwag.engine.model.values import ENCRYPTED_PLACEHOLDER, Sealed
 from tests.e2e.chatrooms import Chatrooms, Guest, code_of, message_of, plain
 from tests.e2e.client import Json
-from tests.engine.encryption import Client, decrypt, encrypt
+from tests.engine.encryption.rooms_with_keys import Client, decrypt, encrypt
 
 FAILED = (422, "MESSAGE_ENCRYPTION_FAILED")
 

@@ -20,7 +20,7 @@ from tests.e2e.client import Json, closing
 from tests.e2e.hostile import read_to_the_end
 from tests.e2e.listeners import Listener, Stream, half_close
 from tests.e2e.processes import LIMIT_S, Server, serving
-from tests.http.file_server import FORM_HEADERS, chunked, field, file_part, form, request
+from tests.http.kit.file_server import FORM_HEADERS, chunked, field, file_part, form, request
 
 FILE_FIELDS = {"id", "filename", "file_type", "file_size", "encrypted_url", "thumbnail_url", "upload_date"}
 LIMIT_BYTES = 10 * 1024 * 1024

@@ -19,7 +19,7 @@ from tests.e2e.client import Json, Socket
 from tests.e2e.messenger import MessengerSocket
 from tests.e2e.processes import LIMIT_S, serving
 from tests.e2e.test_chatrooms_encryption import content_of, device, keys_of
-from tests.engine.encryption import encrypt
+from tests.engine.encryption.rooms_with_keys import encrypt
 
 FRONTS = ("chatterstack", "chatrooms", "messenger")
 MESSAGES = {"receive_message", "message_received", "message"}

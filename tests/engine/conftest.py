@@ -11,7 +11,7 @@ from chinwag.engine.testing import MemoryStore, make_member, make_room, make_use
 from chinwag.engine.testing.harness import EngineHarness, RoomHarness, open_harness
 from chinwag.persistence.sqlite.journal import MIN_UNITS
 from chinwag.persistence.sqlite.store import open_sqlite_store
-from tests.engine.stores import ANN, BOB, CAT, OTHER, PEOPLE, ROOM
+from tests.engine.stores.stores import ANN, BOB, CAT, OTHER, PEOPLE, ROOM
 
 
 @pytest.fixture

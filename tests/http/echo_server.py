@@ -30,7 +30,7 @@ from chinwag.http.listener.listener import ConnectionServer, ListenerConfig, ser
 from chinwag.http.listener.secure_server import SecureServer
 from chinwag.http.listener.streams import AcceptedStream
 from chinwag.http.listener.tls import load_tls
-from tests.http.certificates import Certificate
+from tests.http.listener.certificates import Certificate
 
 LONG_S: Final = 60.0
 """A limit that a passing test never reaches."""

@@ -12,9 +12,9 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_st
 from chinwag.http.listener.listener import ListenerConfig
 from chinwag.http.server import listening
 from chinwag.http.settings import ServerName
-from tests.http.api import Api, Person, open_api
 from tests.http.echo_server import SHORT_S, ClientStream, client_context, tls
-from tests.http.http2_client import Field, Http2, status_of
+from tests.http.http2.http2_client import Field, Http2, status_of
+from tests.http.service_api import Api, Person, open_api
 
 LIMIT_S: Final = 20.0
 MESSAGE_LIMIT: Final = 10_000

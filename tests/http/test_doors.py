@@ -9,7 +9,7 @@ from chinwag.http.api.front import Front
 from chinwag.http.api.refusals import OriginNotAllowed
 from chinwag.http.api.values import HttpRequest
 from chinwag.http.registry import FRONTS
-from tests.http.api import Answer, open_api
+from tests.http.service_api import Answer, open_api
 
 ALL = pytest.mark.parametrize("front", FRONTS, ids=lambda front: front.name)
 EVERY_ANSWER = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}

@@ -5,7 +5,7 @@ import pytest
 
 from chinwag.persistence.sqlite import store as sqlite
 from chinwag.persistence.sqlite.store import SqliteStore, open_sqlite_store
-from tests.persistence.searching import world
+from tests.persistence.sqlite.searching import world
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from chinwag.engine.model.values import Role
-from tests.http.api import Part
+from tests.http.service_api import Part
 
 
 class Actor(StrEnum):

@@ -13,7 +13,7 @@ from chinwag.http.api.rate_limits import RateLimiter
 from chinwag.http.fronts.chatrooms import FRONT
 from chinwag.http.kit.uuid_ids import IDS
 from chinwag.persistence import open_folder_blobs
-from tests.http.api import Answer, Api, Part, Person, open_api
+from tests.http.service_api import Answer, Api, Part, Person, open_api
 
 PASSWORD = "correct-horse"
 NOBODY = IDS.encode(4096)

@@ -16,8 +16,8 @@ from chinwag.http.fronts import chatrooms, chatterstack, messenger
 from chinwag.http.kit.links import Links
 from chinwag.http.kit.uuid_ids import IDS
 from chinwag.persistence import open_folder_blobs
-from tests.http.api import Answer, Api, Part, Person, open_api
 from tests.http.fronts.chatrooms_api import Clock
+from tests.http.service_api import Answer, Api, Part, Person, open_api
 
 FRONTS = (chatterstack.FRONT, chatrooms.FRONT, messenger.FRONT)
 BASES = {"chatterstack": "/chatterstack/v1", "chatrooms": "/chatrooms", "messenger": "/messenger/api"}

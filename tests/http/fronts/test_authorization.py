@@ -19,8 +19,8 @@ from chinwag.http.api.front import Front
 from chinwag.http.api.routing import Route, path_names
 from chinwag.http.registry import FRONTS
 from chinwag.persistence import open_folder_blobs
-from tests.http.api import Answer, Api, Person, open_api
 from tests.http.fronts.authorization import PASSWORD, PIXEL, REACTION, ROLES, TABLES, Actor, Probe, Scene
+from tests.http.service_api import Answer, Api, Person, open_api
 
 MISSING = 4096
 """An id that nobody has."""

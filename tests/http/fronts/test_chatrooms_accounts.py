@@ -12,8 +12,8 @@ from chinwag.engine.files.files import MAX_AVATAR_BYTES
 from chinwag.engine.model.ids import UserId
 from chinwag.http.fronts.chatrooms import FRONT
 from chinwag.http.kit.uuid_ids import IDS
-from tests.http.api import Person
 from tests.http.fronts.chatrooms_api import PASSWORD, Chatrooms, picture, refused, succeeded, wrong_fields
+from tests.http.service_api import Person
 
 REGISTRATION = {"username": "ann", "email": "Ann@Example.org", "password": PASSWORD, "display_name": "Ann O."}
 NEW_USER = ["id", "username", "email", "display_name", "avatar_url", "is_verified", "created_at"]

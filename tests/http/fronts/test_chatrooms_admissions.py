@@ -6,8 +6,8 @@ import pytest
 
 from chinwag.engine.model.ids import RoomId
 from chinwag.http.kit.uuid_ids import IDS
-from tests.http.api import Answer, Person
 from tests.http.fronts.chatrooms_api import NOBODY, NOT_IDS, Chatrooms, refused, succeeded, wrong_fields
+from tests.http.service_api import Answer, Person
 
 LISTED = ["id", "created_by", "max_uses", "current_uses", "expires_at", "created_at"]
 BAN = ["user_id", "username", "display_name", "banned_by", "created_at"]

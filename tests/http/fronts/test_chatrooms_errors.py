@@ -24,9 +24,9 @@ from chinwag.http.fronts.chatrooms import FRONT
 from chinwag.http.fronts.chatrooms.files import MAX_FILE_BYTES
 from chinwag.http.kit.links import Links
 from chinwag.http.kit.uuid_ids import IDS
-from tests.engine.states import emojis
-from tests.http.api import Answer, Person
+from tests.engine.rooms.states import emojis
 from tests.http.fronts.chatrooms_api import NOBODY, PASSWORD, Chatrooms, open_chatrooms, refused, wrong_fields
+from tests.http.service_api import Answer, Person
 
 SPEC_CODES: Final = {
     "AUTH_INVALID_CREDENTIALS",

@@ -7,7 +7,6 @@ import pytest
 
 from chinwag.http.fronts.chatrooms.files import MAX_FILE_BYTES
 from chinwag.http.kit.signed_urls import LIFETIME_S
-from tests.http.api import BOUNDARY, Part, Person, form
 from tests.http.fronts.chatrooms_api import (
     NOBODY,
     NOT_IDS,
@@ -18,6 +17,7 @@ from tests.http.fronts.chatrooms_api import (
     succeeded,
     wrong_fields,
 )
+from tests.http.service_api import BOUNDARY, Part, Person, form
 
 FILE = ["id", "filename", "file_type", "file_size", "encrypted_url", "thumbnail_url", "upload_date"]
 ATTACHMENT = ["filename", "file_type", "file_size", "encrypted_url", "thumbnail_url"]

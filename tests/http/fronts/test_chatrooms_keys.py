@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.http.api import Person
 from tests.http.fronts.chatrooms_api import NOBODY, STRANGE_UUID, Chatrooms, refused, succeeded, wrong_fields
+from tests.http.service_api import Person
 
 OAEP = padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
 PRIVATE = rsa.generate_private_key(public_exponent=65537, key_size=2048)

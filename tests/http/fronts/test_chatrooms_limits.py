@@ -8,8 +8,8 @@ import pytest
 
 from chinwag.http.api.rate_limits import RateLimiter
 from chinwag.http.fronts.chatrooms import FRONT
-from tests.http.api import Answer, Person
 from tests.http.fronts.chatrooms_api import NOBODY, PASSWORD, Chatrooms, open_chatrooms, picture, refused, succeeded
+from tests.http.service_api import Answer, Person
 
 REQUESTS = 60
 UPLOADS = 10

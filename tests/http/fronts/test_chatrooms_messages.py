@@ -7,9 +7,9 @@ import pytest
 
 from chinwag.engine.rooms.message_rules import MOST_EMOJI
 from chinwag.http.fronts.chatrooms.requests import MAX_SEALED
-from tests.engine.states import emojis
-from tests.http.api import Person
+from tests.engine.rooms.states import emojis
 from tests.http.fronts.chatrooms_api import NOBODY, NOT_IDS, STRANGE_UUID, Chatrooms, refused, succeeded, wrong_fields
+from tests.http.service_api import Person
 
 MESSAGE = [
     "id",

@@ -7,7 +7,6 @@ from msgspec import UNSET
 
 from chinwag.engine.model.ids import UserId
 from chinwag.http.kit.uuid_ids import IDS
-from tests.http.api import Answer, Person
 from tests.http.fronts.chatrooms_api import (
     NOBODY,
     NOT_IDS,
@@ -17,6 +16,7 @@ from tests.http.fronts.chatrooms_api import (
     succeeded,
     wrong_fields,
 )
+from tests.http.service_api import Answer, Person
 
 SPEC_CHATROOM = [
     "id",

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from tests.http.api import Person
 from tests.http.fronts.chatrooms_api import NOBODY, STRANGE_UUID, Chatrooms, refused, succeeded, wrong_fields
 from tests.http.fronts.test_chatrooms_messages import MESSAGE
+from tests.http.service_api import Person
 
 SUMMARY = [
     "id",

@@ -13,7 +13,7 @@ from chinwag.engine.model.ids import MAX_ID
 from chinwag.http.api.front import Front
 from chinwag.http.fronts.chatterstack import FRONT, wire
 from chinwag.http.fronts.chatterstack.wire import REMEMBERED_TEXT
-from tests.http.api import Answer, Api, Person, open_api
+from tests.http.service_api import Answer, Api, Person, open_api
 
 NOBODY = "4096"
 """The wire form of an id that nobody has."""

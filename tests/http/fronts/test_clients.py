@@ -6,9 +6,9 @@ import pytest
 
 from chinwag.http.api.mounts import Mounts
 from chinwag.http.api.values import HttpRequest
-from tests.http.api import open_api
 from tests.http.fronts.chatrooms_api import NOBODY, STRANGE_UUID
 from tests.http.fronts.every_front import FRONTS, PASSWORD, World
+from tests.http.service_api import open_api
 
 CHATTERSTACK, CHATROOMS, MESSENGER = FRONTS
 

@@ -6,9 +6,9 @@ import pytest
 
 from chinwag.engine.model.ids import MAX_ID
 from chinwag.http.kit.uuid_ids import IDS
-from tests.http.api import Answer, Part
 from tests.http.fronts.chatrooms_api import STRANGE_UUID
 from tests.http.fronts.every_front import FRONTS, World
+from tests.http.service_api import Answer, Part
 
 CHATTERSTACK, CHATROOMS, MESSENGER = FRONTS
 UNKNOWN = {

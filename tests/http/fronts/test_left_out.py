@@ -11,9 +11,9 @@ from chinwag.http.api.decoding import BodyReader, QueryReader, may_be_empty
 from chinwag.http.fronts.chatrooms.socket_wire import Frame as ChatroomsFrame
 from chinwag.http.fronts.chatterstack.socket import Frame as ChatterstackFrame
 from chinwag.http.fronts.messenger.requests import MessageFrame
-from tests.http.api import Answer
 from tests.http.fronts.chatrooms_api import STRANGE_UUID
 from tests.http.fronts.every_front import BASES, FRONTS, World, decimal
+from tests.http.service_api import Answer
 
 # --- null is left out ---------------------------------------------------------------------------------------------
 

@@ -9,8 +9,8 @@ import pytest
 from chinwag.http.fronts import chatrooms, chatterstack, messenger
 from chinwag.http.kit.uuid_ids import IDS
 from chinwag.persistence import open_folder_blobs
-from tests.http.api import Api, Part, Person, open_api
 from tests.http.fronts.chatrooms_api import Clock, picture
+from tests.http.service_api import Api, Part, Person, open_api
 
 FRONTS = (chatterstack.FRONT, chatrooms.FRONT, messenger.FRONT)
 REFRESH = {

@@ -17,7 +17,7 @@ from chinwag.http.api.rate_limits import RateLimiter
 from chinwag.http.fronts import chatterstack, messenger
 from chinwag.http.fronts.messenger import wire
 from chinwag.http.kit.uuid_ids import IDS
-from tests.http.api import Answer, Api, Person, open_api
+from tests.http.service_api import Answer, Api, Person, open_api
 
 FRONT = messenger.FRONT
 NOBODY = IDS.encode(MAX_ID)

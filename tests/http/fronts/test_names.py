@@ -8,7 +8,7 @@ import pytest
 from chinwag.engine.model.store import InsertUser
 from chinwag.engine.testing import make_user
 from chinwag.http.fronts import chatrooms, chatterstack, messenger
-from tests.http.api import Answer, Api, open_api
+from tests.http.service_api import Answer, Api, open_api
 
 PASSWORD = "correct-horse"
 FRONTS = ("chatterstack", "chatrooms", "messenger")

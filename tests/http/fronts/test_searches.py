@@ -14,8 +14,8 @@ from chinwag.http.api.front import Front
 from chinwag.http.api.openapi import describe
 from chinwag.http.api.routing import Route
 from chinwag.http.fronts import chatrooms, chatterstack
-from tests.http.api import Answer, Api, Person, open_api
 from tests.http.fronts.chatrooms_api import open_chatrooms
+from tests.http.service_api import Answer, Api, Person, open_api
 
 TEXTS = ("tail lemon", "re\u0301sume\u0301", "\u0130stanbul", "x" * MOST_QUERY_CHARACTERS)
 

@@ -7,8 +7,8 @@ import trio
 from trio.testing import MockClock
 
 from chinwag.engine.rooms.state import TYPING_TTL_S
-from tests.http.api import Person
 from tests.http.fronts.together import FRONTS, Together, number, open_together
+from tests.http.service_api import Person
 
 ALL = sorted(FRONTS)
 MESSAGE = {"chatterstack": "receive_message", "chatrooms": "message_received", "messenger": "message"}

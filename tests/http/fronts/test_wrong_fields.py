@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.http.api import Answer
 from tests.http.fronts.every_front import FRONTS, World
+from tests.http.service_api import Answer
 
 CHATTERSTACK, CHATROOMS, MESSENGER = FRONTS
 BAD_FILE = {"url": "ftp://x", "mime_type": "png", "size_bytes": -1}

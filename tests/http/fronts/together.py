@@ -17,7 +17,7 @@ from chinwag.http.fronts.chatterstack import FRONT as CHATTERSTACK
 from chinwag.http.fronts.messenger import FRONT as MESSENGER
 from chinwag.http.kit.links import Links
 from chinwag.http.kit.uuid_ids import IDS
-from tests.http.api import Answer, Api, Person, open_api
+from tests.http.service_api import Answer, Api, Person, open_api
 
 FRONTS = {front.name: front for front in (CHATTERSTACK, CHATROOMS, MESSENGER)}
 
