@@ -8,19 +8,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chinwag.engine.connections.connections import Connected
+    from chinwag.engine.connections.admission import Admission, Admitted
     from chinwag.engine.connections.fanout import WireFormat
     from chinwag.engine.connections.limits import SessionLimits
     from chinwag.engine.connections.session import Session
     from chinwag.engine.connections.transport import CloseReason, ConnectionLost, Transport
-    from chinwag.engine.engine import Engine, EngineConfig, open_engine, post_command
+    from chinwag.engine.engine import Engine, EngineConfig, open_engine
+    from chinwag.engine.messages.messages import post_command
     from chinwag.engine.messages.resume import Replay
     from chinwag.engine.model.errors import EngineError
     from chinwag.engine.model.ids import FamilyId, MessageId, RoomId, UserId
 
 __all__ = [
+    "Admission",
+    "Admitted",
     "CloseReason",
-    "Connected",
     "ConnectionLost",
     "Engine",
     "EngineConfig",
@@ -39,12 +41,13 @@ __all__ = [
 ]
 
 _MODULES = {
-    "connections.connections": ("Connected",),
+    "connections.admission": ("Admission", "Admitted"),
     "connections.fanout": ("WireFormat",),
     "connections.limits": ("SessionLimits",),
     "connections.session": ("Session",),
     "connections.transport": ("CloseReason", "ConnectionLost", "Transport"),
-    "engine": ("Engine", "EngineConfig", "open_engine", "post_command"),
+    "engine": ("Engine", "EngineConfig", "open_engine"),
+    "messages.messages": ("post_command",),
     "messages.resume": ("Replay",),
     "model.errors": ("EngineError",),
     "model.ids": ("FamilyId", "MessageId", "RoomId", "UserId"),

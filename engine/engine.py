@@ -1,20 +1,16 @@
-"""The engine: opens over a store, finds or starts room actors, admits sessions, and shuts everything down in order.
+"""The engine: a record of services over one store, opened and shut down in order.
 
     async with open_engine(store) as engine:
-        room = await engine.create_room(ann.id, name="tea", member_ids=[bob.id])
-        await engine.post_message(room.id, ann.id, text="hello")
+        room = await engine.rooms.create(ann.id, name="tea", member_ids=[bob.id])
+        await engine.messages.post(room.id, ann.id, text="hello")
 
 Everything that changes a room goes through its actor. Reads go to the store and wake no actor; a page of history may
-come from what is in memory anyway. Who may see what is decided in `access`, and in the rules of `rooms.state`. The
-methods about rooms are in `rooms`, those about invitations and bans in `admissions`, those about messages in
-`messages`, connections in `connections`.
+come from what is in memory anyway. Who may see what is decided in `model.access`, and in the rules of `rooms.state`.
 """
 
 import contextlib
-import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
-import structlog
 import trio
 
 from chinwag.engine.accounts.accounts import Accounts
@@ -22,28 +18,27 @@ from chinwag.engine.accounts.guesses import GuessRules
 from chinwag.engine.accounts.log_ins import LOG_IN_DAYS, REFRESH_TOKEN_DAYS
 from chinwag.engine.accounts.passwords import Argon2Passwords, Passwords
 from chinwag.engine.accounts.tries import Tries
-from chinwag.engine.actors.mailbox import ReplyTo
 from chinwag.engine.actors.turns import TurnLoop
-from chinwag.engine.connections.connections import Connected, Connections
-from chinwag.engine.connections.fanout import Fanout, WireFormat
-from chinwag.engine.connections.limits import SessionLimits, SessionStats
+from chinwag.engine.connections.connections import Connections
+from chinwag.engine.connections.fanout import Fanout
+from chinwag.engine.connections.limits import SessionLimits
 from chinwag.engine.connections.presence import GRACE_S, PresenceNews, PresenceRegistry
 from chinwag.engine.connections.session import Session
-from chinwag.engine.connections.transport import CloseReason, Transport
 from chinwag.engine.encryption.room_crypto import MasterKey
 from chinwag.engine.encryption.room_keys import RoomKeys, check_master_key
 from chinwag.engine.files.blobs import Blobs
 from chinwag.engine.files.files import Files
 from chinwag.engine.files.pictures import Pictures, open_pictures
-from chinwag.engine.messages.messages import Messages, post_command
-from chinwag.engine.messages.ranked_search import RankedSearcher
+from chinwag.engine.life.background import Background
+from chinwag.engine.life.sweep import sweep_forever
+from chinwag.engine.messages.messages import Messages
 from chinwag.engine.messages.searches import SearchLane
-from chinwag.engine.model.commands import RoomCommand
-from chinwag.engine.model.ids import FamilyId, IdSource, MessageId, RoomId, UserId, now_us
+from chinwag.engine.model.ids import IdSource, UserId, now_us
 from chinwag.engine.model.store import Store
 from chinwag.engine.model.values import Presence, Record, StoredFile, User
 from chinwag.engine.rooms.actor import RoomStats
-from chinwag.engine.rooms.admissions import Admissions
+from chinwag.engine.rooms.bans import Bans
+from chinwag.engine.rooms.invitations import Invitations
 from chinwag.engine.rooms.registry import RoomRegistry
 from chinwag.engine.rooms.renamed_members import tell_profile
 from chinwag.engine.rooms.rooms import Rooms
@@ -51,12 +46,7 @@ from chinwag.engine.summaries.extractive import open_extractive_summarizer
 from chinwag.engine.summaries.summaries import Summaries, Summarizer
 from chinwag.engine.workers.lanes import FairLane
 
-__all__ = ["Connected", "Engine", "EngineConfig", "open_engine", "post_command"]
-
-log = structlog.get_logger("chinwag.engine")
-
-SWEEP_S = 1.0
-"""How often time is looked at: token expiry, pings, blocked clients, presence, idle rooms."""
+__all__ = ["Engine", "EngineConfig", "open_engine"]
 
 
 class EngineConfig(Record):
@@ -75,8 +65,8 @@ class EngineConfig(Record):
     """Over how long connections are told to go away, so that their clients do not all come back at once."""
 
 
-class Engine(Rooms, Admissions, Messages):
-    """One node's chat. Make it with `open_engine`."""
+class Engine:
+    """One node's chat. Made by `open_engine`."""
 
     def __init__(
         self,
@@ -94,17 +84,22 @@ class Engine(Rooms, Admissions, Messages):
         clock: Callable[[], int] = now_us,
     ) -> None:
         self.config = config
-        self.fanout: Fanout[Session] = Fanout(published=ids.last)
-        self.session_stats = SessionStats()
-        self.room_stats = RoomStats()
-        self.turns = TurnLoop()
-        self.tries = Tries(config.guessing)
+        background = Background(nursery)
+        self.spawn = background.spawn
+        """Start a task of the engine's: see `Background.spawn`."""
+        fanout: Fanout[Session] = Fanout(published=ids.last)
+        self._store = store
+        self._nursery = nursery
+        self._pictures = pictures
+        self._searches = SearchLane()
+        self._turns = TurnLoop()
+        self._tries = Tries(config.guessing)
         self.accounts = Accounts(
             store=store,
             passwords=passwords,
-            tries=self.tries,
+            tries=self._tries,
             new_id=ids,
-            on_revoked=self._end_sessions,
+            on_revoked=lambda user_id, family_id: self.connections.end_log_in(user_id, family_id),
             on_profile=self._profile_changed,
             on_declared=self._declared_presence,
             on_dropped=self._avatars_dropped,
@@ -113,113 +108,41 @@ class Engine(Rooms, Admissions, Messages):
             refresh_key=refresh_key,
             clock=clock,
         )
-        self.keys = RoomKeys(store=store, master=master_key, publish=self.fanout.publish)
-        self.summaries = Summaries(store, summarizer, new_id=ids, spawn=self.spawn)
-        self._searches = SearchLane()
-        self.ranked_search = RankedSearcher(store, self._searches)
-        self._pictures = pictures
+        self.keys = RoomKeys(store=store, master=master_key, publisher=fanout)
+        self.summaries = Summaries(store, summarizer, new_id=ids, spawn=background.spawn)
         self.files = Files(store=store, new_id=ids, blobs=blobs, pictures=pictures)
         self.presence = PresenceRegistry(on_change=self._came_or_went, grace_s=config.presence_grace_s)
-        self._store = store
-        self._nursery = nursery
-        self._new_id = ids
+        self._presence_news = PresenceNews(store=store, fanout=fanout, spawn=background.spawn)
         self._registry = RoomRegistry(
             store=store,
-            publisher=self.fanout,
+            publisher=fanout,
             new_id=ids,
-            spawn=self.spawn,
+            spawn=background.spawn,
             start=nursery.start_soon,
-            stats=self.room_stats,
-            turns=self.turns,
+            stats=RoomStats(),
+            turns=self._turns,
         )
-        self._connections = Connections(
+        self.rooms = Rooms(
+            store=store,
+            registry=self._registry,
+            publisher=fanout,
+            new_id=ids,
+            keys=self.keys,
+            files=self.files,
+            searches=self._searches,
+        )
+        self.invitations = Invitations(store=store, registry=self._registry)
+        self.bans = Bans(store=store, registry=self._registry, keys=self.keys)
+        self.messages = Messages(store=store, registry=self._registry, keys=self.keys, searches=self._searches)
+        self.connections = Connections(
             store=store,
             accounts=self.accounts,
-            fanout=self.fanout,
+            fanout=fanout,
             presence=self.presence,
             limits=config.limits,
-            stats=self.session_stats,
-            spawn=self.spawn,
-            on_ended=self.end_typing_unless_connected,
+            spawn=background.spawn,
+            end_typing=self._registry.end_typing,
         )
-        self._presence_news = PresenceNews(store=store, fanout=self.fanout, spawn=self.spawn)
-
-    # --- connections ---
-
-    async def connect(
-        self,
-        *,
-        user_id: UserId,
-        family_id: FamilyId,
-        expires_at: float = math.inf,
-        wire: WireFormat,
-        room_ids: Sequence[RoomId] | None,
-        resume: bool = False,
-        since: MessageId | None = None,
-        follow: bool = False,
-        most: int | None = None,
-        source: str = "",
-        list_present: bool = False,
-    ) -> Connected:
-        """Admit a connection to those of the rooms that the user is a member of, from this moment on; None: all.
-
-        With `follow` it hears of rooms that the user joins later, too, from the joining on. `most`: how many
-        connections with this wire format the user may have, this one included; how many in all, and from one `source`
-        (where the caller is, in any words; "" is unknown), is in the configuration. `list_present`: find out who of
-        those who share a room with the user is online. `expires_at` is in `trio.current_time()` seconds. With `resume`
-        the replay holds what came after `since` (None: a position that makes no sense) and a `Resumed` event per room.
-        The session is subscribed already, with its events held back: pass it to `serve_session` with a transport, or
-        `abandon` it.
-        Raises `Unauthenticated`; `TooManyConnections`; `Forbidden` when none of the rooms asked for is the
-        user's; `StoreUnavailable`.
-        """
-        return await self._connections.connect(
-            user_id=user_id,
-            family_id=family_id,
-            expires_at=expires_at,
-            wire=wire,
-            room_ids=room_ids,
-            resume=resume,
-            since=since,
-            follow=follow,
-            most=most,
-            source=source,
-            list_present=list_present,
-        )
-
-    def serve_session(
-        self, connected: Connected, transport: Transport, pump: Callable[[], Awaitable[None]]
-    ) -> Awaitable[None]:
-        """Run an admitted session until its connection ends, and count its user as present meanwhile."""
-        return self._connections.serve(connected, transport, pump)
-
-    async def follow_room(self, session: Session, room_id: RoomId) -> None:
-        """Let an open session hear of one more room from now on, as long as its user is a member.
-
-        Raises `NotFound("room")` or `NotAMember`.
-        """
-        await self._connections.follow_room(session, room_id)
-
-    def unfollow_room(self, session: Session, room_id: RoomId) -> None:
-        """Let a session hear no more of a room. No-op when it does not."""
-        self.fanout.unsubscribe(session, room_id)
-
-    def tell_room(self, room_id: RoomId, command: RoomCommand, reply: ReplyTo | None = None) -> None:
-        """Send a room a command without waiting. Raises `Overloaded` (then `wait_for_room`) or `ActorStopped`."""
-        self._registry.actor(room_id).tell(command, reply)
-
-    def end_typing_unless_connected(self, user_id: UserId) -> None:
-        """Who has no connection any more types nowhere: the others are told at once. Never waits."""
-        if not any(session.open for session in self.fanout.sessions_of(user_id)):
-            self._registry.end_typing(user_id)
-
-    def room_is_full(self, room_id: RoomId) -> bool:
-        """Whether a room's mailbox takes nothing more at the moment."""
-        return self._registry.actor(room_id).full
-
-    async def wait_for_room(self, room_id: RoomId) -> None:
-        """Backpressure: return when the room's mailbox takes commands again."""
-        await self._registry.actor(room_id).wait_space()
 
     # --- health ---
 
@@ -227,74 +150,40 @@ class Engine(Rooms, Admissions, Messages):
         """Raises `StoreUnavailable` when the store does not answer."""
         await self._store.check()
 
-    def rooms_active(self) -> int:
-        """How many room actors are in memory."""
-        return len(self._registry)
-
-    def mailbox_depths(self) -> list[int]:
-        """Commands queued, per active room."""
-        return [actor.queued for actor in self._registry]
-
     def lanes(self) -> tuple[FairLane, ...]:
         """The lanes of work that must not crowd out other work."""
-        return (*self.tries.lanes, self._searches.lane, self._pictures.lane)
+        return (*self._tries.lanes, self._searches.lane, self._pictures.lane)
 
-    def room_restarts(self) -> int:
-        """How often room actors were restarted after a crash."""
-        return self._registry.restarts
+    def failed_tries(self) -> int:
+        """How many log-ins and registrations failed and were counted."""
+        return self._tries.failed
 
     # --- life ---
 
-    async def sweep_forever(self) -> None:
-        """Look at the time for everybody, so that nobody needs a timer of their own."""
-        while True:
-            await trio.sleep(SWEEP_S)
-            try:
-                self._sweep(trio.current_time())
-            except Exception:
-                # A bug in one of its duties must not end time for everybody: the next second tries again.
-                log.exception("sweep failed")
-
-    def spawn(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
-        """Start a task of the engine's. What it raises is logged, and costs nobody else anything."""
-        self._nursery.start_soon(self._guarded, task, args)
+    def start(self) -> None:
+        """Begin to take turns and to look at the time."""
+        self._nursery.start_soon(self._turns.run)
+        self._nursery.start_soon(
+            sweep_forever, (self.connections.check, self.presence.sweep, self._sweep_summaries, self._passivate)
+        )
 
     async def close_sessions(self) -> None:
         """Admit nobody any more and tell all sessions to go away, spread over a moment. Bounded in time."""
         self._registry.closing = True
-        await self._connections.close_all(spread_s=self.config.shutdown_spread_s)
+        await self.connections.close_all(spread_s=self.config.shutdown_spread_s)
 
     async def shut_down(self) -> None:
         """Close the sessions, then let every room finish what is queued."""
         await self.close_sessions()
         await self._registry.shut_down()
 
-    # --- pieces ---
+    # --- what one service has to tell another ---
 
-    def _sweep(self, now: float) -> None:
-        for session in self.fanout:
-            try:
-                session.check(now)
-            except Exception:
-                # It costs the session it happened in, and not those that come after it in this sweep.
-                log.exception("session check failed", user=session.user_id)
-                session.abandon()
-        self.presence.sweep(now)
-        self.summaries.sweep(actor.working_state for actor in self._registry if not self._connections.closing)
+    def _sweep_summaries(self, _: float) -> None:
+        self.summaries.sweep(actor.working_state for actor in self._registry if not self.connections.closing)
+
+    def _passivate(self, _: float) -> None:
         self._registry.passivate_idle(self.config.room_idle_s)
-
-    async def _guarded(self, task: Callable[..., Awaitable[None]], args: tuple[object, ...]) -> None:
-        try:
-            await task(*args)
-        except Exception:
-            # The nursery is shared by all rooms and sessions: what escapes into it would end them all.
-            log.exception("task failed", task=getattr(task, "__qualname__", repr(task)))
-
-    def _end_sessions(self, user_id: UserId, family_id: FamilyId | None) -> None:
-        for session in self.fanout.sessions_of(user_id):
-            if family_id is None or session.family_id == family_id:
-                session.close(CloseReason.TOKEN_INVALID)
-        self.end_typing_unless_connected(user_id)
 
     def _profile_changed(self, user: User) -> None:
         """Rooms have members' names in memory; so have kept pages, of their authors."""
@@ -365,8 +254,7 @@ async def open_engine(
             clock=clock,
         )
         await engine.accounts.prepare()
-        nursery.start_soon(engine.sweep_forever)
-        nursery.start_soon(engine.turns.run)
+        engine.start()
         try:
             yield engine
         finally:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 
 import trio
 
-from chinwag.engine import CloseReason, Engine, EngineError, WireFormat, open_engine
+from chinwag.engine import Admission, CloseReason, Engine, EngineError, WireFormat, open_engine
 from chinwag.engine.model.events import Event, MessagePosted
 from chinwag.engine.model.values import Role
 from chinwag.persistence import CannotOpen, open_sqlite_store
@@ -63,24 +63,25 @@ async def chat(engine: Engine, wire: Lines, stream: trio.SocketStream) -> None:
         await engine.accounts.register(username=name, email=None, password=password)
     try:
         me = await engine.accounts.log_in(name, password)
-        rooms = {r.name: r.id for r in (await engine.rooms_of(me.user.id, name_contains=title, limit=99)).rooms}
-        room_id = rooms.get(title) or (await engine.create_room(me.user.id, name=title)).id
-        connected = await engine.connect(user_id=me.user.id, family_id=me.family_id, wire=wire, room_ids=[room_id])
+        rooms = {r.name: r.id for r in (await engine.rooms.of(me.user.id, name_contains=title, limit=99)).rooms}
+        room_id = rooms.get(title) or (await engine.rooms.create(me.user.id, name=title)).id
+        admitted = await engine.connections.admit(
+            Admission(user_id=me.user.id, family_id=me.family_id, wire=wire, room_ids=[room_id])
+        )
     except EngineError as error:
-        return await stream.send_all(f"* {error.message}\n".encode())
+        await stream.send_all(f"* {error.message}\n".encode())
+        return
 
-    async def pump() -> None:
+    async with engine.connections.attach(admitted, LineTransport(stream)) as session:
         async for line in lines:
             try:
                 if line.startswith("/add "):
                     guest = await engine.accounts.find(line[5:])
-                    await engine.add_member(room_id, me.user.id, guest.id, Role.MEMBER)
+                    await engine.rooms.add_member(room_id, me.user.id, guest.id, Role.MEMBER)
                 elif line:
-                    await engine.post_message(room_id, me.user.id, text=line)
+                    await engine.messages.post(room_id, me.user.id, text=line)
             except EngineError as error:
-                connected.session.send(f"* {error.message}\n".encode())
-
-    return await engine.serve_session(connected, LineTransport(stream), pump)
+                session.send(f"* {error.message}\n".encode())
 
 
 async def main(folder: str, port: int, wire: Lines) -> None:

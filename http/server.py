@@ -106,7 +106,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
             log.debug("serving", fronts=settings.fronts or "all", server=settings.server)
             task_status.started(listeners[0].socket.getsockname()[1])
             await termination()
-            log.info("shutting down", connections=len(engine.fanout))
+            log.info("shutting down", connections=len(engine.connections))
             shutdown.set()
             await engine.close_sessions()
     log.info("shut down")

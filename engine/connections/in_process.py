@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 import trio
 
+from chinwag.engine.connections.admission import Admission
 from chinwag.engine.connections.session import Session
 from chinwag.engine.connections.transport import CloseReason, ConnectionLost
 from chinwag.engine.engine import Engine
@@ -194,35 +195,38 @@ async def open_client(
     since: MessageId | None = None,
     inbox_bytes: int = INBOX_BYTES,
 ) -> AsyncIterator[InProcessClient]:
-    """Connect a user in this process; leaving the block disconnects. Raises as `Engine.connect`.
+    """Connect a user in this process; leaving the block disconnects. Raises as `Connections.admit`.
 
     Without `room_ids` it hears of all of the user's rooms, and of those that the user joins later (`follow`; with
     `room_ids` it has to be asked for). `presence`: whether it hears of others' coming and going. A client that has more
     than `inbox_bytes` and the session's outbox unread, or reads nothing for too long while the inbox is full, is closed
     as a slow consumer.
     """
-    connected = await engine.connect(
-        user_id=user_id,
-        family_id=family_id,
-        expires_at=expires_at,
-        wire=PRESENCE_LINES if presence else EVENT_LINES,
-        room_ids=room_ids,
-        follow=room_ids is None if follow is None else follow,
-        resume=resume,
-        since=since,
+    admitted = await engine.connections.admit(
+        Admission(
+            user_id=user_id,
+            family_id=family_id,
+            expires_at=expires_at,
+            wire=PRESENCE_LINES if presence else EVENT_LINES,
+            room_ids=room_ids,
+            follow=room_ids is None if follow is None else follow,
+            resume=resume,
+            since=since,
+        )
     )
     transport = InProcessTransport(inbox_bytes=inbox_bytes)
     ended = trio.Event()
 
     async def serve() -> None:
         try:
-            await engine.serve_session(connected, transport, transport.until_gone)
+            async with engine.connections.attach(admitted, transport):
+                await transport.until_gone()
         finally:
             ended.set()
 
     engine.spawn(serve)
     try:
-        yield InProcessClient(connected.session, transport, connected.refused)
+        yield InProcessClient(admitted.session, transport, admitted.refused)
     finally:
         transport.abort()
         with trio.CancelScope(shield=True):

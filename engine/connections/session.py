@@ -2,7 +2,7 @@
 
 A session owns its user, its outbox and its transport. Nobody ever waits for it: what cannot be written at once goes
 into an outbox that is bounded in bytes, and a session that exceeds the bound, or stays blocked, is a slow consumer and
-is closed. A connection has one task, its reader (see `Session.run`), and only while it is blocked a second one, its
+is closed. A connection has one task, its reader (`Connections.open`), and only while it is blocked a second one, its
 writer, and a queue: that is what keeps an idle connection small. Time is watched from outside, by `Session.check`, for
 all sessions at once.
 """
@@ -10,7 +10,7 @@ all sessions at once.
 import enum
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 import trio
@@ -48,7 +48,7 @@ REPLAY_CHUNK = 50
 
 
 class Session:
-    """One connection of one user. Made by `Engine.connect`, driven by `run`."""
+    """One connection of one user. Made by `Connections.admit`; `begin` makes it live."""
 
     __slots__ = (
         "_blocked_since",
@@ -259,36 +259,24 @@ class Session:
 
     # --- life ---
 
-    async def run(
-        self, transport: Transport, pump: Callable[[], Awaitable[None]], replay: Replay, greeting: bytes = b""
-    ) -> None:
-        """Serve the connection until it ends: greet, tell what was missed, go live, read.
+    def begin(self, transport: Transport, replay: Replay, greeting: bytes = b"") -> None:
+        """Serve a connection from now on: greet, tell what was missed, go live. Never waits.
 
-        `pump` reads from the connection and acts on it; it returns when the peer has left, and one of `LOST` from it
-        is an ordinary end. On return the session hears of nothing any more and the transport is gone.
+        Whoever reads from the connection calls `abandon` when it has ended.
         """
         if self.phase is SessionPhase.CLOSED:  # abandoned before its transport came: at shutdown, or as unclaimed
             transport.abort()
             return
         self._transport = transport
         self._last_ping = trio.current_time()
-        try:
-            if self.phase is SessionPhase.CLOSING:
-                self._write(transport.goodbye(self.close_reason or CloseReason.GOING_AWAY))
-            else:
-                self.send(greeting)
-                if replay.messages or len(self._held) > REPLAY_CHUNK:
-                    self._spawn(self._catch_up, replay)
-                else:
-                    self._go_live(replay)
-            pumping = pump()
-            # This frame lives as long as the connection. A replay can be megabytes.
-            del transport, pump, replay, greeting
-            await pumping
-        except LOST:
-            return  # an ordinary end
-        finally:
-            self.abandon()
+        if self.phase is SessionPhase.CLOSING:
+            self._write(transport.goodbye(self.close_reason or CloseReason.GOING_AWAY))
+            return
+        self.send(greeting)
+        if replay.messages or len(self._held) > REPLAY_CHUNK:
+            self._spawn(self._catch_up, replay)
+        else:
+            self._go_live(replay)
 
     def abandon(self) -> None:
         """Forget the session at once and drop its transport. Twice is fine."""

@@ -38,6 +38,7 @@ from chinwag.engine.model.errors import (
 )
 from chinwag.engine.model.events import Event, MemberKeyReplaced, RoomKeyChanged
 from chinwag.engine.model.ids import RoomId, UserId, now_us
+from chinwag.engine.model.publishing import Publisher
 from chinwag.engine.model.store import InsertKeyVersion, InsertRoomKey, PutMemberKey, Store, Write, WriteRejected
 from chinwag.engine.model.values import KeyCustody, Member, MemberKey, Record, Role, Room, RoomKey, Sealed
 
@@ -99,13 +100,11 @@ async def check_master_key(store: Store, master: MasterKey | None) -> None:
 class RoomKeys:
     """The keys of all rooms. Hangs on the engine as `engine.keys`."""
 
-    def __init__(
-        self, *, store: Store, master: MasterKey | None, publish: Callable[[RoomId, list[Event]], None]
-    ) -> None:
-        """Without a `master` key there is client custody alone. `publish` sends a room's events after their commit."""
+    def __init__(self, *, store: Store, master: MasterKey | None, publisher: Publisher) -> None:
+        """Without a `master` key there is client custody alone. `publisher` gets a room's events after their commit."""
         self._store = store
         self._master = master
-        self._publish = publish
+        self._publisher = publisher
         self._open: dict[tuple[RoomId, int], bytes] = {}
         self._locks: weakref.WeakValueDictionary[RoomId, trio.Lock] = weakref.WeakValueDictionary()
 
@@ -242,7 +241,7 @@ class RoomKeys:
             ]
             with trio.CancelScope(shield=True):  # what comes after the lock has to see it, also when the caller is gone
                 try:
-                    await self._store.commit(writes, lambda: self._publish(room_id, events))
+                    await self._store.commit(writes, lambda: self._publisher.publish(room_id, events))
                 except WriteRejected:
                     raise NotFound("room") from None  # it was deleted at this very moment
 

@@ -1,11 +1,12 @@
-"""The engine's methods about messages: posting, changing, reacting, reading, searching."""
+"""The service `engine.messages`: posting, changing, reacting, reading, searching."""
 
 import hashlib
 
 import msgspec
 
-from chinwag.engine.encryption.room_keys import MOST_TEXT_CHARACTERS
-from chinwag.engine.messages.searches import search_text
+from chinwag.engine.encryption.room_keys import MOST_TEXT_CHARACTERS, RoomKeys
+from chinwag.engine.messages.ranked_search import RankedSearcher
+from chinwag.engine.messages.searches import SearchLane, search_text
 from chinwag.engine.model.access import admit
 from chinwag.engine.model.commands import (
     AddReaction,
@@ -20,17 +21,26 @@ from chinwag.engine.model.commands import (
 from chinwag.engine.model.errors import Invalid, NotFound, Rule
 from chinwag.engine.model.ids import MessageId, RoomId, UserId
 from chinwag.engine.model.names import blank
-from chinwag.engine.model.store import MessagePage
+from chinwag.engine.model.storable import refuse_unstorable
+from chinwag.engine.model.store import MessagePage, Store
 from chinwag.engine.model.values import Attachment, MessageKind, Sealed, SearchResults, ViewedMessage
-from chinwag.engine.rooms.room_calls import RoomCalls, refuse_unstorable
+from chinwag.engine.rooms.registry import RoomRegistry
+from chinwag.engine.rooms.room_service import RoomService
 
 _TEXT = MessageKind.TEXT  # in Python 3.11 to look a member up in its class takes 0.2 µs
 
 
-class Messages(RoomCalls):
-    """What can be done with messages. A part of `Engine`."""
+class Messages(RoomService):
+    """What can be done with messages."""
 
-    async def post_message(
+    def __init__(self, *, store: Store, registry: RoomRegistry, keys: RoomKeys, searches: SearchLane) -> None:
+        super().__init__(store=store, registry=registry)
+        self._keys = keys
+        self._searches = searches
+        self.search_ranked = RankedSearcher(store, searches)
+        """Ranked search within one room: see `RankedSearcher.__call__`."""
+
+    async def post(
         self,
         room_id: RoomId,
         caller: UserId,
@@ -51,13 +61,13 @@ class Messages(RoomCalls):
         command = post_command(
             caller, text=text, attachments=attachments, key=key, kind=kind, reply_to=reply_to, sealed=sealed
         )
-        return await self.post(room_id, command)
+        return await self.submit(room_id, command)
 
-    async def post(self, room_id: RoomId, command: PostMessage) -> ViewedMessage:
-        """`post_message` of what `post_command` or `sealed_command` made."""
+    async def submit(self, room_id: RoomId, command: PostMessage) -> ViewedMessage:
+        """`post` of what `post_command` or `sealed_command` made."""
         return await self._ask_for_message(room_id, command)
 
-    async def edit_message(
+    async def edit(
         self, room_id: RoomId, caller: UserId, message_id: MessageId, *, text: str, sealed: Sealed | None = None
     ) -> ViewedMessage:
         """Change one's own message; without `sealed` it is plain text from now on.
@@ -66,7 +76,7 @@ class Messages(RoomCalls):
         shows nothing where the message has no file.
         """
         if (sealed is None or sealed.key_version == 0) and blank(text):
-            before = (await self.message(room_id, caller, message_id)).message
+            before = (await self.get(room_id, caller, message_id)).message
             if before.author_id == caller and not before.attachments:
                 raise Invalid("text", "is blank", rule=Rule.REQUIRED)
         refuse_unstorable(text)
@@ -89,11 +99,11 @@ class Messages(RoomCalls):
     ) -> PostMessage:
         """The `post_command` of what a client encrypted (or, with `key_version` 0, did not), kept bit for bit.
 
-        For `post`, or `Engine.tell_room`. Reads the store unless it is plain text. The server reads what it has the key
+        For `submit`, or `Rooms.tell`. Reads the store unless it is plain text. The server reads what it has the key
         of, and then raises `CannotDecrypt` for what is not encrypted with it. Also raises what `RoomKeys.content_of`
         and `post_command` do.
         """
-        content = await self.keys.content_of(room_id, author, sealed, most_characters=most_characters)
+        content = await self._keys.content_of(room_id, author, sealed, most_characters=most_characters)
         return post_command(
             author,
             text=content.text,
@@ -113,11 +123,11 @@ class Messages(RoomCalls):
         sealed: Sealed,
         most_characters: int = MOST_TEXT_CHARACTERS,
     ) -> ViewedMessage:
-        """`edit_message` with what a client encrypted. Raises as `sealed_command` and `edit_message` do."""
-        content = await self.keys.content_of(room_id, caller, sealed, most_characters=most_characters)
-        return await self.edit_message(room_id, caller, message_id, text=content.text, sealed=content.sealed)
+        """`edit` with what a client encrypted. Raises as `sealed_command` and `edit` do."""
+        content = await self._keys.content_of(room_id, caller, sealed, most_characters=most_characters)
+        return await self.edit(room_id, caller, message_id, text=content.text, sealed=content.sealed)
 
-    async def delete_message(self, room_id: RoomId, caller: UserId, message_id: MessageId) -> None:
+    async def delete(self, room_id: RoomId, caller: UserId, message_id: MessageId) -> None:
         """Delete one's own message, or as a MODERATOR anyone's. Raises `NotFound`, `NotAMember` or `NotTheAuthor`."""
         await self._ask(room_id, DeleteMessage(caller=caller, message_id=message_id))
 
@@ -185,7 +195,7 @@ class Messages(RoomCalls):
         )
         return _viewed_page(found.page), found.total
 
-    async def message(self, room_id: RoomId, viewer: UserId, message_id: MessageId) -> ViewedMessage:
+    async def get(self, room_id: RoomId, viewer: UserId, message_id: MessageId) -> ViewedMessage:
         """One message. Raises `NotFound` (room or message) or `NotAMember`."""
         [found] = await self.window(room_id, viewer, around=message_id, limit=1)
         return found

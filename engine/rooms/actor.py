@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
 import trio
 
@@ -13,16 +12,11 @@ from chinwag.engine.model.commands import ExpireTyping, PostMessage, RoomCommand
 from chinwag.engine.model.errors import EngineError, InternalError, NotFound, Overloaded, StoreUnavailable
 from chinwag.engine.model.events import Event, MessagePosted
 from chinwag.engine.model.ids import NewId, RoomId, UserId, now_us
+from chinwag.engine.model.publishing import Publisher
 from chinwag.engine.model.store import DuplicateKey, Store, Write, WriteRejected
 from chinwag.engine.rooms.memory import RECENT_MESSAGES, Outcome, Timer
 from chinwag.engine.rooms.state import RoomState
 from chinwag.engine.rooms.typists import Typists
-
-
-class Publisher(Protocol):
-    """Where a room's events go. Never waits."""
-
-    def publish(self, room_id: RoomId, events: list[Event]) -> None: ...
 
 
 class RoomStats:

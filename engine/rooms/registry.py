@@ -10,8 +10,9 @@ from chinwag.engine.actors.turns import TurnLoop
 from chinwag.engine.model.commands import RoomCommand, StopTyping
 from chinwag.engine.model.errors import ActorStopped, TryLater
 from chinwag.engine.model.ids import NewId, RoomId, UserId
+from chinwag.engine.model.publishing import Publisher
 from chinwag.engine.model.store import Store
-from chinwag.engine.rooms.actor import Publisher, RoomActor, RoomStats
+from chinwag.engine.rooms.actor import RoomActor, RoomStats
 from chinwag.engine.rooms.kept_pages import KeptPages
 from chinwag.engine.rooms.typists import Typists
 
@@ -45,7 +46,7 @@ class RoomRegistry:
         self._new_id = new_id
         self._spawn = spawn
         self._start = start
-        self._stats = stats
+        self.stats = stats
         self._turns = turns
         self._actors: dict[RoomId, RoomActor] = {}
         self._ended_restarts = 0
@@ -66,7 +67,7 @@ class RoomRegistry:
                 publisher=self._publisher,
                 new_id=self._new_id,
                 spawn=self._spawn,
-                stats=self._stats,
+                stats=self.stats,
                 turns=self._turns,
                 typists=self.typists,
             )

@@ -1,11 +1,14 @@
-"""The engine's methods about rooms: making and changing them, who is in them."""
+"""The service `engine.rooms`: making and changing rooms, who is in them."""
 
 from collections.abc import Sequence
 from functools import partial
 
 from msgspec.structs import replace
 
-from chinwag.engine.messages.searches import search_text
+from chinwag.engine.actors.mailbox import ReplyTo
+from chinwag.engine.encryption.room_keys import RoomKeys
+from chinwag.engine.files.files import Files
+from chinwag.engine.messages.searches import SearchLane, search_text
 from chinwag.engine.model import names
 from chinwag.engine.model.access import admit, admit_author, with_equal_roles
 from chinwag.engine.model.commands import (
@@ -14,13 +17,16 @@ from chinwag.engine.model.commands import (
     JoinRoom,
     RemoveMember,
     RestoreMember,
+    RoomCommand,
     SetMemberRole,
     UpdateRoom,
 )
 from chinwag.engine.model.errors import Invalid, LimitReached, NotFound
 from chinwag.engine.model.events import Event, MessagePosted, RoomJoined
-from chinwag.engine.model.ids import MessageId, RoomId, UserId, now_us
-from chinwag.engine.model.store import DuplicateKey, InsertMember, InsertMessage, InsertRoom, Overviews, Write
+from chinwag.engine.model.ids import MessageId, NewId, RoomId, UserId, now_us
+from chinwag.engine.model.publishing import Publisher
+from chinwag.engine.model.storable import refuse_unstorable
+from chinwag.engine.model.store import DuplicateKey, InsertMember, InsertMessage, InsertRoom, Overviews, Store, Write
 from chinwag.engine.model.values import (
     FoundRooms,
     KeyCustody,
@@ -34,17 +40,37 @@ from chinwag.engine.model.values import (
     User,
     direct_key,
 )
+from chinwag.engine.rooms.actor import RoomStats
 from chinwag.engine.rooms.member_rules import joined_text
 from chinwag.engine.rooms.memory import new_member
-from chinwag.engine.rooms.room_calls import RoomCalls, refuse_unstorable
+from chinwag.engine.rooms.registry import RoomRegistry
+from chinwag.engine.rooms.room_service import RoomService
 
 
-class Rooms(RoomCalls):
-    """What can be done with rooms and their members. A part of `Engine`."""
+class Rooms(RoomService):
+    """What can be done with rooms and their members."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: RoomRegistry,
+        publisher: Publisher,
+        new_id: NewId,
+        keys: RoomKeys,
+        files: Files,
+        searches: SearchLane,
+    ) -> None:
+        super().__init__(store=store, registry=registry)
+        self._publisher = publisher
+        self._new_id = new_id
+        self._keys = keys
+        self._files = files
+        self._searches = searches
 
     # --- making and changing ---
 
-    async def create_room(
+    async def create(
         self,
         creator: UserId,
         *,
@@ -90,7 +116,7 @@ class Rooms(RoomCalls):
         await self._insert_room(room, users)
         return room
 
-    async def direct_room(self, caller: UserId, peer: UserId) -> Room:
+    async def direct(self, caller: UserId, peer: UserId) -> Room:
         """The room of two users, made when there is none. A side that had left is a member again, unless their account
         was deactivated.
 
@@ -126,7 +152,7 @@ class Rooms(RoomCalls):
                 await self._ask(room.id, RestoreMember(user=user))
         return room
 
-    async def update_room(
+    async def update(
         self,
         room_id: RoomId,
         caller: UserId,
@@ -160,22 +186,22 @@ class Rooms(RoomCalls):
         assert isinstance(room, Room)
         return room
 
-    async def delete_room(self, room_id: RoomId, caller: UserId, *, least: Role = Role.ADMIN) -> bool:
+    async def delete(self, room_id: RoomId, caller: UserId, *, least: Role = Role.ADMIN) -> bool:
         """Delete a room with everything in it. Who has the role `least` may. A direct room belongs to two: the caller
         leaves it, and it stays. Returns whether it is deleted. Raises `NotFound`, `NotAMember` or `RoleNeeded`."""
-        files = await self.files.of_room(room_id)
+        files = await self._files.of_room(room_id)
         deleted = bool(await self._ask(room_id, DeleteRoom(caller=caller, least=least)))
         if deleted:
-            await self.files.forget(files)
+            await self._files.forget(files)
         return deleted
 
     # --- looking at them ---
 
-    async def room(self, room_id: RoomId, viewer: UserId) -> Room:
+    async def get(self, room_id: RoomId, viewer: UserId) -> Room:
         """A room that the viewer is a member of. Raises `NotFound` or `NotAMember`."""
         return admit(await self._store.access(room_id, viewer))
 
-    async def room_kind(self, room_id: RoomId, viewer: UserId) -> RoomKind:
+    async def kind(self, room_id: RoomId, viewer: UserId) -> RoomKind:
         """What kind of room it is, for who wants to write in it: of a room that is awake without waiting, and without
         asking who wants to know.
 
@@ -190,11 +216,11 @@ class Rooms(RoomCalls):
         state = None if actor is None else actor.working_state
         return None if state is None else state.room.kind
 
-    async def rooms_of(self, viewer: UserId, *, name_contains: str = "", limit: int) -> FoundRooms:
+    async def of(self, viewer: UserId, *, name_contains: str = "", limit: int) -> FoundRooms:
         """The viewer's rooms, latest activity first; with a text, those with it in their name.
 
-        The text is trimmed, and a blank one is none. With one this is a search: see `Engine.search`, also for what it
-        raises, about "name_contains".
+        The text is trimmed, and a blank one is none. With one this is a search, with the limits and errors of
+        `Messages.search`, about "name_contains".
         """
         text = search_text(name_contains, "name_contains")
         if not text:
@@ -207,7 +233,7 @@ class Rooms(RoomCalls):
     ) -> Overviews:
         """The viewer's rooms with last message and unread count, latest activity first, and how many there are.
 
-        `name_contains` as for `rooms_of`.
+        `name_contains` as for `of`.
         """
         text = search_text(name_contains, "name_contains")
         read = partial(self._store.overviews, viewer, kind=kind, name_contains=text, skip=skip, limit=limit)
@@ -239,11 +265,11 @@ class Rooms(RoomCalls):
         Raises `Invalid("user_id")` for an unknown user, `Conflict` for a member, `LimitReached("members")`, and
         `NotFound`, `NotAMember` or `RoleNeeded`.
         """
-        await self.room(room_id, caller)  # a stranger learns nothing about users either
+        await self.get(room_id, caller)  # a stranger learns nothing about users either
         [user] = await self._users([user_id], field="user_id")
         return await self._ask_for_member(room_id, AddMember(caller=caller, user=user, role=role))
 
-    async def join_room(self, room_id: RoomId, user_id: UserId) -> Member:
+    async def join(self, room_id: RoomId, user_id: UserId) -> Member:
         """Join a group that is not private; a member stays as they are.
 
         Raises `NotFound("room")`, `Forbidden` for a private or direct room, `Banned`, `LimitReached("members")`, and
@@ -257,7 +283,7 @@ class Rooms(RoomCalls):
 
         Raises `NotFound` (room or member), `NotAMember` or `RoleNeeded`.
         """
-        await self.keys.take_out(room_id, RemoveMember(caller=caller, user_id=user_id), self._ask)
+        await self._keys.take_out(room_id, RemoveMember(caller=caller, user_id=user_id), self._ask)
 
     async def set_member_role(self, room_id: RoomId, caller: UserId, user_id: UserId, role: Role) -> Member:
         """Give another member of a group a role. The OWNER may, who by giving OWNER away becomes a MODERATOR.
@@ -267,12 +293,45 @@ class Rooms(RoomCalls):
         command = SetMemberRole(caller=caller, user_id=user_id, role=role)
         return await self._ask_for_member(room_id, command)
 
+    # --- commands ---
+
+    def tell(self, room_id: RoomId, command: RoomCommand, reply: ReplyTo | None = None) -> None:
+        """Send a room a command without waiting. Raises `Overloaded` (then `wait_for_space`) or `ActorStopped`."""
+        self._registry.actor(room_id).tell(command, reply)
+
+    def is_full(self, room_id: RoomId) -> bool:
+        """Whether a room's mailbox takes nothing more at the moment."""
+        return self._registry.actor(room_id).full
+
+    async def wait_for_space(self, room_id: RoomId) -> None:
+        """Backpressure: return when the room's mailbox takes commands again."""
+        await self._registry.actor(room_id).wait_space()
+
+    # --- counters ---
+
+    @property
+    def stats(self) -> RoomStats:
+        """What all rooms together did."""
+        return self._registry.stats
+
+    def awake(self) -> int:
+        """How many rooms are in memory."""
+        return len(self._registry)
+
+    def mailbox_depths(self) -> list[int]:
+        """Commands queued, per room in memory."""
+        return [actor.queued for actor in self._registry]
+
+    def restarts(self) -> int:
+        """How often rooms were restarted after a crash."""
+        return self._registry.restarts
+
     # --- pieces ---
 
     async def _insert_room(self, room: Room, users: Sequence[User]) -> None:
         """Store a new room, its creator first, and tell the others' sessions."""
         owner = Role.OWNER if room.kind is RoomKind.GROUP else Role.MEMBER
-        writes: list[Write] = [InsertRoom(room=room), *self.keys.for_new_room(room)]
+        writes: list[Write] = [InsertRoom(room=room), *self._keys.for_new_room(room)]
         events: list[Event] = []
         for user in users:
             role = owner if user.id == room.created_by else Role.MEMBER
@@ -283,7 +342,7 @@ class Rooms(RoomCalls):
                 message = self._announcement(room, user, seq)
                 writes.append(InsertMessage(message=message))
                 events.append(MessagePosted(room_id=room.id, message=message))
-        await self._store.commit(writes, lambda: self.fanout.publish(room.id, events))
+        await self._store.commit(writes, lambda: self._publisher.publish(room.id, events))
 
     def _announcement(self, room: Room, user: User, seq: int) -> Message:
         """That somebody is in the room from its beginning."""

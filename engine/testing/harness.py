@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 import trio
 
 from chinwag.engine.actors.mailbox import Ask
-from chinwag.engine.connections.connections import Connected
+from chinwag.engine.connections.admission import Admission, Admitted
 from chinwag.engine.connections.fanout import WireFormat
 from chinwag.engine.connections.in_process import EVENT_LINES, UNBOUNDED, InProcessClient, InProcessTransport
 from chinwag.engine.connections.transport import CloseReason, Transport
@@ -30,7 +30,16 @@ from chinwag.engine.model.values import Message, Record, Role, Room, User
 from chinwag.engine.summaries.summaries import Summarizer
 from chinwag.engine.testing.memory_store import MemoryStore
 
-__all__ = ["EngineHarness", "Participant", "Person", "PlainPasswords", "RoomHarness", "open_harness", "texts"]
+__all__ = [
+    "EngineHarness",
+    "Participant",
+    "Person",
+    "PlainPasswords",
+    "RoomHarness",
+    "keep_open",
+    "open_harness",
+    "texts",
+]
 
 PASSWORD = "correct horse"
 """Everybody's password."""
@@ -98,11 +107,11 @@ class EngineHarness:
 
     async def room(self, name: str, creator: Person, *others: Person) -> Room:
         """A new group; `creator` is its OWNER."""
-        return await self.engine.create_room(creator.id, name=name, member_ids=[each.id for each in others])
+        return await self.engine.rooms.create(creator.id, name=name, member_ids=[each.id for each in others])
 
     async def post(self, room: Room, author: Person, text: str, *, key: str | None = None) -> Message:
         """Post a message and wait until it is durable."""
-        return (await self.engine.post_message(room.id, author.id, text=text, key=key)).message
+        return (await self.engine.messages.post(room.id, author.id, text=text, key=key)).message
 
     async def connect(
         self,
@@ -120,7 +129,7 @@ class EngineHarness:
     ) -> InProcessClient:
         """Connect, and serve until the client's transport is aborted, the engine ends it, or the harness closes."""
         transport = InProcessTransport(take_bytes=take_bytes)
-        connected = await self.admit(
+        admitted = await self.admit(
             person,
             *rooms,
             expires_at=expires_at,
@@ -132,8 +141,8 @@ class EngineHarness:
             wire=wire,
             source=source,
         )
-        self.serve(connected, transport, transport.until_gone)
-        return InProcessClient(connected.session, transport, connected.refused)
+        self.serve(admitted, transport, transport.until_gone)
+        return InProcessClient(admitted.session, transport, admitted.refused)
 
     async def admit(
         self,
@@ -147,33 +156,35 @@ class EngineHarness:
         follow: bool = False,
         most: int | None = None,
         source: str = "",
-    ) -> Connected:
-        """`Engine.connect` without serving: for tests of what happens in between.
+    ) -> Admitted:
+        """`Connections.admit` without serving: for tests of what happens in between.
 
         `everywhere`: to all of the person's rooms, and those they join later.
         """
-        return await self.engine.connect(
-            user_id=person.id,
-            family_id=person.family_id,
-            expires_at=expires_at,
-            wire=wire,
-            room_ids=None if everywhere else [room.id for room in rooms],
-            resume=resume or since is not None,
-            since=since,
-            follow=follow or everywhere,
-            most=most,
-            source=source,
+        return await self.engine.connections.admit(
+            Admission(
+                user_id=person.id,
+                family_id=person.family_id,
+                expires_at=expires_at,
+                wire=wire,
+                room_ids=None if everywhere else [room.id for room in rooms],
+                resume=resume or since is not None,
+                since=since,
+                follow=follow or everywhere,
+                most=most,
+                source=source,
+            )
         )
 
-    def serve(
-        self, connected: Connected, transport: Transport, pump: Callable[[], Awaitable[None]]
-    ) -> trio.CancelScope:
-        """Run an admitted session in the background, on any transport. Cancel the scope to end its task."""
+    def serve(self, admitted: Admitted, transport: Transport, read: Callable[[], Awaitable[None]]) -> trio.CancelScope:
+        """Run an admitted session in the background, on any transport, until `read` returns. Cancel the scope to end
+        its task."""
         scope = trio.CancelScope()
 
         async def serve() -> None:
             with scope:
-                await self.engine.serve_session(connected, transport, pump)
+                async with self.engine.connections.attach(admitted, transport):
+                    await read()
 
         self._nursery.start_soon(serve)
         return scope
@@ -227,7 +238,7 @@ class RoomHarness:
             self._owner = person
             self._room = await self.h.room("the room", person)
         else:
-            await self.h.engine.add_member(self.id, self._owner.id, person.id, Role.MEMBER)
+            await self.h.engine.rooms.add_member(self.id, self._owner.id, person.id, Role.MEMBER)
         return Participant(person, await self.h.connect(person, self.room, take_bytes=take_bytes))
 
     async def ask(self, command: RoomCommand) -> object:
@@ -237,7 +248,7 @@ class RoomHarness:
     def tell(self, command: RoomCommand) -> Ask:
         """Queue a command at once: those told without a checkpoint in between are one turn. Await the slot later."""
         slot = Ask()
-        self.h.engine.tell_room(self.id, command, slot)
+        self.h.engine.rooms.tell(self.id, command, slot)
         return slot
 
 
@@ -267,6 +278,12 @@ async def open_harness(
         ) as engine:
             yield EngineHarness(engine, store, passwords, nursery)
         nursery.cancel_scope.cancel()
+
+
+async def keep_open(engine: Engine, admitted: Admitted, transport: InProcessTransport, greeting: bytes = b"") -> None:
+    """Run an admitted session until its transport is aborted, or the engine ends it."""
+    async with engine.connections.attach(admitted, transport, greeting):
+        await transport.until_gone()
 
 
 def texts(events: Iterable[Event]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from chinwag.engine.connections.connections import Connected
+from chinwag.engine.connections.admission import Admitted
 from chinwag.engine.connections.session import Session
 from chinwag.engine.engine import Engine
 from chinwag.engine.model.errors import EngineError
@@ -31,11 +31,11 @@ class SocketRequest(msgspec.Struct, frozen=True, kw_only=True):
 class SocketEndpoint(Protocol):
     """A front's side of a WebSocket: pure decoding and encoding around calls to the engine."""
 
-    async def admit(self, engine: Engine, request: SocketRequest) -> Connected:
+    async def admit(self, engine: Engine, request: SocketRequest) -> Admitted:
         """Decide who may connect to what. Raises `EngineError`s, which are answered over HTTP."""
         ...
 
-    def greeting(self, connected: Connected) -> bytes:
+    def greeting(self, admitted: Admitted) -> bytes:
         """Frames to write before anything else, b"" for none."""
         ...
 

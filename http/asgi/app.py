@@ -175,7 +175,7 @@ class SocketConnection(TrioASGIWebsocketConnection):
         try:
             await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
         except BaseException:  # cancellation too: a session that nobody will run must not stay subscribed
-            granted.connected.session.abandon()
+            granted.admitted.session.abandon()
             raise
         transport = AsgiTransport(receive, send, connection=self.scope["state"].get("connection"))
         async with transport.open():

@@ -7,14 +7,14 @@ Writing is the session's business.
 
 import time
 from collections.abc import Awaitable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Final, NamedTuple, Protocol
 
-import msgspec
 import structlog
 import trio
 
-from chinwag.engine.connections.connections import Connected
+from chinwag.engine.connections.admission import Admitted
 from chinwag.engine.connections.session import Session
 from chinwag.engine.connections.transport import LOST, CloseReason, Transport
 from chinwag.engine.engine import Engine
@@ -74,7 +74,7 @@ class Granted(NamedTuple):
 
     request: HttpRequest
     front: Front
-    connected: Connected
+    admitted: Admitted
 
 
 class Gateway:
@@ -119,7 +119,7 @@ class Gateway:
         if isinstance(granted, HttpResponse):
             await send_last(stream, self._answers.encode(granted, close=True))
             return None
-        session = granted.connected.session
+        session = granted.admitted.session
         try:
             with trio.move_on_after(self._limits.send_timeout_s) as sending:
                 await stream.send_all(handshake)
@@ -155,7 +155,7 @@ class Gateway:
             log.exception("upgrade failed", front=front.name)
             return self._service.refuse(request, InternalError())
 
-    async def _admit(self, request: HttpRequest, front: Front) -> Connected:
+    async def _admit(self, request: HttpRequest, front: Front) -> Admitted:
         endpoint = self._service.socket_endpoint(front)
         assert endpoint is not None
         claims = await self._service.authenticate_socket(request, front)
@@ -175,15 +175,13 @@ class Gateway:
 
         Every frame between a connection's task and its read is there for each idle connection: there are few.
         """
-        request, front, connected = granted
+        request, front, admitted = granted
         endpoint = self._service.socket_endpoint(front)
         assert endpoint is not None
-        session = connected.session
-        connected = msgspec.structs.replace(connected, greeting=endpoint.greeting(connected))
+        session = admitted.session
+        attached = self._engine.connections.attach(admitted, transport, endpoint.greeting(admitted))
         take = partial(_take, self._engine, endpoint, session)
-        serving = self._engine.serve_session(
-            connected, transport, partial(_pump, front, session, transport, take, self._bad_clients)
-        )
+        serving = _serve(attached, front, transport, take, self._bad_clients)
         if self._access_log is None:
             return serving
         return self._access_log.socket(request, self._service.locate(request), session, serving)
@@ -197,26 +195,31 @@ class Gateway:
             await serving
 
 
-async def _pump(
-    front: Front, session: Session, transport: MessageTransport, take: Take, bad_clients: BadClients
+async def _serve(
+    attached: AbstractAsyncContextManager[Session],
+    front: Front,
+    transport: MessageTransport,
+    take: Take,
+    bad_clients: BadClients,
 ) -> None:
     """Read until either side says goodbye, then end the connection in order."""
-    try:
-        await transport.deliver(take)
-    except ProtocolFailure as failure:
-        reason = _REASONS.get(failure.code)
-        words = failure.reason or ("" if reason is None else reason.text)
-        bad_clients.report(words, user=session.user_id, protocol="WebSocket")
-        session.finish(close_frame(failure.code, failure.reason), reason)
-    except Exception as bug:
-        if isinstance(bug, LOST):
-            raise
-        # What is left is a bug in handling a message: the client is told by a close code, instead of being cut off.
-        log.exception("message failed", front=front.name, user=session.user_id)
-        session.close(CloseReason.INTERNAL_ERROR)
-    with trio.move_on_after(FINISH_S):
-        await session.drained()
-    await transport.finish(FINISH_S)
+    async with attached as session:
+        try:
+            await transport.deliver(take)
+        except ProtocolFailure as failure:
+            reason = _REASONS.get(failure.code)
+            words = failure.reason or ("" if reason is None else reason.text)
+            bad_clients.report(words, user=session.user_id, protocol="WebSocket")
+            session.finish(close_frame(failure.code, failure.reason), reason)
+        except Exception as bug:
+            if isinstance(bug, LOST):
+                raise
+            # What is left is a bug in handling a message: the client is told by a close code, instead of being cut off.
+            log.exception("message failed", front=front.name, user=session.user_id)
+            session.close(CloseReason.INTERNAL_ERROR)
+        with trio.move_on_after(FINISH_S):
+            await session.drained()
+        await transport.finish(FINISH_S)
 
 
 def _take(engine: Engine, endpoint: SocketEndpoint, session: Session, item: Incoming) -> Awaitable[None] | None:

@@ -443,7 +443,7 @@ class _Connection:
         try:
             await stream.send_head(200, ())
         except BaseException:  # cancellation too: a session that nobody will run must not stay subscribed
-            granted.connected.session.abandon()
+            granted.admitted.session.abandon()
             raise
         await self._server.sockets.serve_stream(granted, Tunnel(stream, self))
 

@@ -63,11 +63,11 @@ class SocketReply(msgspec.Struct, frozen=True, gc=False):
         self.session.answered()
         if isinstance(value, Typing):
             if not self.session.open:  # it may have ended before the room came to say so
-                self.engine.end_typing_unless_connected(value.user_id)
+                self.engine.connections.end_typing_unless_connected(value.user_id)
             return
         if not isinstance(value, Posted):
             return
-        if value.is_retry or not self.engine.fanout.is_subscribed(self.session, self.room_id):
+        if value.is_retry or not self.engine.connections.hears_of(self.session, self.room_id):
             self.session.send_message(self.words.posted(value.message, value.receipts.status_of(value.message)))
 
     def refuse(self, error: EngineError) -> None:
@@ -81,7 +81,7 @@ def tell_room(
 ) -> Awaitable[None] | None:
     """Tell a room what a client said. What is returned waits for a place in the room's mailbox, when that is full."""
     try:
-        engine.tell_room(room_id, command, reply)
+        engine.rooms.tell(room_id, command, reply)
     except Overloaded:
         return _tell_later(engine, session, room_id, command, reply)
     except EngineError as error:
@@ -93,13 +93,13 @@ async def _tell_later(engine: Engine, session: Session, room_id: RoomId, command
     """Wait until a room's mailbox has space: the client, which is read no further, feels it as backpressure."""
     while True:
         try:
-            await engine.wait_for_room(room_id)
+            await engine.rooms.wait_for_space(room_id)
             if not session.open:
                 return  # logged out meanwhile, or cut off: what they said no longer counts
-            engine.tell_room(room_id, command, reply)
+            engine.rooms.tell(room_id, command, reply)
             return
         except Overloaded as overloaded:
-            if not engine.room_is_full(room_id):
+            if not engine.rooms.is_full(room_id):
                 reply.refuse(overloaded)  # parked after crashes: waiting would be in vain
                 return
         except EngineError as error:

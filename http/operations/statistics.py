@@ -60,26 +60,28 @@ class EngineStats:
     def readings(self) -> Iterator[Reading | Distribution]:
         """See `StatsSource`."""
         engine = self._engine
-        yield _gauge("connections", "Open sessions", len(engine.fanout))
-        yield _counter("messages", "Messages stored and sent", engine.room_stats.messages)
-        yield _counter("room_commands", "Commands handled by rooms", engine.room_stats.commands)
-        yield _counter("room_turns", "Turns taken by rooms", engine.room_stats.turns)
-        yield _gauge("rooms_active", "Room actors in memory", engine.rooms_active())
-        yield _counter("room_restarts", "Restarts of room actors after a crash", engine.room_restarts())
+        yield _gauge("connections", "Open sessions", len(engine.connections))
+        yield _counter("messages", "Messages stored and sent", engine.rooms.stats.messages)
+        yield _counter("room_commands", "Commands handled by rooms", engine.rooms.stats.commands)
+        yield _counter("room_turns", "Turns taken by rooms", engine.rooms.stats.turns)
+        yield _gauge("rooms_active", "Room actors in memory", engine.rooms.awake())
+        yield _counter("room_restarts", "Restarts of room actors after a crash", engine.rooms.restarts())
         depths = Histogram(DEPTHS)
-        for depth in engine.mailbox_depths():
+        for depth in engine.rooms.mailbox_depths():
             depths.add(depth)
         yield depths.reading("mailbox_depth", "Commands queued, over the active rooms at this moment")
-        yield _counter("fanout_events", "Events published", engine.fanout.events)
-        yield _counter("fanout_deliveries", "Writes to sessions, one per session and turn", engine.fanout.deliveries)
-        yield _gauge(
-            "outbox_bytes", "Bytes that wait for slow clients", sum(each.outbox_bytes for each in engine.fanout)
+        yield _counter("fanout_events", "Events published", engine.connections.events)
+        yield _counter(
+            "fanout_deliveries", "Writes to sessions, one per session and turn", engine.connections.deliveries
         )
-        yield _counter("slow_consumers_closed", "Sessions closed as slow", engine.session_stats.slow_consumers)
-        yield _counter("failed_tries", "Log-ins and registrations that failed, and were counted", engine.tries.failed)
+        yield _gauge(
+            "outbox_bytes", "Bytes that wait for slow clients", sum(each.outbox_bytes for each in engine.connections)
+        )
+        yield _counter("slow_consumers_closed", "Sessions closed as slow", engine.connections.stats.slow_consumers)
+        yield _counter("failed_tries", "Log-ins and registrations that failed, and were counted", engine.failed_tries())
         for lane in engine.lanes():
             yield from _of_lane(lane)
-        for reason, count in engine.session_stats.closed_by_reason.items():
+        for reason, count in engine.connections.stats.closed_by_reason.items():
             yield Reading(
                 name="sessions_closed",
                 help="Sessions that the server closed, by reason",

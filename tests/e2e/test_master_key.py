@@ -18,7 +18,7 @@ def make_room_in_server_custody(data: Path) -> None:
             open_engine(store, master_key=load_master_key(data, {})) as engine,
         ):
             ann = await engine.accounts.register(username="ann", email=None, password="correct-horse")
-            await engine.create_room(ann.id, name="tea", custody=KeyCustody.SERVER)
+            await engine.rooms.create(ann.id, name="tea", custody=KeyCustody.SERVER)
 
     trio.run(make)
 

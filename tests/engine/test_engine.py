@@ -4,9 +4,11 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chinwag.engine.connections.in_process import InProcessTransport, open_client
+from chinwag.engine.connections.admission import Admission
+from chinwag.engine.connections.in_process import EVENT_LINES, InProcessTransport, open_client
 from chinwag.engine.connections.transport import CloseReason
-from chinwag.engine.engine import EngineConfig, post_command
+from chinwag.engine.engine import EngineConfig
+from chinwag.engine.messages.messages import post_command
 from chinwag.engine.model.errors import (
     ActorStopped,
     Conflict,
@@ -39,10 +41,10 @@ async def test_a_new_room_has_its_creator_as_owner_and_the_others_once(
 ) -> None:
     ann, bob = await h.join("ann"), await h.join("bob")
     clients = [await h.connect(ann), await h.connect(bob)]
-    room = await h.engine.create_room(ann.id, name="tea", description="hot", member_ids=[bob.id, ann.id, bob.id])
-    members = await h.engine.members(room.id, bob.id)
+    room = await h.engine.rooms.create(ann.id, name="tea", description="hot", member_ids=[bob.id, ann.id, bob.id])
+    members = await h.engine.rooms.members(room.id, bob.id)
     assert {(each.username, each.role) for each in members} == {("ann", Role.OWNER), ("bob", Role.MEMBER)}
-    assert await h.engine.room(room.id, bob.id) == room
+    assert await h.engine.rooms.get(room.id, bob.id) == room
     assert (room.kind, room.name, room.description, room.created_by) == (RoomKind.GROUP, "tea", "hot", ann.id)
     for client, person in zip(clients, (ann, bob), strict=True):
         assert client.received() == [RoomJoined(room_id=room.id, user_id=person.id, room=room)]
@@ -51,11 +53,11 @@ async def test_a_new_room_has_its_creator_as_owner_and_the_others_once(
 async def test_unknown_members_are_named_and_no_room_is_made(h: EngineHarness, autojump_clock: MockClock) -> None:
     ann = await h.join("ann")
     with pytest.raises(Invalid) as invalid:
-        await h.engine.create_room(ann.id, name="tea", member_ids=[UserId(77), UserId(78)])
+        await h.engine.rooms.create(ann.id, name="tea", member_ids=[UserId(77), UserId(78)])
     assert invalid.value.field == "member_ids"
     assert "77" in invalid.value.reason
     assert "78" in invalid.value.reason
-    assert (await h.engine.rooms_of(ann.id, limit=9)).rooms == ()
+    assert (await h.engine.rooms.of(ann.id, limit=9)).rooms == ()
 
 
 async def test_rooms_are_listed_by_latest_activity_and_found_by_name(
@@ -64,11 +66,11 @@ async def test_rooms_are_listed_by_latest_activity_and_found_by_name(
     ann, bob = await h.join("ann"), await h.join("bob")
     tea, coffee = await h.room("Tea", ann), await h.room("Coffee", ann)
     await h.room("theirs", bob)
-    assert (await h.engine.rooms_of(ann.id, limit=9)).rooms == (coffee, tea)
+    assert (await h.engine.rooms.of(ann.id, limit=9)).rooms == (coffee, tea)
     await h.post(tea, ann, "x")
-    assert (await h.engine.rooms_of(ann.id, limit=9)).rooms == (tea, coffee)
-    assert (await h.engine.rooms_of(ann.id, name_contains="tE", limit=9)).rooms == (tea,)
-    assert (await h.engine.rooms_of(ann.id, limit=1)).rooms == (tea,)
+    assert (await h.engine.rooms.of(ann.id, limit=9)).rooms == (tea, coffee)
+    assert (await h.engine.rooms.of(ann.id, name_contains="tE", limit=9)).rooms == (tea,)
+    assert (await h.engine.rooms.of(ann.id, limit=1)).rooms == (tea,)
 
 
 async def test_a_stranger_gets_nothing_of_a_room_and_nobody_anything_of_none(
@@ -80,26 +82,26 @@ async def test_a_stranger_gets_nothing_of_a_room_and_nobody_anything_of_none(
     for room_id, expected in ((room.id, Forbidden), (RoomId(5), NotFound)):
         engine, user = h.engine, eve.id
         for attempt in (
-            engine.room(room_id, user),
-            engine.members(room_id, user),
-            engine.history(room_id, user, skip=0, limit=9),
-            engine.window(room_id, user, around=message.id, limit=9),
-            engine.search(user, text="secret", room_id=room_id, limit=9),
-            engine.post_message(room_id, user, text="x"),
-            engine.edit_message(room_id, user, message.id, text="x"),
-            engine.delete_message(room_id, user, message.id),
-            engine.mark_read(room_id, user, message.id),
-            engine.mark_delivered(room_id, user, message.id),
-            engine.add_member(room_id, user, user, Role.ADMIN),
-            engine.remove_member(room_id, user, ann.id),
-            engine.delete_room(room_id, user),
+            engine.rooms.get(room_id, user),
+            engine.rooms.members(room_id, user),
+            engine.messages.history(room_id, user, skip=0, limit=9),
+            engine.messages.window(room_id, user, around=message.id, limit=9),
+            engine.messages.search(user, text="secret", room_id=room_id, limit=9),
+            engine.messages.post(room_id, user, text="x"),
+            engine.messages.edit(room_id, user, message.id, text="x"),
+            engine.messages.delete(room_id, user, message.id),
+            engine.messages.mark_read(room_id, user, message.id),
+            engine.messages.mark_delivered(room_id, user, message.id),
+            engine.rooms.add_member(room_id, user, user, Role.ADMIN),
+            engine.rooms.remove_member(room_id, user, ann.id),
+            engine.rooms.delete(room_id, user),
         ):
             with pytest.raises(expected):
                 await attempt
-    assert (await h.engine.search(eve.id, text="secret", limit=9)).messages == ()
+    assert (await h.engine.messages.search(eve.id, text="secret", limit=9)).messages == ()
     with pytest.raises(Forbidden):
         await h.connect(eve, room)
-    assert len(h.engine.fanout) == 0
+    assert len(h.engine.connections) == 0
 
 
 async def test_members_are_added_by_an_admin_and_told(h: EngineHarness, autojump_clock: MockClock) -> None:
@@ -107,22 +109,22 @@ async def test_members_are_added_by_an_admin_and_told(h: EngineHarness, autojump
     room = await h.room("tea", ann, bob)
     on_bob, on_cid = await h.connect(bob, room), await h.connect(cid)
     with pytest.raises(Forbidden):
-        await h.engine.add_member(room.id, bob.id, cid.id, Role.MEMBER)
+        await h.engine.rooms.add_member(room.id, bob.id, cid.id, Role.MEMBER)
     with pytest.raises(Invalid) as invalid:
-        await h.engine.add_member(room.id, ann.id, UserId(7), Role.MEMBER)
+        await h.engine.rooms.add_member(room.id, ann.id, UserId(7), Role.MEMBER)
     assert invalid.value.field == "user_id"
-    member = await h.engine.add_member(room.id, ann.id, cid.id, Role.MEMBER)
+    member = await h.engine.rooms.add_member(room.id, ann.id, cid.id, Role.MEMBER)
     assert on_bob.received() == [MemberAdded(room_id=room.id, member=member)]
     assert on_cid.received() == [RoomJoined(room_id=room.id, user_id=cid.id, room=room)]
     with pytest.raises(Conflict):
-        await h.engine.add_member(room.id, ann.id, cid.id, Role.MEMBER)
+        await h.engine.rooms.add_member(room.id, ann.id, cid.id, Role.MEMBER)
 
 
 async def test_who_is_removed_hears_that_and_nothing_more(h: EngineHarness, autojump_clock: MockClock) -> None:
     ann, bob = await h.join("ann"), await h.join("bob")
     room = await h.room("tea", ann, bob)
     on_bob, on_phone = await h.connect(bob, room), await h.connect(bob, room)
-    await h.engine.remove_member(room.id, ann.id, bob.id)
+    await h.engine.rooms.remove_member(room.id, ann.id, bob.id)
     await h.post(room, ann, "secret")
     expected = [
         MemberRemoved(room_id=room.id, user_id=bob.id, username="bob"),
@@ -130,8 +132,8 @@ async def test_who_is_removed_hears_that_and_nothing_more(h: EngineHarness, auto
     ]
     assert on_bob.received() == on_phone.received() == expected
     with pytest.raises(Forbidden):
-        await h.engine.history(room.id, bob.id, skip=0, limit=9)
-    assert (await h.engine.search(bob.id, text="secret", limit=9)).messages == ()
+        await h.engine.messages.history(room.id, bob.id, skip=0, limit=9)
+    assert (await h.engine.messages.search(bob.id, text="secret", limit=9)).messages == ()
 
 
 async def test_a_removal_and_the_words_after_it_in_one_turn(room: RoomHarness, autojump_clock: MockClock) -> None:
@@ -139,7 +141,7 @@ async def test_a_removal_and_the_words_after_it_in_one_turn(room: RoomHarness, a
     engine = room.h.engine
     async with trio.open_nursery() as nursery:
         before = room.tell(post_command(ann.user, text="before"))
-        nursery.start_soon(engine.remove_member, room.id, ann.user, bob.user)
+        nursery.start_soon(engine.rooms.remove_member, room.id, ann.user, bob.user)
         await before.result()
     await room.ask(post_command(ann.user, text="after"))
     assert texts(bob.received()) == ["before"]
@@ -150,12 +152,12 @@ async def test_the_owner_leaves_the_role_behind(h: EngineHarness, autojump_clock
     ann, bob = await h.join("ann"), await h.join("bob")
     room = await h.room("tea", ann, bob)
     client = await h.connect(bob, room)
-    await h.engine.remove_member(room.id, ann.id, ann.id)
+    await h.engine.rooms.remove_member(room.id, ann.id, ann.id)
     assert RoleChanged(room_id=room.id, user_id=bob.id, role=Role.OWNER) in client.received()
-    await h.engine.delete_room(room.id, bob.id)
+    await h.engine.rooms.delete(room.id, bob.id)
     assert client.received() == [RoomLeft(room_id=room.id, user_id=bob.id), RoomDeleted(room_id=room.id)]
     with pytest.raises(NotFound):
-        await h.engine.room(room.id, bob.id)
+        await h.engine.rooms.get(room.id, bob.id)
 
 
 # --- direct rooms ---
@@ -163,12 +165,12 @@ async def test_the_owner_leaves_the_role_behind(h: EngineHarness, autojump_clock
 
 async def test_two_users_have_one_direct_room_whoever_asks(h: EngineHarness, autojump_clock: MockClock) -> None:
     ann, bob = await h.join("ann"), await h.join("bob")
-    room = await h.engine.direct_room(bob.id, ann.id)
-    assert await h.engine.direct_room(ann.id, bob.id) == room
+    room = await h.engine.rooms.direct(bob.id, ann.id)
+    assert await h.engine.rooms.direct(ann.id, bob.id) == room
     assert room.kind is RoomKind.DIRECT
     assert room.name == f"dm:{ann.id}:{bob.id}"
     assert (room.peer_of(ann.id), room.peer_of(bob.id)) == (bob.id, ann.id)
-    assert {each.user_id for each in await h.engine.members(room.id, ann.id)} == {ann.id, bob.id}
+    assert {each.user_id for each in await h.engine.rooms.members(room.id, ann.id)} == {ann.id, bob.id}
 
 
 async def test_both_sides_asking_at_once_get_the_same_direct_room(h: EngineHarness, autojump_clock: MockClock) -> None:
@@ -176,7 +178,7 @@ async def test_both_sides_asking_at_once_get_the_same_direct_room(h: EngineHarne
     rooms: list[Room] = []
 
     async def ask(caller: Person, peer: Person) -> None:
-        rooms.append(await h.engine.direct_room(caller.id, peer.id))
+        rooms.append(await h.engine.rooms.direct(caller.id, peer.id))
 
     async with trio.open_nursery() as nursery:
         for _ in range(5):
@@ -190,12 +192,12 @@ async def test_who_left_a_direct_room_is_back_when_it_is_asked_for_again(
     h: EngineHarness, autojump_clock: MockClock
 ) -> None:
     ann, bob = await h.join("ann"), await h.join("bob")
-    room = await h.engine.direct_room(ann.id, bob.id)
-    await h.engine.remove_member(room.id, bob.id, bob.id)
+    room = await h.engine.rooms.direct(ann.id, bob.id)
+    await h.engine.rooms.remove_member(room.id, bob.id, bob.id)
     with pytest.raises(Forbidden):
-        await h.engine.history(room.id, bob.id, skip=0, limit=9)
+        await h.engine.messages.history(room.id, bob.id, skip=0, limit=9)
     client = await h.connect(bob)
-    assert await h.engine.direct_room(ann.id, bob.id) == room
+    assert await h.engine.rooms.direct(ann.id, bob.id) == room
     assert client.received() == [RoomJoined(room_id=room.id, user_id=bob.id, room=room)]
     await h.post(room, bob, "back")
 
@@ -203,18 +205,18 @@ async def test_who_left_a_direct_room_is_back_when_it_is_asked_for_again(
 async def test_a_direct_room_needs_somebody_else_who_exists(h: EngineHarness, autojump_clock: MockClock) -> None:
     ann = await h.join("ann")
     with pytest.raises(Invalid):
-        await h.engine.direct_room(ann.id, ann.id)
+        await h.engine.rooms.direct(ann.id, ann.id)
     with pytest.raises(NotFound):
-        await h.engine.direct_room(ann.id, UserId(5))
+        await h.engine.rooms.direct(ann.id, UserId(5))
 
 
 async def test_nobody_is_added_to_or_removed_from_a_direct_room(h: EngineHarness, autojump_clock: MockClock) -> None:
     ann, bob, cid = await h.join("ann"), await h.join("bob"), await h.join("cid")
-    room = await h.engine.direct_room(ann.id, bob.id)
+    room = await h.engine.rooms.direct(ann.id, bob.id)
     with pytest.raises(Invalid):
-        await h.engine.add_member(room.id, ann.id, cid.id, Role.MEMBER)
+        await h.engine.rooms.add_member(room.id, ann.id, cid.id, Role.MEMBER)
     with pytest.raises(Forbidden):
-        await h.engine.remove_member(room.id, ann.id, bob.id)
+        await h.engine.rooms.remove_member(room.id, ann.id, bob.id)
 
 
 # --- messages ---
@@ -224,18 +226,18 @@ async def test_history_and_window_show_the_status_of_every_message(h: EngineHarn
     ann, bob = await h.join("ann"), await h.join("bob")
     room = await h.room("tea", ann, bob)
     messages = [await h.post(room, ann, f"{n}") for n in range(5)]
-    await h.engine.mark_read(room.id, bob.id, messages[1].id)
-    await h.engine.mark_delivered(room.id, bob.id, messages[3].id)
-    history = await h.engine.history(room.id, ann.id, skip=1, limit=3)
+    await h.engine.messages.mark_read(room.id, bob.id, messages[1].id)
+    await h.engine.messages.mark_delivered(room.id, bob.id, messages[3].id)
+    history = await h.engine.messages.history(room.id, ann.id, skip=1, limit=3)
     assert [(each.message.text, each.status.name) for each in history] == [
         ("3", "DELIVERED"),
         ("2", "DELIVERED"),
         ("1", "READ"),
     ]
-    window = await h.engine.window(room.id, ann.id, around=messages[2].id, limit=4)
+    window = await h.engine.messages.window(room.id, ann.id, around=messages[2].id, limit=4)
     assert [each.message.text for each in window] == ["0", "1", "2", "3"]
     with pytest.raises(NotFound) as missing:
-        await h.engine.window(room.id, ann.id, around=MessageId(5), limit=4)
+        await h.engine.messages.window(room.id, ann.id, around=MessageId(5), limit=4)
     assert missing.value.what == "message"
 
 
@@ -246,8 +248,8 @@ async def test_the_author_hears_when_a_message_gets_further_and_nobody_else(
     room = await h.room("tea", ann, bob)
     message = await h.post(room, ann, "x")
     on_ann, on_bob = await h.connect(ann, room), await h.connect(bob, room)
-    await h.engine.mark_delivered(room.id, bob.id, message.id)
-    await h.engine.mark_read(room.id, bob.id, message.id)
+    await h.engine.messages.mark_delivered(room.id, bob.id, message.id)
+    await h.engine.messages.mark_read(room.id, bob.id, message.id)
     statuses = [getattr(event, "status", None) for event in on_ann.received()]
     assert statuses == [Status.DELIVERED, Status.READ]
     assert on_bob.received() == []
@@ -294,12 +296,13 @@ async def test_a_connection_opens_with_the_rooms_that_are_the_users_and_names_th
 ) -> None:
     ann, bob = await h.join("ann"), await h.join("bob")
     mine, theirs = await h.room("mine", bob, ann), await h.room("theirs", ann)
-    connected = await h.engine.connect(
-        user_id=bob.id,
-        family_id=bob.family_id,
-        expires_at=float("inf"),
-        wire=(await h.admit(bob)).session.wire,
-        room_ids=[mine.id, theirs.id, RoomId(5), mine.id],
+    connected = await h.engine.connections.admit(
+        Admission(
+            user_id=bob.id,
+            family_id=bob.family_id,
+            wire=EVENT_LINES,
+            room_ids=[mine.id, theirs.id, RoomId(5), mine.id],
+        )
     )
     assert connected.refused == (theirs.id, RoomId(5))
     transport = InProcessTransport()
@@ -322,11 +325,11 @@ async def test_a_removal_at_any_moment_of_a_connect_leaves_no_subscription(
                 nursery.start_soon(h.connect, bob, room, other)
                 for _ in range(moment):
                     await trio.lowlevel.checkpoint()
-                await h.engine.remove_member(room.id, ann.id, bob.id)
+                await h.engine.rooms.remove_member(room.id, ann.id, bob.id)
             await wait_all_tasks_blocked()
-            for session in h.engine.fanout:
-                assert not h.engine.fanout.is_subscribed(session, room.id)
-                assert h.engine.fanout.is_subscribed(session, other.id)
+            for session in h.engine.connections:
+                assert not h.engine.connections.hears_of(session, room.id)
+                assert h.engine.connections.hears_of(session, other.id)
                 session.abandon()
 
 
@@ -342,7 +345,7 @@ async def test_a_connect_that_is_given_up_leaves_no_session(h: EngineHarness, au
                 if len(nursery.child_tasks) == 0:
                     break
                 scope.cancel()
-        assert len(h.engine.fanout) == 0
+        assert len(h.engine.connections) == 0
 
 
 async def test_a_connect_with_a_store_in_trouble_leaves_no_session(h: EngineHarness, autojump_clock: MockClock) -> None:
@@ -354,7 +357,7 @@ async def test_a_connect_with_a_store_in_trouble_leaves_no_session(h: EngineHarn
         await h.connect(ann, room)
     with pytest.raises(StoreUnavailable):
         await h.engine.check()
-    assert len(h.engine.fanout) == 0
+    assert len(h.engine.connections) == 0
 
 
 async def test_a_memory_client_can_be_opened_and_read_by_an_embedder(
@@ -366,7 +369,7 @@ async def test_a_memory_client_can_be_opened_and_read_by_an_embedder(
         await h.post(room, ann, "hello")
         [posted] = await client.receive(1)
         assert texts([posted]) == ["hello"]
-    assert len(h.engine.fanout) == 0
+    assert len(h.engine.connections) == 0
 
 
 # --- the end ---
@@ -398,7 +401,7 @@ async def test_shutdown_answers_everyone(autojump_clock: MockClock) -> None:
     assert 0 < len(acknowledged) < 300
     assert {each for each in outcomes if not isinstance(each, int)} == {ActorStopped}
     async with open_harness(store) as h:
-        stored = [len(await h.engine.history(room.id, ann.id, skip=0, limit=999)) for room in rooms]
+        stored = [len(await h.engine.messages.history(room.id, ann.id, skip=0, limit=999)) for room in rooms]
     assert sum(stored) == len(acknowledged)
 
 
@@ -456,7 +459,7 @@ async def test_a_connect_that_overlaps_with_the_shutdown_is_refused_or_told_to_g
                 nursery.start_soon(come)
                 for _ in range(moment):
                     await trio.lowlevel.checkpoint()
-            assert len(h.engine.fanout) == 0
+            assert len(h.engine.connections) == 0
         assert not any(session.open for session in sessions)
 
 
@@ -467,7 +470,7 @@ async def test_an_error_in_the_body_still_ends_everything_in_order(autojump_cloc
             ann = await h.join("ann")
             room = await h.room("tea", ann)
             client = await h.connect(ann, room)
-            h.engine.tell_room(room.id, post_command(ann.id, text="queued"))
+            h.engine.rooms.tell(room.id, post_command(ann.id, text="queued"))
             raise ZeroDivisionError
     assert group.group_contains(ZeroDivisionError)
     assert client.closed_with is CloseReason.GOING_AWAY
@@ -501,7 +504,7 @@ async def test_a_room_that_ends_by_a_bug_outside_its_turns_is_started_again(
             raise ZeroDivisionError
 
     stranger = await h.join("eve")
-    h.engine.tell_room(room.id, post_command(stranger.id, text="x"), Broken())
+    h.engine.rooms.tell(room.id, post_command(stranger.id, text="x"), Broken())
     await wait_all_tasks_blocked()
     assert (await h.post(room, ann, "fine")).seq == 1
 
@@ -510,11 +513,11 @@ async def test_numbers_about_rooms(autojump_clock: MockClock) -> None:
     async with open_harness(config=EngineConfig(room_idle_s=5)) as h:
         ann = await h.join("ann")
         rooms = [await h.room(f"{n}", ann) for n in range(3)]
-        assert h.engine.rooms_active() == 0
+        assert h.engine.rooms.awake() == 0
         for room in rooms:
             await h.post(room, ann, "x")
-        assert h.engine.rooms_active() == 3
-        assert h.engine.mailbox_depths() == [0, 0, 0]
-        assert h.engine.room_stats.messages == 3
+        assert h.engine.rooms.awake() == 3
+        assert h.engine.rooms.mailbox_depths() == [0, 0, 0]
+        assert h.engine.rooms.stats.messages == 3
         await trio.sleep(7)
-        assert h.engine.rooms_active() == 0
+        assert h.engine.rooms.awake() == 0

@@ -53,7 +53,7 @@ class Served:
 
     async def until_sessions(self, number: int) -> None:
         """Wait until there are so many. The test's time is the limit."""
-        while len(self.api.engine.fanout) != number:  # noqa: ASYNC110 - there is no event for it
+        while len(self.api.engine.connections) != number:  # noqa: ASYNC110 - there is no event for it
             await trio.sleep(0.01)
 
 

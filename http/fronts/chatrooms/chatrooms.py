@@ -22,7 +22,7 @@ Plain = Request[None, None]
 async def create_chatroom(request: Request[requests.CreateChatroom, None]) -> Reply:
     """A chatroom that the caller owns."""
     body = request.body
-    room = await request.engine.create_room(
+    room = await request.engine.rooms.create(
         request.user,
         name=body.name,
         description=body.description or "",
@@ -39,7 +39,9 @@ async def create_chatroom(request: Request[requests.CreateChatroom, None]) -> Re
 async def list_chatrooms(request: Request[None, requests.ChatroomsQuery]) -> Reply:
     """The caller's chatrooms, latest activity first."""
     query = request.query
-    found = await request.engine.overviews(request.user, name_contains=query.search, skip=query.skip, limit=query.limit)
+    found = await request.engine.rooms.overviews(
+        request.user, name_contains=query.search, skip=query.skip, limit=query.limit
+    )
     pagination = wire.pagination(query.page, query.limit, found.total)
     return success(
         wire.Chatrooms(chatrooms=[wire.listed_chatroom(each) for each in found.rooms], pagination=pagination),
@@ -50,8 +52,8 @@ async def list_chatrooms(request: Request[None, requests.ChatroomsQuery]) -> Rep
 async def get_chatroom(request: Plain) -> Reply:
     """A chatroom and who is in it. For its members."""
     room_id = request.path_id("chatroom_id", RoomId)
-    room = await request.engine.room(room_id, request.user)
-    members = await request.engine.members(room_id, request.user)
+    room = await request.engine.rooms.get(room_id, request.user)
+    members = await request.engine.rooms.members(room_id, request.user)
     users = await request.engine.accounts.users([member.user_id for member in members])
     shown = [
         wire.member(member, request.links, online=_is_online(request, users.get(member.user_id))) for member in members
@@ -65,7 +67,7 @@ async def update_chatroom(request: Request[requests.UpdateChatroom, None]) -> Re
     """Change a chatroom's settings. For its owner and moderators."""
     body = request.body
     room_id = request.path_id("chatroom_id", RoomId)
-    room = await request.engine.update_room(
+    room = await request.engine.rooms.update(
         room_id,
         request.user,
         name=_given(body.name),
@@ -75,14 +77,14 @@ async def update_chatroom(request: Request[requests.UpdateChatroom, None]) -> Re
         auto_summary=_given(body.auto_summary_enabled),
         summary_threshold=_given(body.summary_threshold),
     )
-    members = await request.engine.members(room_id, request.user)
+    members = await request.engine.rooms.members(room_id, request.user)
     chatroom = wire.chatroom(room, _owner(room, members), len(members))
     return success(wire.OneChatroom(chatroom=chatroom), "Chatroom updated")
 
 
 async def delete_chatroom(request: Plain) -> Reply:
     """Remove a chatroom with all that is in it. For its owner. A direct room is left, by either of its two."""
-    deleted = await request.engine.delete_room(
+    deleted = await request.engine.rooms.delete(
         request.path_id("chatroom_id", RoomId), request.user, least=model.Role.OWNER
     )
     return Reply(wire.Done(message="Chatroom deleted" if deleted else "Left the chatroom"))
@@ -90,14 +92,14 @@ async def delete_chatroom(request: Plain) -> Reply:
 
 async def leave_chatroom(request: Plain) -> Reply:
     """Leave a chatroom. An owner's leaving hands ownership on."""
-    await request.engine.remove_member(request.path_id("chatroom_id", RoomId), request.user, request.user)
+    await request.engine.rooms.remove_member(request.path_id("chatroom_id", RoomId), request.user, request.user)
     return Reply(wire.Done(message="Left the chatroom"))
 
 
 async def join_public(request: Plain) -> Reply:
     """Join a chatroom that is not private."""
     room_id = request.path_id("chatroom_id", RoomId)
-    member = await request.engine.join_room(room_id, request.user)
+    member = await request.engine.rooms.join(room_id, request.user)
     return await _joined(request, room_id, member)
 
 
@@ -107,14 +109,14 @@ async def join_public(request: Plain) -> Reply:
 async def remove_member(request: Plain) -> Reply:
     """Remove somebody from a chatroom, and keep them out of it. Moderators remove members, the owner anybody."""
     room_id, user_id = request.path_id("chatroom_id", RoomId), request.path_id("user_id", UserId)
-    await request.engine.remove_member(room_id, request.user, user_id)
+    await request.engine.rooms.remove_member(room_id, request.user, user_id)
     return Reply(wire.Done(message="Member removed"))
 
 
 async def set_role(request: Request[requests.SetRole, None]) -> Reply:
     """Give a member another role. For the owner; naming a new owner makes the old one a moderator."""
     room_id, user_id = request.path_id("chatroom_id", RoomId), request.path_id("user_id", UserId)
-    member = await request.engine.set_member_role(room_id, request.user, user_id, wire.ROLE_OF[request.body.role])
+    member = await request.engine.rooms.set_member_role(room_id, request.user, user_id, wire.ROLE_OF[request.body.role])
     users = await request.engine.accounts.users([user_id])
     return success(
         wire.OneMember(member=wire.member(member, request.links, online=_is_online(request, users.get(user_id))))
@@ -126,7 +128,7 @@ async def set_role(request: Request[requests.SetRole, None]) -> Reply:
 
 async def invite(request: Request[requests.Invite, None]) -> Reply:
     """An invitation code. Any member may invite to a public chatroom, a moderator to a private one."""
-    invitation, code = await request.engine.create_invitation(
+    invitation, code = await request.engine.invitations.create(
         request.path_id("chatroom_id", RoomId),
         request.user,
         max_uses=request.body.max_uses,
@@ -141,7 +143,7 @@ async def invite(request: Request[requests.Invite, None]) -> Reply:
 
 async def preview_invitation(request: Plain) -> Reply:
     """What an invitation is to. For whoever holds the code."""
-    room, invitation = await request.engine.invitation(request.path_text("invite_code"))
+    room, invitation = await request.engine.invitations.get(request.path_text("invite_code"))
     return success(
         wire_admissions.InvitationPreview(
             chatroom_name=room.name,
@@ -153,7 +155,7 @@ async def preview_invitation(request: Plain) -> Reply:
 
 async def accept_invitation(request: Plain) -> Reply:
     """Join by an invitation's code."""
-    room, member = await request.engine.accept_invitation(request.path_text("invite_code"), request.user)
+    room, member = await request.engine.invitations.accept(request.path_text("invite_code"), request.user)
     return await _joined(request, room.id, member)
 
 
@@ -189,8 +191,8 @@ def _given(value: T | UnsetType) -> T | None:
 
 
 async def _joined(request: Request[Any, Any], room_id: RoomId, member: model.Member) -> Reply:
-    room = await request.engine.room(room_id, request.user)
-    count = len(await request.engine.members(room_id, request.user))
+    room = await request.engine.rooms.get(room_id, request.user)
+    count = len(await request.engine.rooms.members(room_id, request.user))
     return success(wire.Joined(chatroom=wire.joined_chatroom(room, member, count)), "Joined the chatroom")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from chinwag.engine.model import values as model
 from chinwag.engine.model.errors import Forbidden, NotAMember
 from chinwag.engine.model.ids import MessageId, RoomId, UserId
-from chinwag.engine.rooms.admissions import NOBODY
+from chinwag.engine.rooms.invitations import NOBODY
 from chinwag.http.api.requests import Reply, Request
 from chinwag.http.fronts.chatrooms import requests, wire, wire_summaries
 from chinwag.http.fronts.chatrooms.accounts import success
@@ -26,14 +26,14 @@ async def send_message(request: Request[requests.SendMessage, None]) -> Reply:
     room_id = request.path_id("chatroom_id", RoomId)
     key = message_key(request.headers, request.body.client_id, most=requests.MAX_CLIENT_ID)
     command = await content_command(request.engine, room_id, request.user, request.body, key=key)
-    return _one(request, await request.engine.post(room_id, command), "Message sent")
+    return _one(request, await request.engine.messages.submit(room_id, command), "Message sent")
 
 
 async def list_messages(request: Request[None, requests.MessagesQuery]) -> Reply:
     """A page of messages, newest first."""
     query = request.query
     skip = (query.page - 1) * query.limit
-    found, total = await request.engine.history_between(
+    found, total = await request.engine.messages.history_between(
         request.path_id("chatroom_id", RoomId),
         request.user,
         after_us=requests.microseconds(query.after),
@@ -56,14 +56,14 @@ async def list_messages(request: Request[None, requests.MessagesQuery]) -> Reply
 async def get_message(request: Plain) -> Reply:
     """One message."""
     room_id, shown = _place(request)
-    return _one(request, await request.engine.message(room_id, request.user, shown))
+    return _one(request, await request.engine.messages.get(room_id, request.user, shown))
 
 
 async def edit_message(request: Request[requests.EditMessage, None]) -> Reply:
     """Replace the content of one of the caller's own messages."""
     room_id, edited = _place(request)
     with _denied("MESSAGE_EDIT_DENIED"):
-        viewed = await request.engine.edit_sealed(
+        viewed = await request.engine.messages.edit_sealed(
             room_id, request.user, edited, sealed=as_sealed(request.body.content), most_characters=requests.MAX_TEXT
         )
     return _one(request, viewed, "Message edited")
@@ -73,14 +73,14 @@ async def delete_message(request: Plain) -> Reply:
     """Remove a message: one's own, or any as the chatroom's owner or moderator."""
     room_id, deleted = _place(request)
     with _denied("MESSAGE_DELETE_DENIED"):
-        await request.engine.delete_message(room_id, request.user, deleted)
+        await request.engine.messages.delete(room_id, request.user, deleted)
     return Reply(wire.Done(message="Message deleted"))
 
 
 async def mark_read(request: Plain) -> Reply:
     """The caller read this message and all before it."""
     room_id, read = _place(request)
-    await request.engine.mark_read(room_id, request.user, read)
+    await request.engine.messages.mark_read(room_id, request.user, read)
     return Reply(wire.Done(message="Marked as read"))
 
 
@@ -88,14 +88,16 @@ async def add_reaction(request: Request[requests.React, None]) -> Reply:
     """React with an emoji. Twice is once."""
     room_id, to = _place(request)
     return _one(
-        request, await request.engine.add_reaction(room_id, request.user, to, request.body.emoji), "Reaction added"
+        request,
+        await request.engine.messages.add_reaction(room_id, request.user, to, request.body.emoji),
+        "Reaction added",
     )
 
 
 async def remove_reaction(request: Plain) -> Reply:
     """Take a reaction back."""
     room_id, to = _place(request)
-    viewed = await request.engine.remove_reaction(room_id, request.user, to, request.path_text("emoji"))
+    viewed = await request.engine.messages.remove_reaction(room_id, request.user, to, request.path_text("emoji"))
     return _one(request, viewed, "Reaction removed")
 
 
@@ -104,7 +106,7 @@ async def search_messages(request: Request[requests.Search, None]) -> Reply:
     body = request.body
     room_id = request.path_id("chatroom_id", RoomId)
     author = None if body.user_id is None else UserId(request.ids.decode(body.user_id) or NOBODY)
-    found = await request.engine.ranked_search(
+    found = await request.engine.messages.search_ranked(
         request.user,
         room_id,
         body.query,

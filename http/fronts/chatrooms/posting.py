@@ -19,9 +19,9 @@ async def content_command(
 ) -> PostMessage:
     """The command to post a message under an idempotency key, whatever it holds.
 
-    Raises `NotFound` for an id that names nothing, and as `Files.attachments` and `Engine.sealed_command` do.
+    Raises `NotFound` for an id that names nothing, and as `Files.attachments` and `engine.messages.sealed_command` do.
     """
-    return await engine.sealed_command(
+    return await engine.messages.sealed_command(
         room_id,
         author,
         sealed=as_sealed(data.content),

@@ -9,9 +9,10 @@ from typing import cast
 
 import msgspec
 
-from chinwag.engine.connections.connections import Connected
+from chinwag.engine.connections.admission import Admission, Admitted
 from chinwag.engine.connections.session import Session
-from chinwag.engine.engine import Engine, post_command
+from chinwag.engine.engine import Engine
+from chinwag.engine.messages.messages import post_command
 from chinwag.engine.model import commands
 from chinwag.engine.model.errors import EngineError, Invalid, Rule
 from chinwag.engine.model.ids import RoomId
@@ -73,24 +74,26 @@ class ChatroomsSocket:
         self._wire = ChatroomsWire(links)
         self._words = ChatroomsWords(links)
 
-    async def admit(self, engine: Engine, request: SocketRequest) -> Connected:
+    async def admit(self, engine: Engine, request: SocketRequest) -> Admitted:
         """Raises `TooManyConnections` for a sixth socket of one user."""
         query = _read_query(request.query)
-        return await engine.connect(
-            user_id=request.user_id,
-            family_id=request.family_id,
-            expires_at=request.expires_at,
-            wire=self._wire,
-            room_ids=None if query.resumes else (),
-            resume=query.resumes,
-            since=query.position(IDS),
-            source=request.source,
-            most=MOST_SOCKETS,
+        return await engine.connections.admit(
+            Admission(
+                user_id=request.user_id,
+                family_id=request.family_id,
+                expires_at=request.expires_at,
+                wire=self._wire,
+                room_ids=None if query.resumes else (),
+                resume=query.resumes,
+                since=query.position(IDS),
+                source=request.source,
+                most=MOST_SOCKETS,
+            )
         )
 
-    def greeting(self, connected: Connected) -> bytes:
+    def greeting(self, admitted: Admitted) -> bytes:
         """Whom the server takes the client for."""
-        return connected_frame(connected.user)
+        return connected_frame(admitted.user)
 
     def receive(self, engine: Engine, session: Session, message: str | bytes) -> Awaitable[None] | None:
         """One frame of the client. Joining a chatroom, and posting what is encrypted or has files, are awaited."""
@@ -116,7 +119,7 @@ class ChatroomsSocket:
             case JoinChatroom():
                 return _join(engine, session, room_id)
             case LeaveChatroom():
-                engine.unfollow_room(session, room_id)
+                engine.connections.unfollow(session, room_id)
                 session.send(event_frame("chatroom_left", ChatroomData(chatroom_id=wire.encode(room_id))))
                 return None
             case SendMessageFrame(data=data):
@@ -170,7 +173,7 @@ def _command(
 
 async def _join(engine: Engine, session: Session, room_id: RoomId) -> None:
     try:
-        await engine.follow_room(session, room_id)
+        await engine.connections.follow(session, room_id)
     except EngineError as error:
         session.send(error_frame(error, room_id=room_id))
     else:

@@ -84,7 +84,7 @@ async def create_room(request: Request[requests.CreateRoom, None]) -> Reply:
         raise Invalid("creator_id", "must be your own id")
     member_ids = list(dict.fromkeys(request.body_id("member_ids", text, UserId) for text in body.member_ids))
     if body.is_group:
-        room = await request.engine.create_room(
+        room = await request.engine.rooms.create(
             request.user, name=body.name, description=body.description, member_ids=member_ids
         )
         return Reply(wire.room(room))
@@ -92,7 +92,7 @@ async def create_room(request: Request[requests.CreateRoom, None]) -> Reply:
     if len(others) != 1:
         raise Invalid("member_ids", "a direct room needs exactly one other member")
     try:
-        return Reply(wire.room(await request.engine.direct_room(request.user, others[0])))
+        return Reply(wire.room(await request.engine.rooms.direct(request.user, others[0])))
     except NotFound as missing:
         raise Invalid("member_ids", f"unknown user {request.ids.encode(others[0])}") from missing
 
@@ -102,29 +102,29 @@ async def create_direct_room(request: Request[requests.CreateDirectRoom, None]) 
     peer = request.body_id("peer_user_id", request.body.peer_user_id, UserId)
     if peer == request.user:
         raise Invalid("peer_user_id", "must be somebody else's id")
-    return Reply(wire.room(await request.engine.direct_room(request.user, peer)))
+    return Reply(wire.room(await request.engine.rooms.direct(request.user, peer)))
 
 
 async def rooms(request: Request[None, requests.RoomsQuery]) -> Reply:
     """The caller's rooms, latest activity first."""
-    found = await request.engine.rooms_of(request.user, name_contains=request.query.q, limit=request.query.limit)
+    found = await request.engine.rooms.of(request.user, name_contains=request.query.q, limit=request.query.limit)
     return Reply(wire.Rooms(rooms=[wire.room(room) for room in found.rooms]), completeness(found.complete))
 
 
 async def room(request: Plain) -> Reply:
     """One of the caller's rooms."""
-    return Reply(wire.room(await request.engine.room(request.path_id("room_id", RoomId), request.user)))
+    return Reply(wire.room(await request.engine.rooms.get(request.path_id("room_id", RoomId), request.user)))
 
 
 async def delete_room(request: Plain) -> Reply:
     """Remove a room with all its messages, for its ADMINs; or leave a direct room."""
-    await request.engine.delete_room(request.path_id("room_id", RoomId), request.user)
+    await request.engine.rooms.delete(request.path_id("room_id", RoomId), request.user)
     return Reply()
 
 
 async def members(request: Plain) -> Reply:
     """Who is in a room, in the order of joining."""
-    found = await request.engine.members(request.path_id("room_id", RoomId), request.user)
+    found = await request.engine.rooms.members(request.path_id("room_id", RoomId), request.user)
     return Reply([wire.member(member) for member in found])
 
 
@@ -133,14 +133,16 @@ async def add_member(request: Request[requests.AddMember, None]) -> Reply:
     room_id = request.path_id("room_id", RoomId)
     user_id = request.body_id("user_id", request.body.user_id, UserId)
     return Reply(
-        wire.member(await request.engine.add_member(room_id, request.user, user_id, model.Role[request.body.role]))
+        wire.member(
+            await request.engine.rooms.add_member(room_id, request.user, user_id, model.Role[request.body.role])
+        )
     )
 
 
 async def remove_member(request: Plain) -> Reply:
     """Remove a user from a room, and keep them out of it (for its ADMINs), or leave it (for anyone)."""
     room_id = request.path_id("room_id", RoomId)
-    await request.engine.remove_member(room_id, request.user, request.path_id("user_id", UserId))
+    await request.engine.rooms.remove_member(room_id, request.user, request.path_id("user_id", UserId))
     return Reply()
 
 
@@ -149,7 +151,7 @@ async def remove_member(request: Plain) -> Reply:
 
 async def send_message(request: Request[requests.SendMessage, None]) -> Reply:
     """Store a message, then send it to every member's sockets."""
-    posted = await request.engine.post_message(
+    posted = await request.engine.messages.post(
         request.path_id("room_id", RoomId),
         request.user,
         text=request.body.content,
@@ -165,11 +167,11 @@ async def messages(request: Request[None, requests.MessagesQuery]) -> Reply:
     query = request.query
     if query.around_message_id is None:
         skip = (query.page - 1) * query.limit
-        page = await request.engine.history(room_id, request.user, skip=skip, limit=query.limit)
+        page = await request.engine.messages.history(room_id, request.user, skip=skip, limit=query.limit)
         return Reply(wire.messages(page, request.links))
     around = request.body_id("around_message_id", query.around_message_id, MessageId)
     try:
-        window = await request.engine.window(room_id, request.user, around=around, limit=query.limit)
+        window = await request.engine.messages.window(room_id, request.user, around=around, limit=query.limit)
     except NotFound as missing:
         raise _invalid_unless_room(missing, "around_message_id") from missing
     return Reply(wire.messages(window, request.links))
@@ -179,14 +181,14 @@ async def edit_message(request: Request[requests.EditMessage, None]) -> Reply:
     """Replace the text of one of the caller's own messages."""
     room_id, message_id = request.path_id("room_id", RoomId), request.path_id("message_id", MessageId)
     return _message(
-        request, await request.engine.edit_message(room_id, request.user, message_id, text=request.body.content)
+        request, await request.engine.messages.edit(room_id, request.user, message_id, text=request.body.content)
     )
 
 
 async def delete_message(request: Plain) -> Reply:
     """Remove a message: one's own, or any as the room's ADMIN."""
     room_id, message_id = request.path_id("room_id", RoomId), request.path_id("message_id", MessageId)
-    await request.engine.delete_message(room_id, request.user, message_id)
+    await request.engine.messages.delete(room_id, request.user, message_id)
     return Reply()
 
 
@@ -194,7 +196,7 @@ async def mark_delivered(request: Plain) -> Reply:
     """This message and all before it reached the caller."""
     room_id = request.path_id("room_id", RoomId)
     try:
-        await request.engine.mark_delivered(room_id, request.user, request.path_id("message_id", MessageId))
+        await request.engine.messages.mark_delivered(room_id, request.user, request.path_id("message_id", MessageId))
     except NotFound as missing:
         raise _invalid_unless_room(missing, "message_id") from missing
     return Reply()
@@ -204,7 +206,7 @@ async def mark_read(request: Plain) -> Reply:
     """The caller read this message and all before it."""
     room_id = request.path_id("room_id", RoomId)
     try:
-        await request.engine.mark_read(room_id, request.user, request.path_id("message_id", MessageId))
+        await request.engine.messages.mark_read(room_id, request.user, request.path_id("message_id", MessageId))
     except NotFound as missing:
         raise _invalid_unless_room(missing, "message_id") from missing
     return Reply()
@@ -214,7 +216,7 @@ async def search_messages(request: Request[None, requests.SearchQuery]) -> Reply
     """Messages that contain a text, in any script, in the caller's rooms; newest first."""
     query = request.query
     room_id = None if query.room_id is None else request.body_id("room_id", query.room_id, RoomId)
-    found = await request.engine.search(request.user, text=query.q, room_id=room_id, limit=query.limit)
+    found = await request.engine.messages.search(request.user, text=query.q, room_id=room_id, limit=query.limit)
     return Reply(wire.messages(found.messages, request.links), completeness(found.complete))
 
 

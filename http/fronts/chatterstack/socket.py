@@ -10,9 +10,10 @@ from typing import Annotated, assert_never, cast
 import msgspec
 from msgspec import Meta
 
-from chinwag.engine.connections.connections import Connected
+from chinwag.engine.connections.admission import Admission, Admitted
 from chinwag.engine.connections.session import Session
-from chinwag.engine.engine import Engine, post_command
+from chinwag.engine.engine import Engine
+from chinwag.engine.messages.messages import post_command
 from chinwag.engine.model.commands import RoomCommand, StartTyping, StopTyping
 from chinwag.engine.model.errors import EngineError, Forbidden, Invalid
 from chinwag.engine.model.events import (
@@ -141,7 +142,7 @@ class ChatterstackSocket:
         self._wire = ChatterstackWire(links)
         self._words = ChatterstackWords(links)
 
-    async def admit(self, engine: Engine, request: SocketRequest) -> Connected:
+    async def admit(self, engine: Engine, request: SocketRequest) -> Admitted:
         """At least one `room_id` has to be a room of the caller's; the others are refused one by one, in `greeting`.
 
         Raises `Invalid` without any `room_id`, `Forbidden` when none is the caller's.
@@ -152,22 +153,24 @@ class ChatterstackSocket:
         room_ids = [RoomId(decoded) for text in query.room_id if (decoded := IDS.decode(text)) is not None]
         if not room_ids:
             raise Forbidden("not a member of any of these rooms")
-        return await engine.connect(
-            user_id=request.user_id,
-            family_id=request.family_id,
-            expires_at=request.expires_at,
-            wire=self._wire,
-            room_ids=room_ids,
-            resume=query.resumes,
-            since=query.position(IDS),
-            source=request.source,
+        return await engine.connections.admit(
+            Admission(
+                user_id=request.user_id,
+                family_id=request.family_id,
+                expires_at=request.expires_at,
+                wire=self._wire,
+                room_ids=room_ids,
+                resume=query.resumes,
+                since=query.position(IDS),
+                source=request.source,
+            )
         )
 
-    def greeting(self, connected: Connected) -> bytes:
+    def greeting(self, admitted: Admitted) -> bytes:
         """An `error` event for each room that was asked for and is not the caller's."""
         refused = Forbidden("not a member of this room")
         return b"".join(
-            frame_text(wire.error(refused.message, refused.code, room_id=room_id)) for room_id in connected.refused
+            frame_text(wire.error(refused.message, refused.code, room_id=room_id)) for room_id in admitted.refused
         )
 
     def receive(self, engine: Engine, session: Session, message: str | bytes) -> Awaitable[None] | None:

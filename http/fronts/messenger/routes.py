@@ -80,7 +80,7 @@ async def users(request: Request[None, requests.UsersQuery]) -> Reply:
 
 async def conversations(request: Plain) -> Reply:
     """The caller's conversations, latest activity first."""
-    found = await request.engine.overviews(request.user, kind=RoomKind.DIRECT, limit=ALL)
+    found = await request.engine.rooms.overviews(request.user, kind=RoomKind.DIRECT, limit=ALL)
     return Reply(
         wire.Conversations(
             conversations=[wire.conversation(each.room, request.user, each.active_us) for each in found.rooms]
@@ -90,14 +90,14 @@ async def conversations(request: Plain) -> Reply:
 
 async def open_conversation(request: Request[requests.OpenConversation, None]) -> Reply:
     """The conversation with another user: the one there is, or a new one."""
-    room = await request.engine.direct_room(request.user, _user_id(request, request.body.peer))
-    found = await request.engine.overview(room.id, request.user)
+    room = await request.engine.rooms.direct(request.user, _user_id(request, request.body.peer))
+    found = await request.engine.rooms.overview(room.id, request.user)
     return Reply(wire.OneConversation(conversation=wire.conversation(room, request.user, found.active_us)))
 
 
 async def conversation(request: Plain) -> Reply:
     """One of the caller's conversations."""
-    room = await request.engine.room(request.path_id("id", RoomId), request.user)
+    room = await request.engine.rooms.get(request.path_id("id", RoomId), request.user)
     if room.kind is not RoomKind.DIRECT:
         raise NotFound("conversation")
     return Reply(wire.OneConversationDetails(conversation=wire.conversation_details(room, request.user)))
@@ -118,7 +118,7 @@ async def send_to_conversation(request: Request[requests.SendMessage, None]) -> 
 
 async def groups(request: Plain) -> Reply:
     """The caller's groups, latest activity first."""
-    found = await request.engine.overviews(request.user, kind=RoomKind.GROUP, limit=ALL)
+    found = await request.engine.rooms.overviews(request.user, kind=RoomKind.GROUP, limit=ALL)
     return Reply(wire.Groups(groups=[wire.group(each.room, each.member_ids) for each in found.rooms]))
 
 
@@ -126,7 +126,7 @@ async def create_group(request: Request[requests.CreateGroup, None]) -> Reply:
     """A group with the caller in it, who may add others, and those who are named."""
     member_ids = [request.body_id("members", text, UserId) for text in request.body.members]
     try:
-        room = await request.engine.create_room(request.user, name=request.body.name, member_ids=member_ids)
+        room = await request.engine.rooms.create(request.user, name=request.body.name, member_ids=member_ids)
     except Invalid as unknown:
         raise (NotFound("user") if unknown.field == "member_ids" else unknown) from unknown
     return Reply(wire.OneGroup(group=wire.group(room, list(dict.fromkeys([request.user, *member_ids])))))
@@ -134,10 +134,10 @@ async def create_group(request: Request[requests.CreateGroup, None]) -> Reply:
 
 async def group(request: Plain) -> Reply:
     """One of the caller's groups."""
-    room = await request.engine.room(request.path_id("id", RoomId), request.user)
+    room = await request.engine.rooms.get(request.path_id("id", RoomId), request.user)
     if room.kind is not RoomKind.GROUP:
         raise NotFound("group")
-    members = await request.engine.members(room.id, request.user)
+    members = await request.engine.rooms.members(room.id, request.user)
     return Reply(wire.OneGroup(group=wire.group(room, [member.user_id for member in members])))
 
 
@@ -146,7 +146,7 @@ async def add_member(request: Request[requests.OneUser, None]) -> Reply:
     room_id = await _room(request, RoomKind.GROUP)
     user_id = _user_id(request, request.body.user_id)
     try:
-        await request.engine.add_member(room_id, request.user, user_id, Role.MEMBER)
+        await request.engine.rooms.add_member(room_id, request.user, user_id, Role.MEMBER)
     except Invalid as unknown:
         raise (NotFound("user") if unknown.field == "user_id" else unknown) from unknown
     return Reply(wire.Said(message="Member added successfully"))
@@ -180,13 +180,13 @@ async def send_to_group(request: Request[requests.SendMessage, None]) -> Reply:
 async def _room(request: Request[Any, Any], kind: RoomKind) -> RoomId:
     """The room in the path. One of the other kind is not found; what else is to be said of it the engine will say."""
     room_id = request.path_id("id", RoomId)
-    if await request.engine.room_kind(room_id, request.user) is not kind:
+    if await request.engine.rooms.kind(room_id, request.user) is not kind:
         raise NotFound("room")
     return room_id
 
 
 async def _removed(request: Request[Any, Any], room_id: RoomId, user_id: UserId) -> Reply:
-    await request.engine.remove_member(room_id, request.user, user_id)
+    await request.engine.rooms.remove_member(room_id, request.user, user_id)
     return Reply(wire.Said(message="Member removed successfully"))
 
 
@@ -194,9 +194,9 @@ async def _messages(request: Request[None, requests.MessagesQuery], kind: RoomKi
     room_id = await _room(request, kind)
     limit, before_us = request.query.limit, request.query.before_us
     if before_us is None:
-        found = await request.engine.history(room_id, request.user, skip=0, limit=limit + 1)
+        found = await request.engine.messages.history(room_id, request.user, skip=0, limit=limit + 1)
     else:
-        found, _total = await request.engine.history_between(
+        found, _total = await request.engine.messages.history_between(
             room_id, request.user, before_us=before_us, limit=limit + 1
         )
     page = [viewed.message for viewed in found[:limit]]
@@ -207,7 +207,7 @@ async def _messages(request: Request[None, requests.MessagesQuery], kind: RoomKi
 async def _send(request: Request[requests.SendMessage, None], kind: RoomKind) -> Reply:
     room_id = await _room(request, kind)
     key = message_key(request.headers, request.body.client_id)
-    posted = await request.engine.post_message(room_id, request.user, text=request.body.content, key=key)
+    posted = await request.engine.messages.post(room_id, request.user, text=request.body.content, key=key)
     return Reply(wire.one_message(posted.message, kind, request.links))
 
 

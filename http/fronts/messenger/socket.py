@@ -8,9 +8,10 @@ from collections.abc import Awaitable
 
 import msgspec
 
-from chinwag.engine.connections.connections import Connected
+from chinwag.engine.connections.admission import Admission, Admitted
 from chinwag.engine.connections.session import Session
-from chinwag.engine.engine import Engine, post_command
+from chinwag.engine.engine import Engine
+from chinwag.engine.messages.messages import post_command
 from chinwag.engine.model.errors import EngineError, Invalid, NotFound
 from chinwag.engine.model.events import Event, MessagePosted, MessageReplayed, PresenceChanged, Resumed
 from chinwag.engine.model.ids import RoomId
@@ -72,25 +73,27 @@ class MessengerSocket:
         self._wire = MessengerWire(links)
         self._words = {kind: MessengerWords(kind, links) for kind in RoomKind}
 
-    async def admit(self, engine: Engine, request: SocketRequest) -> Connected:
+    async def admit(self, engine: Engine, request: SocketRequest) -> Admitted:
         """Everybody with a token is admitted, to all of their conversations and groups."""
         query = _read_query(request.query)
-        return await engine.connect(
-            user_id=request.user_id,
-            family_id=request.family_id,
-            expires_at=request.expires_at,
-            wire=self._wire,
-            room_ids=None,
-            follow=True,
-            resume=query.resumes,
-            since=query.position(IDS),
-            source=request.source,
-            list_present=True,
+        return await engine.connections.admit(
+            Admission(
+                user_id=request.user_id,
+                family_id=request.family_id,
+                expires_at=request.expires_at,
+                wire=self._wire,
+                room_ids=None,
+                follow=True,
+                resume=query.resumes,
+                since=query.position(IDS),
+                source=request.source,
+                list_present=True,
+            )
         )
 
-    def greeting(self, connected: Connected) -> bytes:
+    def greeting(self, admitted: Admitted) -> bytes:
         """Who is online; whoever comes or goes after that has a frame of their own."""
-        return frame_text(wire.presence_list_frame(connected.present))
+        return frame_text(wire.presence_list_frame(admitted.present))
 
     def receive(self, engine: Engine, session: Session, message: str | bytes) -> Awaitable[None] | None:
         """One frame of the client. What has to be awaited is what kind of room it is for, when that room sleeps, or a
@@ -110,7 +113,7 @@ class MessengerSocket:
             _refuse(session, no_such_id(IDS, field, place, RoomId), client_id=frame.client_id)
             return None
         room_id = RoomId(number)
-        kind = engine.known_kind(room_id)
+        kind = engine.rooms.known_kind(room_id)
         if kind is None:
             return self._post_later(engine, session, room_id, frame)
         return self._post(engine, session, room_id, kind, frame)
@@ -127,7 +130,7 @@ class MessengerSocket:
 
     async def _post_later(self, engine: Engine, session: Session, room_id: RoomId, frame: MessageFrame) -> None:
         try:
-            kind = await engine.room_kind(room_id, session.user_id)
+            kind = await engine.rooms.kind(room_id, session.user_id)
         except EngineError as error:
             _refuse(session, error, client_id=frame.client_id)
             return

@@ -352,4 +352,4 @@ async def test_a_log_out_at_any_moment_of_a_connect_leaves_no_open_connection(
                     await trio.lowlevel.checkpoint()
                 await h.engine.accounts.log_out(ann.id, ann.family_id)
             await wait_all_tasks_blocked()
-            assert [session for session in h.engine.fanout if session.open] == []
+            assert [session for session in h.engine.connections if session.open] == []

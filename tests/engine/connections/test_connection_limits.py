@@ -54,7 +54,7 @@ async def test_the_unknown_source_is_not_one_source(few: EngineHarness, autojump
     people = [await few.join(name) for name in ("ann", "bob", "cat")]
     for person in people * 3:
         await few.connect(person)
-    assert few.engine.session_stats.by_source == {}
+    assert few.engine.connections.stats.by_source == {}
 
 
 async def test_of_many_at_once_no_more_are_admitted_than_may_be(few: EngineHarness, autojump_clock: MockClock) -> None:
@@ -72,7 +72,7 @@ async def test_of_many_at_once_no_more_are_admitted_than_may_be(few: EngineHarne
         for n in range(20):
             nursery.start_soon(connect, n)
     assert outcomes.count(True) == 4
-    assert few.engine.session_stats.by_source == {HOME: 4}
+    assert few.engine.connections.stats.by_source == {HOME: 4}
 
 
 async def test_without_bounds_there_may_be_any_number(autojump_clock: MockClock) -> None:
@@ -161,7 +161,7 @@ async def test_however_a_connection_ends_it_counts_no_more(
 ) -> None:
     await ending(h)
     await trio.sleep(5.0)
-    assert HOME not in h.engine.session_stats.by_source
+    assert HOME not in h.engine.connections.stats.by_source
 
 
 async def test_a_refused_connection_counts_for_nothing(few: EngineHarness, autojump_clock: MockClock) -> None:
@@ -171,4 +171,4 @@ async def test_a_refused_connection_counts_for_nothing(few: EngineHarness, autoj
     for _ in range(5):
         with pytest.raises(EngineError):
             await few.connect(ann, source=HOME)
-    assert few.engine.session_stats.by_source == {HOME: 3}
+    assert few.engine.connections.stats.by_source == {HOME: 3}

@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chinwag.engine.connections.connections import Connected
+from chinwag.engine.connections.admission import Admission, Admitted
 from chinwag.engine.connections.in_process import EVENT_LINES, EventLines, InProcessClient, InProcessTransport
 from chinwag.engine.connections.transport import CloseReason
 from chinwag.engine.model.errors import Forbidden, LimitReached, NotAMember, NotFound
@@ -102,7 +102,7 @@ async def test_a_direct_room_that_somebody_else_opens_is_heard_of_at_once(
 ) -> None:
     ann, bob = await h.join("ann"), await h.join("bob")
     clients = [await h.connect(each, everywhere=True) for each in (ann, bob)]
-    room = await h.engine.direct_room(ann.id, bob.id)
+    room = await h.engine.rooms.direct(ann.id, bob.id)
     await h.post(room, ann, "psst")
     for client in clients:
         assert texts(await all_of(client)) == ["psst"]
@@ -116,9 +116,9 @@ async def test_who_is_added_hears_what_comes_and_who_is_removed_does_not(
     client = await h.connect(bob, everywhere=True)
     for n in range(3):
         await h.post(tea, ann, f"before {n}")
-        await h.engine.add_member(tea.id, ann.id, bob.id, Role.MEMBER)
+        await h.engine.rooms.add_member(tea.id, ann.id, bob.id, Role.MEMBER)
         await h.post(tea, ann, f"during {n}")
-        await h.engine.remove_member(tea.id, ann.id, bob.id)
+        await h.engine.rooms.remove_member(tea.id, ann.id, bob.id)
     assert texts(await all_of(client)) == ["during 0", "during 1", "during 2"]
 
 
@@ -126,9 +126,9 @@ async def test_a_deleted_room_is_heard_of_no_more(h: EngineHarness, autojump_clo
     ann, bob = await h.join("ann"), await h.join("bob")
     tea = await h.room("tea", ann, bob)
     client = await h.connect(bob, everywhere=True)
-    await h.engine.delete_room(tea.id, ann.id)
+    await h.engine.rooms.delete(tea.id, ann.id)
     assert [type(event) for event in await all_of(client)] == [RoomLeft, RoomDeleted]
-    assert not h.engine.fanout.is_subscribed(client.session, tea.id)
+    assert not h.engine.connections.hears_of(client.session, tea.id)
 
 
 async def test_all_rooms_resume_and_each_says_how(h: EngineHarness, autojump_clock: MockClock) -> None:
@@ -178,11 +178,11 @@ async def test_what_was_said_between_a_leaving_and_a_return_is_not_heard_without
     async with open_harness(store) as h:
         ann, bob = await h.join("ann"), await h.join("bob")
         tea = await h.room("tea", ann, bob)
-        sessions: list[Connected] = []
+        sessions: list[Admitted] = []
 
         async def connect() -> None:
-            connected = await h.engine.connect(
-                user_id=bob.id, family_id=bob.family_id, wire=EVENT_LINES, room_ids=None, resume=False
+            connected = await h.engine.connections.admit(
+                Admission(user_id=bob.id, family_id=bob.family_id, wire=EVENT_LINES)
             )
             sessions.append(connected)
 
@@ -190,13 +190,13 @@ async def test_what_was_said_between_a_leaving_and_a_return_is_not_heard_without
         async with trio.open_nursery() as nursery:
             nursery.start_soon(connect)
             await wait_all_tasks_blocked()
-            await h.engine.remove_member(tea.id, ann.id, bob.id)  # the first list says that bob is a member
+            await h.engine.rooms.remove_member(tea.id, ann.id, bob.id)  # the first list says that bob is a member
             second = store.gate = trio.Event()
             store.late = True
             first.set()
             await wait_all_tasks_blocked()
             await h.post(tea, ann, "secret")
-            await h.engine.add_member(tea.id, ann.id, bob.id, Role.MEMBER)  # and so does the second
+            await h.engine.rooms.add_member(tea.id, ann.id, bob.id, Role.MEMBER)  # and so does the second
             await h.post(tea, ann, "at last")
             second.set()
         transport = InProcessTransport()
@@ -222,14 +222,14 @@ async def test_who_is_removed_while_the_rooms_are_read_hears_nothing_unless_they
         async with trio.open_nursery() as nursery:
             nursery.start_soon(connect)
             await wait_all_tasks_blocked()
-            await h.engine.remove_member(tea.id, ann.id, bob.id)  # the first list says that bob is a member
+            await h.engine.rooms.remove_member(tea.id, ann.id, bob.id)  # the first list says that bob is a member
             second = store.gate = trio.Event()
             first.set()
             await wait_all_tasks_blocked()
             assert second.statistics().tasks_waiting == 1  # the second says that he is not
             await h.post(tea, ann, "secret")
             if back:
-                await h.engine.add_member(tea.id, ann.id, bob.id, Role.MEMBER)
+                await h.engine.rooms.add_member(tea.id, ann.id, bob.id, Role.MEMBER)
             await h.post(tea, ann, "at last")
             second.set()
         [client] = clients
@@ -298,9 +298,9 @@ async def test_joining_and_leaving_at_any_moment_of_a_connect_loses_and_leaks_no
                 for n in range(30):
                     if dice.random() < 0.3:
                         if member:
-                            await h.engine.remove_member(room.id, ann.id, bob.id)
+                            await h.engine.rooms.remove_member(room.id, ann.id, bob.id)
                         else:
-                            await h.engine.add_member(room.id, ann.id, bob.id, Role.MEMBER)
+                            await h.engine.rooms.add_member(room.id, ann.id, bob.id, Role.MEMBER)
                         member = not member
                     else:
                         await h.post(room, ann, f"{n}")
@@ -310,16 +310,16 @@ async def test_joining_and_leaving_at_any_moment_of_a_connect_loses_and_leaks_no
             ) -> None:
                 for _ in range(dice.randrange(20)):
                     await trio.lowlevel.checkpoint()
-                positions["before"] = h.engine.fanout.published
+                positions["before"] = h.engine.connections._fanout.published
                 clients.append(await h.connect(bob, everywhere=round_ % 2 == 0, resume=False))
                 if round_ % 2:
                     await follow_when_possible(clients[0])
-                positions["after"] = h.engine.fanout.published
+                positions["after"] = h.engine.connections._fanout.published
 
             async def follow_when_possible(client: InProcessClient, room: Room = room) -> None:
                 client.session.follows = True
                 try:
-                    await h.engine.follow_room(client.session, room.id)
+                    await h.engine.connections.follow(client.session, room.id)
                 except NotAMember:
                     return  # RoomJoined will do it, should they join
 
@@ -346,11 +346,11 @@ async def test_an_open_session_follows_and_unfollows_a_room(h: EngineHarness, au
     tea = await h.room("tea", ann, bob)
     client = await h.connect(bob)
     await h.post(tea, ann, "1")
-    await h.engine.follow_room(client.session, tea.id)
-    await h.engine.follow_room(client.session, tea.id)
+    await h.engine.connections.follow(client.session, tea.id)
+    await h.engine.connections.follow(client.session, tea.id)
     await h.post(tea, ann, "2")
-    h.engine.unfollow_room(client.session, tea.id)
-    h.engine.unfollow_room(client.session, tea.id)
+    h.engine.connections.unfollow(client.session, tea.id)
+    h.engine.connections.unfollow(client.session, tea.id)
     await h.post(tea, ann, "3")
     assert texts(await all_of(client)) == ["2"]
 
@@ -360,9 +360,9 @@ async def test_a_room_that_is_not_ones_own_is_not_followed(h: EngineHarness, aut
     tea = await h.room("tea", ann)
     client = await h.connect(bob)
     with pytest.raises(NotAMember):
-        await h.engine.follow_room(client.session, tea.id)
+        await h.engine.connections.follow(client.session, tea.id)
     with pytest.raises(NotFound, match="room"):
-        await h.engine.follow_room(client.session, RoomId(1))
+        await h.engine.connections.follow(client.session, RoomId(1))
     await h.post(tea, ann, "secret")
     assert await all_of(client) == []
 
@@ -379,7 +379,7 @@ async def test_who_is_removed_while_it_is_looked_up_whether_they_may_follow_hear
 
         async def follow() -> None:
             try:
-                await h.engine.follow_room(client.session, tea.id)
+                await h.engine.connections.follow(client.session, tea.id)
             except NotAMember as error:
                 refused.append(error)
 
@@ -387,7 +387,7 @@ async def test_who_is_removed_while_it_is_looked_up_whether_they_may_follow_hear
         async with trio.open_nursery() as nursery:
             nursery.start_soon(follow)
             await wait_all_tasks_blocked()
-            await h.engine.remove_member(tea.id, ann.id, bob.id)
+            await h.engine.rooms.remove_member(tea.id, ann.id, bob.id)
             gate.set()
         assert len(refused) == 1
         await h.post(tea, ann, "secret")
@@ -402,13 +402,13 @@ async def test_a_session_that_ended_while_it_was_looked_up_follows_nothing(autoj
         client = await h.connect(ann)
         gate = store.gate = trio.Event()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(h.engine.follow_room, client.session, tea.id)
+            nursery.start_soon(h.engine.connections.follow, client.session, tea.id)
             await wait_all_tasks_blocked()
             client.transport.abort()
             await wait_all_tasks_blocked()
             gate.set()
-        assert len(h.engine.fanout) == 0
-        assert not h.engine.fanout.is_subscribed(client.session, tea.id)
+        assert len(h.engine.connections) == 0
+        assert not h.engine.connections.hears_of(client.session, tea.id)
 
 
 # --- how many ---
@@ -447,7 +447,7 @@ async def test_of_many_connections_at_once_no_more_than_allowed_are_admitted(
         for _ in range(20):
             nursery.start_soon(connect)
     assert outcomes.count(True) == 5
-    assert len(h.engine.fanout) == 5
+    assert len(h.engine.connections) == 5
 
 
 async def test_a_refused_connection_leaves_no_trace(h: EngineHarness, autojump_clock: MockClock) -> None:
@@ -455,4 +455,4 @@ async def test_a_refused_connection_leaves_no_trace(h: EngineHarness, autojump_c
     tea = await h.room("tea", ann)
     with pytest.raises(Forbidden):
         await h.connect(bob, tea, follow=True)
-    assert len(h.engine.fanout) == 0
+    assert len(h.engine.connections) == 0

@@ -122,9 +122,9 @@ async def test_a_client_hears_of_all_rooms_of_its_user_and_of_those_joined_later
     async with connection(h, bob) as client:
         await h.post(tea, ann, "milk")
         await h.post(chess, ann, "unheard")
-        await h.engine.add_member(chess.id, ann.id, bob.id, Role.MEMBER)
+        await h.engine.rooms.add_member(chess.id, ann.id, bob.id, Role.MEMBER)
         await h.post(chess, ann, "e4")
-        await h.engine.remove_member(tea.id, ann.id, bob.id)
+        await h.engine.rooms.remove_member(tea.id, ann.id, bob.id)
         await h.post(tea, ann, "unheard")
         await wait_all_tasks_blocked()
         heard = [event for event in client.received() if isinstance(event, MessagePosted | RoomJoined | RoomLeft)]
@@ -151,4 +151,4 @@ async def test_an_error_in_the_block_comes_out_as_it_is_and_disconnects(h: Engin
     with pytest.raises(ValueError, match="mine"):
         async with connection(h, ann):
             raise ValueError("mine")
-    assert len(h.engine.fanout) == 0
+    assert len(h.engine.connections) == 0

@@ -96,13 +96,11 @@ async def test_what_was_declared_holds_until_the_user_next_comes_or_goes(
 async def test_a_session_that_ends_with_a_bug_is_counted_out(h: EngineHarness, autojump_clock: MockClock) -> None:
     ann = await h.join("ann")
 
-    async def pump() -> None:
-        await trio.lowlevel.checkpoint()
-        raise ZeroDivisionError
-
-    connected = await h.admit(ann)
+    admitted = await h.admit(ann)
     with pytest.raises(ZeroDivisionError):
-        await h.engine.serve_session(connected, InProcessTransport(), pump)
+        async with h.engine.connections.attach(admitted, InProcessTransport()):
+            await trio.lowlevel.checkpoint()
+            raise ZeroDivisionError
     await trio.sleep(GRACE_S + 2)
     assert h.engine.presence.of(ann.user) is Presence.OFFLINE
 

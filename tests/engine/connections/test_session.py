@@ -100,9 +100,9 @@ async def test_a_client_that_takes_nothing_is_closed_when_its_outbox_is_full(aut
         assert trio.current_time() == started  # nobody waited for it
         assert texts(bob.received()) == texts(ann.received()) == [f"{n}" for n in range(100)]
         await wait_all_tasks_blocked()
-        assert slow.client.session not in list(h.engine.fanout)
+        assert slow.client.session not in list(h.engine.connections)
         assert slow.client.session.outbox_bytes == 0
-        assert h.engine.session_stats.slow_consumers == 1
+        assert h.engine.connections.stats.slow_consumers == 1
 
 
 async def test_a_client_that_takes_nothing_for_too_long_is_closed_however_little_waits(
@@ -307,11 +307,11 @@ async def test_a_peer_that_ignores_the_goodbye_is_dropped_at_the_deadline(
     session = await serve(h, ann, room, peer)
     session.close(CloseReason.TOKEN_INVALID)
     await trio.sleep(LIMITS.closing_s - 1)
-    assert len(h.engine.fanout) == 1
+    assert len(h.engine.connections) == 1
     await trio.sleep(2.1)
     assert peer.aborted
     assert session.phase is SessionPhase.CLOSED
-    assert len(h.engine.fanout) == 0
+    assert len(h.engine.connections) == 0
 
 
 async def test_an_admitted_session_that_nobody_runs_is_forgotten(h: EngineHarness, autojump_clock: MockClock) -> None:
@@ -322,9 +322,10 @@ async def test_an_admitted_session_that_nobody_runs_is_forgotten(h: EngineHarnes
     closed_first.session.close(CloseReason.TOKEN_INVALID)
     await h.post(room, ann, "held")
     await trio.sleep(LIMITS.unclaimed_s + 2)
-    assert len(h.engine.fanout) == 0
+    assert len(h.engine.connections) == 0
     peer = Peer()
-    await h.engine.serve_session(connected, peer, peer.until_aborted)  # too late: it ends at once
+    async with h.engine.connections.attach(connected, peer):  # too late: it ends at once
+        await peer.until_aborted()
     assert peer.aborted
     assert peer.written == b""
     assert connected.session.phase is SessionPhase.CLOSED
@@ -359,7 +360,7 @@ async def test_a_vanished_client_costs_the_others_nothing_and_leaves_no_trace(
     await wait_all_tasks_blocked()
     await h.post(room.room, ann.person, "afterwards")
     assert texts(ann.received()) == ["while it is noticed", "afterwards"]
-    assert [session.user_id for session in h.engine.fanout] == [ann.user]
+    assert [session.user_id for session in h.engine.connections] == [ann.user]
 
 
 async def test_a_client_that_vanishes_while_blocked_ends_its_writer(
@@ -396,7 +397,7 @@ async def test_a_cancelled_connection_leaves_no_trace(h: EngineHarness, autojump
     scope.cancel()
     await wait_all_tasks_blocked()
     assert peer.aborted
-    assert len(h.engine.fanout) == 0
+    assert len(h.engine.connections) == 0
     await trio.sleep(10)
     assert h.engine.presence._sessions == h.engine.presence._leaving == {}
 
@@ -427,10 +428,10 @@ async def test_connections_come_and_go_without_a_trace(h: EngineHarness, autojum
         await h.post(rooms[0], person, "x")
         client.transport.abort()
     await trio.sleep(h.engine.config.room_idle_s + 10)
-    fanout = h.engine.fanout
+    fanout = h.engine.connections._fanout
     assert (fanout._by_room, fanout._by_user, fanout._rooms_of) == ({}, {}, {})
     assert h.engine.presence._sessions == h.engine.presence._leaving == {}
-    assert h.engine.rooms_active() == 0
+    assert h.engine.rooms.awake() == 0
 
 
 # --- shutdown ---

@@ -25,7 +25,7 @@ async def join(h: EngineHarness, *names: str) -> list[Person]:
 
 async def room_of(h: EngineHarness, *people: Person, custody: KeyCustody = KeyCustody.SERVER) -> Room:
     creator, *others = people
-    return await h.engine.create_room(creator.id, name="tea", member_ids=[each.id for each in others], custody=custody)
+    return await h.engine.rooms.create(creator.id, name="tea", member_ids=[each.id for each in others], custody=custody)
 
 
 async def keys_of(h: EngineHarness, room: Room, person: Person) -> dict[int, bytes]:

@@ -64,7 +64,7 @@ async def test_keys_for_a_room_that_is_deleted_meanwhile_are_refused(autojump_cl
 
         async def delete() -> None:
             await trio.testing.wait_all_tasks_blocked()
-            await h.engine.delete_room(room.id, ann.id)
+            await h.engine.rooms.delete(room.id, ann.id)
             gate.set()
 
         nursery.start_soon(delete)
@@ -144,7 +144,7 @@ async def test_a_key_is_replaced_by_who_sealed_it_or_whose_it_is_or_when_the_sea
     with pytest.raises(Conflict):
         await put(h, room, bob, cat, "not any more")
     assert await put(h, room, bob, dan, "of bob") == "of bob"
-    await h.engine.remove_member(room.id, bob.id, bob.id)
+    await h.engine.rooms.remove_member(room.id, bob.id, bob.id)
     assert await put(h, room, cat, dan, "of cat") == "of cat"
 
 
@@ -154,7 +154,7 @@ async def test_a_bad_key_that_came_first_is_replaced_by_who_made_the_version_or_
 ) -> None:
     ann, maker, bad, newcomer, admin = await join(h, "ann", "maker", "bad", "newcomer", "admin")
     room = await room_of(h, ann, maker, bad, newcomer, admin, custody=KeyCustody.CLIENT)
-    await h.engine.set_member_role(room.id, ann.id, admin.id, Role.ADMIN)
+    await h.engine.rooms.set_member_role(room.id, ann.id, admin.id, Role.ADMIN)
     everybody = {each.id: "good" for each in (ann, maker, bad, admin)}
     await h.engine.keys.put_member_keys(room.id, maker.id, 1, everybody)
     watching = {each.id: await h.connect(each, room) for each in (ann, newcomer)}
@@ -180,7 +180,7 @@ async def test_in_a_direct_room_nobody_is_an_admin_over_the_others_keys(
     h: EngineHarness, autojump_clock: MockClock
 ) -> None:
     ann, bob = await join(h, "ann", "bob")
-    room = await h.engine.direct_room(ann.id, bob.id)
+    room = await h.engine.rooms.direct(ann.id, bob.id)
     await h.engine.keys.put_member_keys(room.id, bob.id, 1, {bob.id: "b", ann.id: "a"})
     await h.store.commit([SetRole(room_id=room.id, user_id=ann.id, role=Role.OWNER)])  # of an older release
     with pytest.raises(Conflict):
@@ -241,7 +241,7 @@ async def test_leaving_a_room_in_client_custody_needs_no_key(h: EngineHarness, a
     ann, bob = await join(h, "ann", "bob")
     room = await room_of(h, ann, bob, custody=KeyCustody.CLIENT)
     watching = await h.connect(ann, room)
-    await h.engine.remove_member(room.id, bob.id, bob.id)
+    await h.engine.rooms.remove_member(room.id, bob.id, bob.id)
     events = watching.received()
     assert [type(event) for event in events if isinstance(event, MemberRemoved | RoomKeyChanged)] == [MemberRemoved]
     assert await h.store.room_keys(room.id) == []

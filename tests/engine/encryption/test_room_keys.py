@@ -86,8 +86,8 @@ async def test_without_a_public_key_there_is_nothing_to_seal_for(h: EngineHarnes
 async def test_keys_can_be_asked_for_from_a_version_on(h: EngineHarness, autojump_clock: MockClock) -> None:
     ann, bob, cat = await join(h, "ann", "bob", "cat")
     room = await room_of(h, ann, bob, cat)
-    await h.engine.remove_member(room.id, bob.id, bob.id)
-    await h.engine.remove_member(room.id, cat.id, cat.id)
+    await h.engine.rooms.remove_member(room.id, bob.id, bob.id)
+    await h.engine.rooms.remove_member(room.id, cat.id, cat.id)
     ring = await h.engine.keys.for_member(room.id, ann.id, above=1)
     assert ([key.version for key in ring.keys], ring.newest) == ([2, 3], 3)
     assert (await h.engine.keys.for_member(room.id, ann.id, above=3)).keys == ()
@@ -101,8 +101,8 @@ async def test_who_leaves_or_is_removed_does_not_have_the_next_key(h: EngineHarn
     room = await room_of(h, ann, bob, cat)
     watching = await h.connect(ann, room)
     before = await keys_of(h, room, bob)
-    await h.engine.remove_member(room.id, bob.id, bob.id)
-    await h.engine.remove_member(room.id, ann.id, cat.id)
+    await h.engine.rooms.remove_member(room.id, bob.id, bob.id)
+    await h.engine.rooms.remove_member(room.id, ann.id, cat.id)
     for gone in (bob, cat):
         with pytest.raises(NotAMember):
             await h.engine.keys.for_member(room.id, gone.id)
@@ -127,7 +127,7 @@ async def test_who_asks_for_keys_while_being_removed_does_not_get_the_next_one(
     async def removed_after(*arguments: object) -> object:
         found = await original(*arguments)
         monkeypatch.setattr(h.store, meanwhile, original)
-        await h.engine.remove_member(room.id, ann.id, bob.id)
+        await h.engine.rooms.remove_member(room.id, ann.id, bob.id)
         return found
 
     monkeypatch.setattr(h.store, meanwhile, removed_after)
@@ -148,9 +148,9 @@ async def test_a_removal_that_is_refused_changes_no_key(h: EngineHarness, autoju
         (ann, UserId(5), NotFound),
     ):
         with pytest.raises(expected):
-            await h.engine.remove_member(room.id, caller.id, user)
+            await h.engine.rooms.remove_member(room.id, caller.id, user)
     with pytest.raises(NotFound, match="room"):
-        await h.engine.remove_member(RoomId(5), ann.id, ann.id)
+        await h.engine.rooms.remove_member(RoomId(5), ann.id, ann.id)
     assert list(await keys_of(h, room, ann)) == [1]
 
 
@@ -162,7 +162,7 @@ async def test_removals_at_once_make_a_version_each(h: EngineHarness, autojump_c
     watching = await h.connect(ann, room)
     async with trio.open_nursery() as nursery:
         for each in others:
-            nursery.start_soon(h.engine.remove_member, room.id, each.id, each.id)
+            nursery.start_soon(h.engine.rooms.remove_member, room.id, each.id, each.id)
     assert of_keys(watching.received()) == list(range(2, 22))
     keys = await keys_of(h, room, ann)
     assert list(keys) == list(range(1, 22))
@@ -176,12 +176,12 @@ async def test_a_removal_whose_caller_gave_up_does_not_break_the_next(
     room = await room_of(h, ann, bob, cat)
     h.store.delay_s = 5
     with trio.move_on_after(1):
-        await h.engine.remove_member(room.id, bob.id, bob.id)
-    await h.engine.remove_member(room.id, cat.id, cat.id)
+        await h.engine.rooms.remove_member(room.id, bob.id, bob.id)
+    await h.engine.rooms.remove_member(room.id, cat.id, cat.id)
     h.store.delay_s = 0
-    assert [each.username for each in await h.engine.members(room.id, ann.id)] == ["ann"]
+    assert [each.username for each in await h.engine.rooms.members(room.id, ann.id)] == ["ann"]
     assert list(await keys_of(h, room, ann)) == [1, 2, 3]
-    assert h.engine.room_restarts() == 0
+    assert h.engine.rooms.restarts() == 0
 
 
 async def test_the_room_itself_refuses_to_let_anyone_go_without_the_next_key(
@@ -193,9 +193,9 @@ async def test_the_room_itself_refuses_to_let_anyone_go_without_the_next_key(
     stale = RoomKey(room_id=room.id, version=1, sealed=b"", created_us=1)
     for key in (None, stale, replace(stale, version=3)):
         with pytest.raises(Conflict) as refused:
-            await h.engine._ask(room.id, replace(command, next_key=key))
+            await h.engine._registry.ask(room.id, replace(command, next_key=key))
         assert refused.value.what == "room_key"
-    assert len(await h.engine.members(room.id, ann.id)) == 2
+    assert len(await h.engine.rooms.members(room.id, ann.id)) == 2
 
 
 async def test_when_the_store_fails_neither_the_removal_nor_the_new_key_happened(
@@ -208,10 +208,10 @@ async def test_when_the_store_fails_neither_the_removal_nor_the_new_key_happened
         watching = await h.connect(ann, room)
         store.fail_next_commits(1, StoreUnavailable("full"))
         with pytest.raises(StoreUnavailable):
-            await h.engine.remove_member(room.id, bob.id, bob.id)
+            await h.engine.rooms.remove_member(room.id, bob.id, bob.id)
         assert watching.received() == []
         assert list(await keys_of(h, room, bob)) == [1]
-        await h.engine.remove_member(room.id, bob.id, bob.id)
+        await h.engine.rooms.remove_member(room.id, bob.id, bob.id)
         assert of_keys(watching.received()) == [2]
 
 
@@ -228,7 +228,7 @@ async def test_the_removal_and_the_new_key_are_one_commit(
         await original(writes, then)  # type: ignore[arg-type]
 
     monkeypatch.setattr(h.store, "commit", watched)
-    await h.engine.remove_member(room.id, bob.id, bob.id)
+    await h.engine.rooms.remove_member(room.id, bob.id, bob.id)
     [commit] = [each for each in commits if DeleteMember in each]
     assert InsertRoomKey in commit
 
@@ -238,13 +238,13 @@ async def test_keys_outlive_a_restart(autojump_clock: MockClock) -> None:
     async with open_harness(store=store) as h:
         ann, bob = await join(h, "ann", "bob")
         room = await room_of(h, ann, bob)
-        await h.engine.remove_member(room.id, bob.id, bob.id)
+        await h.engine.rooms.remove_member(room.id, bob.id, bob.id)
         before = await keys_of(h, room, ann)
         sealed = encrypt(before[2], "tea?", version=2)
     async with open_harness(store=store) as h:
         assert await keys_of(h, room, ann) == before
         assert await read(h, room, ann, sealed) == "tea?"
-        await h.engine.remove_member(room.id, ann.id, ann.id)
+        await h.engine.rooms.remove_member(room.id, ann.id, ann.id)
         assert await store.key_version(room.id) == KeyVersion(
             version=3, changed_us=(await store.room_keys(room.id))[-1].created_us
         )
@@ -272,17 +272,17 @@ async def test_without_a_master_key_there_is_client_custody_alone(autojump_clock
         room = await room_of(h, ann, bob)
     async with open_engine(store, passwords=PlainPasswords()) as engine:
         with pytest.raises(Invalid, match="without a master key") as refused:
-            await engine.create_room(ann.id, name="tea", custody=KeyCustody.SERVER)
+            await engine.rooms.create(ann.id, name="tea", custody=KeyCustody.SERVER)
         assert refused.value.field == "custody"
-        await engine.create_room(ann.id, name="tea", custody=KeyCustody.CLIENT)
+        await engine.rooms.create(ann.id, name="tea", custody=KeyCustody.CLIENT)
         for attempt in (
             lambda: engine.keys.for_member(room.id, ann.id),
             lambda: engine.keys.content_of(room.id, ann.id, encrypt(bytes(32), "tea?")),
-            lambda: engine.remove_member(room.id, bob.id, bob.id),
+            lambda: engine.rooms.remove_member(room.id, bob.id, bob.id),
         ):
             with pytest.raises(KeysUnavailable):
                 await attempt()
-        assert len(await engine.members(room.id, ann.id)) == 2  # nobody goes while the room can get no new key
+        assert len(await engine.rooms.members(room.id, ann.id)) == 2  # nobody goes while the room can get no new key
 
 
 async def test_a_damaged_key_is_told_as_such_and_costs_only_its_room(
@@ -298,6 +298,6 @@ async def test_a_damaged_key_is_told_as_such_and_costs_only_its_room(
     with pytest.raises(KeysUnavailable):
         await read(h, room, ann, encrypt(os.urandom(32), "tea?"))
     with pytest.raises(KeysUnavailable):
-        await h.engine.remove_member(room.id, bob.id, bob.id)
+        await h.engine.rooms.remove_member(room.id, bob.id, bob.id)
     assert await h.store.room_keys(room.id) == [damaged]
     assert list(await keys_of(h, other, ann)) == [1]

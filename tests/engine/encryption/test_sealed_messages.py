@@ -39,7 +39,9 @@ async def read(h: EngineHarness, room: Room, author: Person, sealed: Sealed) -> 
 async def post_sealed(
     h: EngineHarness, room_id: RoomId, author: UserId, *, sealed: Sealed, key: str | None = None
 ) -> ViewedMessage:
-    return await h.engine.post(room_id, await h.engine.sealed_command(room_id, author, sealed=sealed, key=key))
+    return await h.engine.messages.submit(
+        room_id, await h.engine.messages.sealed_command(room_id, author, sealed=sealed, key=key)
+    )
 
 
 # --- what the server makes of content ---
@@ -176,7 +178,7 @@ async def test_in_server_custody_an_encrypted_message_is_text_to_everybody_and_f
     [event] = watching.received()
     assert isinstance(event, MessagePosted)
     assert event.message == posted
-    [found] = (await h.engine.search(bob.id, text="lemon", limit=9)).messages
+    [found] = (await h.engine.messages.search(bob.id, text="lemon", limit=9)).messages
     assert found.message == posted
 
 
@@ -187,9 +189,9 @@ async def test_in_client_custody_it_is_opaque_and_not_found(h: EngineHarness, au
     posted = (await post_sealed(h, room.id, ann.id, sealed=sealed)).message
     assert (posted.text, posted.sealed, posted.opaque) == ("", sealed, True)
     assert posted.shown_text == ENCRYPTED_PLACEHOLDER
-    assert (await h.engine.message(room.id, bob.id, posted.id)).message == posted
+    assert (await h.engine.messages.get(room.id, bob.id, posted.id)).message == posted
     for text in ("bWls", "milk", ENCRYPTED_PLACEHOLDER):
-        assert (await h.engine.search(bob.id, text=text, limit=9)).messages == ()
+        assert (await h.engine.messages.search(bob.id, text=text, limit=9)).messages == ()
 
 
 async def test_what_cannot_be_read_is_not_stored(h: EngineHarness, autojump_clock: MockClock) -> None:
@@ -203,9 +205,9 @@ async def test_what_cannot_be_read_is_not_stored(h: EngineHarness, autojump_cloc
     with pytest.raises(CannotDecrypt):
         await post_sealed(h, room.id, ann.id, sealed=bad)
     with pytest.raises(CannotDecrypt):
-        await h.engine.edit_sealed(room.id, ann.id, message.id, sealed=bad)
+        await h.engine.messages.edit_sealed(room.id, ann.id, message.id, sealed=bad)
     assert watching.received() == []
-    assert [each.message for each in await h.engine.history(room.id, bob.id, skip=0, limit=9)] == [message]
+    assert [each.message for each in await h.engine.messages.history(room.id, bob.id, skip=0, limit=9)] == [message]
 
 
 async def test_an_edit_replaces_text_and_content_together(h: EngineHarness, autojump_clock: MockClock) -> None:
@@ -214,12 +216,12 @@ async def test_an_edit_replaces_text_and_content_together(h: EngineHarness, auto
     key = (await keys_of(h, room, ann))[1]
     first, second = encrypt(key, "tea?"), encrypt(key, "coffee?")
     message = (await post_sealed(h, room.id, ann.id, sealed=first)).message
-    edited = (await h.engine.edit_sealed(room.id, ann.id, message.id, sealed=second)).message
+    edited = (await h.engine.messages.edit_sealed(room.id, ann.id, message.id, sealed=second)).message
     assert (edited.text, edited.sealed) == ("coffee?", second)
     plain = Sealed(data="water", iv="", key_version=0)
-    edited = (await h.engine.edit_sealed(room.id, ann.id, message.id, sealed=plain)).message
+    edited = (await h.engine.messages.edit_sealed(room.id, ann.id, message.id, sealed=plain)).message
     assert (edited.text, edited.sealed) == ("water", None)
-    assert (await h.engine.message(room.id, ann.id, message.id)).message == edited
+    assert (await h.engine.messages.get(room.id, ann.id, message.id)).message == edited
 
 
 async def test_a_retry_posts_once_and_other_content_under_its_key_is_a_conflict(
@@ -233,7 +235,7 @@ async def test_a_retry_posts_once_and_other_content_under_its_key_is_a_conflict(
     with pytest.raises(Conflict):
         await post_sealed(h, room.id, ann.id, sealed=encrypt(key, "tea?"), key="k")
     for leaver in (bob, cat):  # two versions later nothing new is taken under the first, and a retry still is none
-        await h.engine.remove_member(room.id, leaver.id, leaver.id)
+        await h.engine.rooms.remove_member(room.id, leaver.id, leaver.id)
     assert (await post_sealed(h, room.id, ann.id, sealed=sealed, key="k")).message == first
 
 
@@ -246,8 +248,8 @@ async def test_the_version_before_the_newest_is_taken_for_a_while_and_none_older
     ann, bob, cat = await join(h, "ann", "bob", "cat")
     room = await room_of(h, ann, bob, cat)
     message = await h.post(room, ann, "plain")
-    await h.engine.remove_member(room.id, bob.id, bob.id)
-    await h.engine.remove_member(room.id, cat.id, cat.id)
+    await h.engine.rooms.remove_member(room.id, bob.id, bob.id)
+    await h.engine.rooms.remove_member(room.id, cat.id, cat.id)
     keys = await keys_of(h, room, ann)
     for version in (3, 2):
         await post_sealed(h, room.id, ann.id, sealed=encrypt(keys[version], "tea?", version=version))
@@ -255,7 +257,7 @@ async def test_the_version_before_the_newest_is_taken_for_a_while_and_none_older
     with pytest.raises(CannotDecrypt, match="the room's key is version 3, not 1"):
         await post_sealed(h, room.id, ann.id, sealed=old)
     with pytest.raises(CannotDecrypt, match="the room's key is version 3, not 1"):
-        await h.engine.edit_sealed(room.id, ann.id, message.id, sealed=old)
+        await h.engine.messages.edit_sealed(room.id, ann.id, message.id, sealed=old)
 
 
 @pytest.mark.parametrize(
@@ -300,7 +302,9 @@ def test_what_a_client_encrypts_comes_back_bit_for_bit_and_is_read_right(texts: 
             sent = [encrypt(key, text) for text in texts]
             for sealed in sent:
                 await post_sealed(h, room.id, ann.id, sealed=sealed)
-            found = [each.message for each in reversed(await h.engine.history(room.id, bob.id, skip=0, limit=9))]
+            found = [
+                each.message for each in reversed(await h.engine.messages.history(room.id, bob.id, skip=0, limit=9))
+            ]
             assert [message.sealed for message in found] == sent
             assert [message.text for message in found] == texts
             theirs = (await keys_of(h, room, bob))[1]

@@ -318,11 +318,11 @@ async def test_an_engine_without_blobs_takes_no_files() -> None:
 async def test_a_deleted_room_takes_the_bytes_of_its_files_with_it(blobs: FolderBlobs, tmp_path: Path) -> None:
     async with open_engine(MemoryStore(), blobs=blobs) as engine:
         ann = await engine.accounts.register(username="ann", email=None, password="secret")
-        tea, other = [await engine.create_room(ann.id, name=name) for name in ("tea", "other")]
+        tea, other = [await engine.rooms.create(ann.id, name=name) for name in ("tea", "other")]
         gone = await upload(engine.files, picture(), owner=ann.id, room=tea.id)
         kept = await upload(engine.files, b"text", owner=ann.id, room=other.id)
         assert on_disk(tmp_path) == 3
-        await engine.delete_room(tea.id, ann.id)
+        await engine.rooms.delete(tea.id, ann.id)
         assert on_disk(tmp_path) == 1
         assert await content_of(await engine.files.open(kept, ann.id)) == b"text"
         with pytest.raises(NotFound):

@@ -36,7 +36,7 @@ async def stored(h: EngineHarness, room_id: RoomId, viewer: UserId, skip: int, l
 async def told(h: EngineHarness, room_id: RoomId, viewer: UserId, skip: int, limit: int) -> object:
     """What the engine says."""
     try:
-        return await h.engine.history(room_id, viewer, skip=skip, limit=limit)
+        return await h.engine.messages.history(room_id, viewer, skip=skip, limit=limit)
     except EngineError as refusal:
         return type(refusal)
 
@@ -83,22 +83,22 @@ async def operate(h: EngineHarness, room: Room, name: str, who: Person, whom: Pe
     with contextlib.suppress(EngineError):
         match name:
             case "post":
-                await engine.post_message(room.id, who.id, text=f"text {pick}")
+                await engine.messages.post(room.id, who.id, text=f"text {pick}")
             case "fail":
                 h.store.fail_next_commits(1, StoreUnavailable("the disk is full"))
-                await engine.post_message(room.id, who.id, text="lost")
+                await engine.messages.post(room.id, who.id, text="lost")
             case "edit":
-                await engine.edit_message(room.id, who.id, message_id, text=f"edited {pick}")
+                await engine.messages.edit(room.id, who.id, message_id, text=f"edited {pick}")
             case "delete":
-                await engine.delete_message(room.id, who.id, message_id)
+                await engine.messages.delete(room.id, who.id, message_id)
             case "read":
-                await engine.mark_read(room.id, who.id, message_id)
+                await engine.messages.mark_read(room.id, who.id, message_id)
             case "add":
-                await engine.add_member(room.id, who.id, whom.id, Role.MEMBER)
+                await engine.rooms.add_member(room.id, who.id, whom.id, Role.MEMBER)
             case "remove":
-                await engine.remove_member(room.id, who.id, whom.id)
+                await engine.rooms.remove_member(room.id, who.id, whom.id)
             case "delete room":
-                await engine.delete_room(room.id, who.id)
+                await engine.rooms.delete(room.id, who.id)
             case "sleep":
                 await trio.sleep(2 * IDLE_S)
 
@@ -108,10 +108,10 @@ async def test_an_awake_room_answers_without_the_store(room: RoomHarness, autoju
     message = await room.h.post(room.room, ann.person, "hello")
     eve = await room.h.join("eve")
     room.h.store.unavailable = True
-    page = await room.h.engine.history(room.id, bob.user, skip=0, limit=50)
+    page = await room.h.engine.messages.history(room.id, bob.user, skip=0, limit=50)
     assert page == [ViewedMessage(message=message, status=Status.SENT)]
     with pytest.raises(NotAMember):
-        await room.h.engine.history(room.id, eve.id, skip=0, limit=50)
+        await room.h.engine.messages.history(room.id, eve.id, skip=0, limit=50)
 
 
 async def test_a_page_beyond_what_a_room_remembers_comes_from_the_store(
@@ -120,7 +120,7 @@ async def test_a_page_beyond_what_a_room_remembers_comes_from_the_store(
     ann = await room.join("ann")
     for n in range(RECENT_MESSAGES + 3):
         await room.h.post(room.room, ann.person, f"{n}")
-    history = room.h.engine.history
+    history = room.h.engine.messages.history
     newest = await history(room.id, ann.user, skip=0, limit=RECENT_MESSAGES)
     all_of_them = await history(room.id, ann.user, skip=0, limit=RECENT_MESSAGES + 50)
     assert len(all_of_them) == RECENT_MESSAGES + 3
@@ -135,31 +135,31 @@ async def test_reading_wakes_no_room_and_a_sleeping_one_is_read_once(autojump_cl
         room = await h.room("tea", ann, bob)
         await h.post(room, ann, "hello")
         await trio.sleep(2 * IDLE_S)
-        assert h.engine.rooms_active() == 0
-        first = await h.engine.history(room.id, ann.id, skip=0, limit=50)
-        assert h.engine.rooms_active() == 0
+        assert h.engine.rooms.awake() == 0
+        first = await h.engine.messages.history(room.id, ann.id, skip=0, limit=50)
+        assert h.engine.rooms.awake() == 0
         h.store.unavailable = True
-        assert await h.engine.history(room.id, ann.id, skip=0, limit=50) == first
+        assert await h.engine.messages.history(room.id, ann.id, skip=0, limit=50) == first
         with pytest.raises(EngineError):  # whether bob is a member nobody has asked yet
-            await h.engine.history(room.id, bob.id, skip=0, limit=50)
+            await h.engine.messages.history(room.id, bob.id, skip=0, limit=50)
 
 
 async def test_a_room_that_wakes_forgets_what_was_read_while_it_slept(autojump_clock: MockClock) -> None:
     async with open_harness(config=EngineConfig(room_idle_s=IDLE_S)) as h:
         ann = await h.join("ann")
         room = await h.room("tea", ann)
-        assert await h.engine.history(room.id, ann.id, skip=0, limit=50) == []
+        assert await h.engine.messages.history(room.id, ann.id, skip=0, limit=50) == []
         await h.post(room, ann, "hello")
         await trio.sleep(2 * IDLE_S)
-        assert len(await h.engine.history(room.id, ann.id, skip=0, limit=50)) == 1
+        assert len(await h.engine.messages.history(room.id, ann.id, skip=0, limit=50)) == 1
 
 
 async def test_typing_changes_no_page(room: RoomHarness, autojump_clock: MockClock) -> None:
     ann = await room.join("ann")
     slot = Ask()
-    room.h.engine.tell_room(room.id, StartTyping(user_id=ann.user), slot)
+    room.h.engine.rooms.tell(room.id, StartTyping(user_id=ann.user), slot)
     await slot.result()
-    assert await room.h.engine.history(room.id, ann.user, skip=0, limit=50) == []
+    assert await room.h.engine.messages.history(room.id, ann.user, skip=0, limit=50) == []
 
 
 # --- what is kept ---

@@ -10,7 +10,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from chinwag.engine.connections.in_process import EVENT_LINES, InProcessClient
 from chinwag.engine.connections.limits import SessionLimits
 from chinwag.engine.connections.transport import CloseReason
-from chinwag.engine.engine import EngineConfig, post_command
+from chinwag.engine.engine import EngineConfig
+from chinwag.engine.messages.messages import post_command
 from chinwag.engine.messages.resume import RESUME_BYTES, RESUME_LIMIT, RESUME_TOTAL, build_replay
 from chinwag.engine.model.events import Event, MessagePosted, MessageReplayed, Resumed, RoomLeft
 from chinwag.engine.model.ids import MAX_ID, MessageId, RoomId, UserId
@@ -113,7 +114,7 @@ async def test_a_position_that_is_too_old_gets_nothing_partial(
     ann = await h.join("ann")
     room = await h.room("tea", ann)
     position = (await h.post(room, ann, "start")).id
-    for slot in [h.engine._ask(room.id, post_command(ann.id, text=f"{n}")) for n in range(missed)]:
+    for slot in [h.engine._registry.ask(room.id, post_command(ann.id, text=f"{n}")) for n in range(missed)]:
         await slot
     events = await all_of(await h.connect(ann, room, since=position))
     if missed <= RESUME_LIMIT:
@@ -144,7 +145,7 @@ async def test_a_connection_with_too_much_over_all_its_rooms_gets_whole_rooms_on
     async with trio.open_nursery() as nursery:
         for room in rooms:
             for n in range(RESUME_LIMIT):
-                nursery.start_soon(h.engine._ask, room.id, post_command(ann.id, text=f"{n}"))
+                nursery.start_soon(h.engine._registry.ask, room.id, post_command(ann.id, text=f"{n}"))
     events = await all_of(await h.connect(ann, *rooms, since=position))
     results = resumed(events)
     assert [recovered for _, recovered, _ in results] == [True] * (len(rooms) - 1) + [False]
@@ -186,7 +187,7 @@ async def test_a_deleted_message_is_a_position_all_the_same_and_is_not_replayed(
     room = await h.room("tea", ann)
     messages = await post_many(h, room, ann, 4)
     for gone in (0, 2):
-        await h.engine.delete_message(room.id, ann.id, messages[gone].id)
+        await h.engine.messages.delete(room.id, ann.id, messages[gone].id)
     events = await all_of(await h.connect(ann, room, since=messages[0].id))
     assert texts(events) == ["1", "3"]
     assert resumed(events) == [(room.id, True, 2)]
@@ -264,7 +265,7 @@ async def test_several_rooms_on_one_socket_resume_from_one_position(
         for n in range(10):
             # Several rooms at once: their commits travel together, and arrive in the order of their ids.
             sent.append(f"{round_}.{n}")
-            h.engine.tell_room(dice.choice(rooms).id, post_command(ann.id, text=sent[-1]))
+            h.engine.rooms.tell(dice.choice(rooms).id, post_command(ann.id, text=sent[-1]))
             if n == drop_after:
                 events = await all_of(client)
                 client.transport.abort()
@@ -382,7 +383,7 @@ async def test_who_is_removed_during_the_replay_gets_no_more_of_that_room(
     await h.post(other, ann, "in the other room")
     client = await h.connect(bob, room, other, since=position, take_bytes=5_000)
     await wait_all_tasks_blocked()  # a part of the replay is on its way
-    await h.engine.remove_member(room.id, ann.id, bob.id)
+    await h.engine.rooms.remove_member(room.id, ann.id, bob.id)
     await h.post(room, ann, "secret")
     client.transport.unblock()
     events = await all_of(client)
@@ -523,7 +524,7 @@ async def test_removals_and_returns_during_a_resume_never_show_what_was_said_in_
                 nursery.start_soon(come_back)
                 for _ in range(dice.randrange(12)):
                     await trio.lowlevel.checkpoint()
-                await h.engine.remove_member(room.id, ann.id, bob.id)
+                await h.engine.rooms.remove_member(room.id, ann.id, bob.id)
                 heard_before = clients[0].received() if clients else []
                 await h.post(room, ann, "secret")
             [client] = clients
@@ -532,7 +533,7 @@ async def test_removals_and_returns_during_a_resume_never_show_what_was_said_in_
             left = [index for index, event in enumerate(events) if isinstance(event, RoomLeft)]
             after = events[left[0] :] if left else []
             assert not [event for event in after if isinstance(event, MessagePosted) and event.room_id == room.id]
-            await h.engine.add_member(room.id, ann.id, bob.id, Role.MEMBER)
+            await h.engine.rooms.add_member(room.id, ann.id, bob.id, Role.MEMBER)
             client.transport.abort()
             await wait_all_tasks_blocked()
 
@@ -558,7 +559,7 @@ async def test_replays_share_a_budget_and_give_it_back(
     first = await h.post(room, ann, "first")
     await post_many(h, room, ann, 10)
     waiting = await h.admit(bob, room, since=first.id)
-    held = h.engine.session_stats.replaying_bytes
+    held = h.engine.connections.stats.replaying_bytes
     assert held > 0
     monkeypatch.setattr("chinwag.engine.connections.connections.ALL_RESUMES_BYTES", held)
     refused = await h.connect(bob, room, since=first.id)
@@ -566,4 +567,4 @@ async def test_replays_share_a_budget_and_give_it_back(
     waiting.session.abandon()
     served = await h.connect(bob, room, since=first.id)
     assert resumed(await all_of(served)) == [(room.id, True, 10)]
-    assert h.engine.session_stats.replaying_bytes == 0
+    assert h.engine.connections.stats.replaying_bytes == 0

@@ -18,7 +18,7 @@ from chinwag.engine.testing.harness import EngineHarness, Person
 
 
 async def found(h: EngineHarness, viewer: Person, text: str, room: Room | None = None, limit: int = 99) -> list[str]:
-    hits = await h.engine.search(viewer.id, text=text, room_id=room.id if room else None, limit=limit)
+    hits = await h.engine.messages.search(viewer.id, text=text, room_id=room.id if room else None, limit=limit)
     return [each.message.text for each in hits.messages]
 
 
@@ -48,10 +48,10 @@ async def test_a_text_is_refused_when_it_is_blank_or_too_long(h: EngineHarness, 
         with pytest.raises(Invalid) as refused:
             await found(h, ann, text)
         assert refused.value.field == "text"
-    assert [each.id for each in (await h.engine.rooms_of(ann.id, name_contains=" XX ", limit=9)).rooms] == [room.id]
-    assert (await h.engine.overviews(ann.id, name_contains=" XX ", limit=9)).total == 1
-    assert (await h.engine.overviews(ann.id, name_contains="  ", limit=9)).total == 1
-    for listing in (h.engine.rooms_of, h.engine.overviews):
+    assert [each.id for each in (await h.engine.rooms.of(ann.id, name_contains=" XX ", limit=9)).rooms] == [room.id]
+    assert (await h.engine.rooms.overviews(ann.id, name_contains=" XX ", limit=9)).total == 1
+    assert (await h.engine.rooms.overviews(ann.id, name_contains="  ", limit=9)).total == 1
+    for listing in (h.engine.rooms.of, h.engine.rooms.overviews):
         with pytest.raises(Invalid) as refused:
             await listing(ann.id, name_contains=f"{longest}x", limit=9)
         assert refused.value.field == "name_contains"
@@ -73,12 +73,12 @@ async def test_search_follows_edits_deletions_and_removals(h: EngineHarness, aut
     ann, bob = await h.join("ann"), await h.join("bob")
     room = await h.room("tea", ann, bob)
     first, second = await h.post(room, ann, "old word"), await h.post(room, ann, "another word")
-    await h.engine.edit_message(room.id, ann.id, first.id, text="new text")
+    await h.engine.messages.edit(room.id, ann.id, first.id, text="new text")
     assert await found(h, bob, "old") == []
     assert await found(h, bob, "new") == ["new text"]
-    await h.engine.delete_message(room.id, ann.id, second.id)
+    await h.engine.messages.delete(room.id, ann.id, second.id)
     assert await found(h, bob, "word") == []
-    await h.engine.remove_member(room.id, ann.id, bob.id)
+    await h.engine.rooms.remove_member(room.id, ann.id, bob.id)
     assert await found(h, bob, "new") == []
 
 
@@ -94,14 +94,14 @@ async def test_a_search_that_takes_too_long_is_answered_in_time_and_says_so(
     for search_s, complete in ((SEARCH_S, True), (SEARCH_S + 1, False)):
         h.store.search_s = search_s
         began = trio.current_time()
-        messages = await h.engine.search(ann.id, text="word", room_id=room.id, limit=9)
-        rooms = await h.engine.rooms_of(ann.id, name_contains="te", limit=9)
-        overviews = await h.engine.overviews(ann.id, name_contains="te", limit=9)
+        messages = await h.engine.messages.search(ann.id, text="word", room_id=room.id, limit=9)
+        rooms = await h.engine.rooms.of(ann.id, name_contains="te", limit=9)
+        overviews = await h.engine.rooms.overviews(ann.id, name_contains="te", limit=9)
         assert trio.current_time() - began == pytest.approx(3 * SEARCH_S)
         assert (messages.complete, rooms.complete, overviews.complete) == (complete,) * 3
     began = trio.current_time()
-    assert (await h.engine.rooms_of(ann.id, limit=9)).complete  # a list is no search
-    assert (await h.engine.overviews(ann.id, limit=9)).complete
+    assert (await h.engine.rooms.of(ann.id, limit=9)).complete  # a list is no search
+    assert (await h.engine.rooms.overviews(ann.id, limit=9)).complete
     assert trio.current_time() == began
 
 
@@ -112,7 +112,7 @@ async def test_whoever_searches_a_lot_waits_behind_themselves(h: EngineHarness, 
     began = trio.current_time()
 
     async def search(who: Person) -> None:
-        await h.engine.search(who.id, text="word", limit=9)
+        await h.engine.messages.search(who.id, text="word", limit=9)
         order.append((who.user.username, trio.current_time() - began))
 
     async with trio.open_nursery() as nursery:
@@ -121,7 +121,7 @@ async def test_whoever_searches_a_lot_waits_behind_themselves(h: EngineHarness, 
         await trio.testing.wait_all_tasks_blocked()
         nursery.start_soon(search, bob)
         with pytest.raises(Overloaded):
-            await h.engine.search(ann.id, text="one too many", limit=9)
+            await h.engine.messages.search(ann.id, text="one too many", limit=9)
     assert ("bob", 2.0) in order
     assert len(order) == SEARCHES_AT_ONCE + WAITING_PER_USER + 1
     assert order[-1][1] == pytest.approx(1 + (WAITING_PER_USER + 1) / SEARCHES_AT_ONCE, abs=1)
@@ -135,7 +135,7 @@ async def test_who_has_waited_for_too_long_is_told_to_try_again(h: EngineHarness
 
     async def search(who: Person) -> None:
         try:
-            await h.engine.search(who.id, text="word", limit=9)
+            await h.engine.messages.search(who.id, text="word", limit=9)
         except Overloaded:
             refused.append(trio.current_time() - began)
 
@@ -152,9 +152,9 @@ async def test_an_overview_is_for_members(h: EngineHarness, autojump_clock: Mock
     ann, bob = await h.join("ann"), await h.join("bob")
     room = await h.room("tea", ann)
     posted = await h.post(room, ann, "word")
-    overview = await h.engine.overview(room.id, ann.id)
+    overview = await h.engine.rooms.overview(room.id, ann.id)
     assert (overview.room, overview.last_message) == (room, posted)
     with pytest.raises(NotAMember):
-        await h.engine.overview(room.id, bob.id)
+        await h.engine.rooms.overview(room.id, bob.id)
     with pytest.raises(NotFound):
-        await h.engine.overview(RoomId(99), bob.id)
+        await h.engine.rooms.overview(RoomId(99), bob.id)

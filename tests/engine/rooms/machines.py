@@ -1,6 +1,6 @@
 """What the state machines of a room share: a real actor, given one turn after the other, over a `MemoryStore`."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 import trio
@@ -72,7 +72,7 @@ class ActorMachine(RuleBasedStateMachine):
 
         self.actor = wait(start)
 
-    def publish(self, room_id: RoomId, events: list[Event]) -> None:
+    def publish(self, room_id: RoomId, events: Iterable[Event]) -> None:
         """The room's fan-out."""
         assert room_id == ROOM
         for event in events:

@@ -21,24 +21,24 @@ IDLE_S = 2.0
 async def pair(h: EngineHarness) -> tuple[Person, Person, Room]:
     """Ann, Bob, and their room, with one message of Ann's that Bob has not read."""
     ann, bob = await h.join("ann"), await h.join("bob")
-    room = await h.engine.direct_room(ann.id, bob.id)
+    room = await h.engine.rooms.direct(ann.id, bob.id)
     await h.post(room, ann, "first")
     return ann, bob, room
 
 
 async def leave(h: EngineHarness, room: Room, *leavers: Person) -> None:
     for leaver in leavers:
-        await h.engine.remove_member(room.id, leaver.id, leaver.id)
+        await h.engine.rooms.remove_member(room.id, leaver.id, leaver.id)
 
 
 async def overview(h: EngineHarness, viewer: Person) -> RoomOverview | None:
     """Of the viewer's only room, None when it is in no list."""
-    rooms = (await h.engine.overviews(viewer.id, limit=9)).rooms
+    rooms = (await h.engine.rooms.overviews(viewer.id, limit=9)).rooms
     return rooms[0] if rooms else None
 
 
 async def members(h: EngineHarness, room: Room, viewer: Person) -> dict[str, Member]:
-    return {each.username: each for each in await h.engine.members(room.id, viewer.id)}
+    return {each.username: each for each in await h.engine.rooms.members(room.id, viewer.id)}
 
 
 # --- coming back ---
@@ -55,7 +55,7 @@ async def test_a_message_brings_back_who_left_live_and_with_one_unread(autojump_
         assert await overview(h, bob) is None
         if asleep:
             await trio.sleep(2 * IDLE_S)
-            assert h.engine.rooms_active() == 0
+            assert h.engine.rooms.awake() == 0
         for client in (follower, named, elsewhere):
             client.received()
         second = await h.post(room, ann, "are you there?")
@@ -68,7 +68,7 @@ async def test_a_message_brings_back_who_left_live_and_with_one_unread(autojump_
         found = await overview(h, bob)
         assert found is not None
         assert (found.unread, found.last_message) == (1, second)
-        history = await h.engine.history(room.id, bob.id, skip=0, limit=9)
+        history = await h.engine.messages.history(room.id, bob.id, skip=0, limit=9)
         assert [viewed.message.text for viewed in history] == ["are you there?", "first"]
         await h.post(room, ann, "more")
         assert [texts(client.received()) for client in (follower, named, elsewhere)] == [["more"], ["more"], []]
@@ -95,7 +95,7 @@ async def test_a_socket_that_stopped_listening_hears_no_more_when_its_user_is_ba
     ann, bob, room = await pair(h)
     client = await h.connect(bob, room)
     await leave(h, room, bob)
-    h.engine.unfollow_room(client.session, room.id)
+    h.engine.connections.unfollow(client.session, room.id)
     client.received()
     await h.post(room, ann, "x")
     assert [type(event) for event in client.received()] == [RoomJoined]
@@ -108,7 +108,7 @@ async def test_a_group_is_not_heard_again_by_whoever_named_it_before(
     room = await h.room("tea", ann, bob)
     client = await h.connect(bob, room)
     await leave(h, room, bob)
-    await h.engine.add_member(room.id, ann.id, bob.id, Role.MEMBER)
+    await h.engine.rooms.add_member(room.id, ann.id, bob.id, Role.MEMBER)
     await h.post(room, ann, "x")
     assert [type(event) for event in client.received()] == [MemberRemoved, RoomLeft, RoomJoined]
 
@@ -116,12 +116,14 @@ async def test_a_group_is_not_heard_again_by_whoever_named_it_before(
 async def test_encrypted_content_brings_back_too(h: EngineHarness, autojump_clock: MockClock) -> None:
     ann, bob, room = await pair(h)
     await leave(h, room, bob)
-    command = await h.engine.sealed_command(room.id, bob.id, sealed=Sealed(data="AAAA", iv="BBBB", key_version=1))
-    assert (await h.engine.post(room.id, command)).message.opaque
+    command = await h.engine.messages.sealed_command(
+        room.id, bob.id, sealed=Sealed(data="AAAA", iv="BBBB", key_version=1)
+    )
+    assert (await h.engine.messages.submit(room.id, command)).message.opaque
     assert set(await members(h, room, ann)) == {"ann", "bob"}
     eve = await h.join("eve")
     with pytest.raises(NotAMember):
-        await h.engine.sealed_command(room.id, eve.id, sealed=Sealed(data="AAAA", iv="BBBB", key_version=1))
+        await h.engine.messages.sealed_command(room.id, eve.id, sealed=Sealed(data="AAAA", iv="BBBB", key_version=1))
 
 
 async def test_what_kind_of_room_it_is_is_told_who_left_it_and_no_stranger(autojump_clock: MockClock) -> None:
@@ -130,11 +132,11 @@ async def test_what_kind_of_room_it_is_is_told_who_left_it_and_no_stranger(autoj
         await leave(h, room, bob)
         await trio.sleep(2 * IDLE_S)
         eve = await h.join("eve")
-        assert await h.engine.room_kind(room.id, bob.id) is RoomKind.DIRECT
+        assert await h.engine.rooms.kind(room.id, bob.id) is RoomKind.DIRECT
         with pytest.raises(NotAMember):
-            await h.engine.room_kind(room.id, eve.id)
+            await h.engine.rooms.kind(room.id, eve.id)
         with pytest.raises(NotAMember):  # to read it they have to come back
-            await h.engine.history(room.id, bob.id, skip=0, limit=9)
+            await h.engine.messages.history(room.id, bob.id, skip=0, limit=9)
 
 
 async def test_leaving_and_writing_at_once_loses_no_message_and_leaves_nobody_half_in(
@@ -153,14 +155,18 @@ async def test_leaving_and_writing_at_once_loses_no_message_and_leaves_nobody_ha
     ]
     slots = [Ask() for _ in commands]
     for command, slot in zip(commands, slots, strict=True):
-        h.engine.tell_room(room.id, command, slot)
+        h.engine.rooms.tell(room.id, command, slot)
     for slot in slots:
         await slot.result()
-    stored = {member.user_id for member in await h.engine.members(room.id, ann.id)}
+    stored = {member.user_id for member in await h.engine.rooms.members(room.id, ann.id)}
     assert stored == {ann.id, bob.id}
     for client in clients.values():
         assert texts(client.received()) == ["1", "2", "3"]
-    assert [each.message.text for each in await h.engine.history(room.id, bob.id, skip=0, limit=3)] == ["3", "2", "1"]
+    assert [each.message.text for each in await h.engine.messages.history(room.id, bob.id, skip=0, limit=3)] == [
+        "3",
+        "2",
+        "1",
+    ]
 
 
 async def test_a_lost_commit_brings_nobody_back_and_the_next_one_does(
@@ -200,7 +206,7 @@ async def test_who_was_deactivated_does_not_come_back_until_they_are_active_agai
         if by == "a message":
             await h.post(room, ann, "hello?")
         else:
-            assert await h.engine.direct_room(ann.id, bob.id) == room
+            assert await h.engine.rooms.direct(ann.id, bob.id) == room
 
     await h.engine.accounts.set_active(bob.id, False)
     await call()
@@ -226,11 +232,11 @@ async def test_who_comes_back_has_the_name_they_have_by_then(h: EngineHarness, a
 
 
 async def delete_as_admin(h: EngineHarness, room: Room, person: Person) -> bool:
-    return await h.engine.delete_room(room.id, person.id)
+    return await h.engine.rooms.delete(room.id, person.id)
 
 
 async def delete_as_owner(h: EngineHarness, room: Room, person: Person) -> bool:
-    return await h.engine.delete_room(room.id, person.id, least=Role.OWNER)
+    return await h.engine.rooms.delete(room.id, person.id, least=Role.OWNER)
 
 
 @pytest.mark.parametrize("delete", [delete_as_admin, delete_as_owner])
@@ -244,8 +250,8 @@ async def test_deleting_a_direct_room_is_leaving_it_for_either_and_both(
     assert found is not None
     assert found.last_message is not None
     assert not await delete(h, room, ann)
-    assert await h.engine.direct_room(bob.id, ann.id) == room
-    history = await h.engine.history(room.id, bob.id, skip=0, limit=9)
+    assert await h.engine.rooms.direct(bob.id, ann.id) == room
+    history = await h.engine.messages.history(room.id, bob.id, skip=0, limit=9)
     assert [viewed.message.text for viewed in history] == ["first"]
 
 
@@ -258,7 +264,7 @@ async def test_roles_that_an_older_release_stored_are_neither_shown_nor_of_any_u
         await trio.sleep(2 * IDLE_S)
         await h.store.commit([SetRole(room_id=room.id, user_id=ann.id, role=Role.OWNER)])
         with pytest.raises(NotTheAuthor):
-            await h.engine.delete_message(room.id, ann.id, mine.id)
+            await h.engine.messages.delete(room.id, ann.id, mine.id)
         assert {each.role for each in (await members(h, room, ann)).values()} == {Role.MEMBER}
         found = await overview(h, ann)
         assert found is not None

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chinwag.engine.connections.transport import CloseReason
-from chinwag.engine.engine import EngineConfig, post_command
+from chinwag.engine.engine import EngineConfig
+from chinwag.engine.messages.messages import post_command
 from chinwag.engine.model.commands import StartTyping, StopTyping
 from chinwag.engine.model.errors import AccountInactive, NotFound, StoreUnavailable, Unauthenticated
 from chinwag.engine.model.ids import UserId, now_us
@@ -21,7 +22,7 @@ from chinwag.engine.testing.harness import PASSWORD, EngineHarness, Person, Room
 
 async def shown(h: EngineHarness, room: Room, viewer: Person) -> list[tuple[str | None, str | None]]:
     """How the authors of a page are shown, newest message first."""
-    page = await h.engine.history(room.id, viewer.id, skip=0, limit=50)
+    page = await h.engine.messages.history(room.id, viewer.id, skip=0, limit=50)
     return [(each.message.author_display_name, each.message.author_avatar_url) for each in page]
 
 
@@ -113,7 +114,7 @@ async def test_a_room_that_is_awake_shows_the_new_profile_at_once(h: EngineHarne
     assert await shown(h, room, bob) == [("Ann", "https://a.example/a.png")] * 2
     assert await shown(h, room, bob) == [
         (each.message.author_display_name, each.message.author_avatar_url)
-        for each in await h.engine.window(room.id, bob.id, around=message.id, limit=3)
+        for each in await h.engine.messages.window(room.id, bob.id, around=message.id, limit=3)
     ]
 
 
@@ -124,7 +125,7 @@ async def test_kept_pages_of_a_sleeping_room_do_not_show_the_old_profile(autojum
         for room, author in zip(rooms, (ann, bob), strict=True):
             await h.post(room, author, "hello")
         await trio.sleep(5.0)
-        assert h.engine.rooms_active() == 0
+        assert h.engine.rooms.awake() == 0
         for room in rooms:
             assert await shown(h, room, bob) == [(None, None)]
         await h.engine.accounts.update_profile(ann.id, display_name="Ann")
@@ -134,7 +135,7 @@ async def test_kept_pages_of_a_sleeping_room_do_not_show_the_old_profile(autojum
             await shown(h, rooms[0], bob)
         h.store.unavailable = False
         assert await shown(h, rooms[0], bob) == [("Ann", None)]
-        assert h.engine.rooms_active() == 0
+        assert h.engine.rooms.awake() == 0
 
 
 async def test_a_page_that_is_being_read_while_a_profile_changes_is_not_kept(autojump_clock: MockClock) -> None:
@@ -152,7 +153,7 @@ async def test_a_page_that_is_being_read_while_a_profile_changes_is_not_kept(aut
         room = await h.room("tea", ann)
         await h.post(room, ann, "hello")
         await trio.sleep(5.0)
-        assert h.engine.rooms_active() == 0
+        assert h.engine.rooms.awake() == 0
         gate.append(trio.Event())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(shown, h, room, ann)
@@ -277,5 +278,5 @@ async def test_of_two_profiles_that_a_full_room_was_not_told_in_time_the_newer_o
     for task in late:
         await task
     assert actor.late_profiles == {}
-    posted = await room.h.engine.post_message(room.id, bob.user, text="hello")
+    posted = await room.h.engine.messages.post(room.id, bob.user, text="hello")
     assert posted.message.author_display_name == "second"

@@ -9,7 +9,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chinwag.engine.actors.actor import PARKED_S, RESTARTS_ALLOWED
 from chinwag.engine.actors.mailbox import Ask, Envelope
-from chinwag.engine.engine import EngineConfig, post_command
+from chinwag.engine.engine import EngineConfig
+from chinwag.engine.messages.messages import post_command
 from chinwag.engine.model.commands import (
     AddMember,
     AdvanceReceipts,
@@ -73,7 +74,7 @@ async def test_nobody_hears_of_a_message_before_it_is_durable(room: RoomHarness,
     with trio.move_on_after(4.9):
         await slot.result()
     assert bob.received() == []
-    assert await room.h.engine.history(room.id, bob.user, skip=0, limit=9) == []
+    assert await room.h.engine.messages.history(room.id, bob.user, skip=0, limit=9) == []
     await slot.result()
     assert texts(bob.received()) == ["soon"]
 
@@ -122,9 +123,9 @@ async def test_a_bug_in_one_command_leaves_the_rest_of_its_turn_done_once(
     await first.result()
     await last.result()
     assert texts(bob.received()) == ["1", "2"]
-    seqs = [each.message.seq for each in await room.h.engine.history(room.id, ann.user, skip=0, limit=9)]
+    seqs = [each.message.seq for each in await room.h.engine.messages.history(room.id, ann.user, skip=0, limit=9)]
     assert seqs == [2, 1]
-    assert room.h.engine.room_restarts() == 1
+    assert room.h.engine.rooms.restarts() == 1
 
 
 async def test_repeated_bugs_park_one_room_and_no_other(room: RoomHarness, autojump_clock: MockClock) -> None:
@@ -164,7 +165,7 @@ async def test_a_retry_under_a_key_older_than_memory_answers_with_the_first_mess
     await before.result()
     await after.result()
     assert texts(bob.received()) == ["before", "after"]
-    assert room.h.engine.room_restarts() == 0  # an old key is no bug
+    assert room.h.engine.rooms.restarts() == 0  # an old key is no bug
 
 
 async def test_a_retry_after_a_restart_answers_with_the_first_message(autojump_clock: MockClock) -> None:
@@ -183,7 +184,7 @@ async def test_a_retry_after_a_restart_answers_with_the_first_message(autojump_c
 async def test_a_retry_of_a_deleted_old_message_adds_nothing(room: RoomHarness, autojump_clock: MockClock) -> None:
     ann = await room.join("ann")
     first = await room.h.post(room.room, ann.person, "hello", key="k")
-    await room.h.engine.delete_message(room.id, ann.user, first.id)
+    await room.h.engine.messages.delete(room.id, ann.user, first.id)
     await fill(room, "ann", RECENT_MESSAGES)
     again = await room.h.post(room.room, ann.person, "hello", key="k")
     assert again.id == first.id
@@ -194,7 +195,7 @@ async def test_a_removed_author_gets_no_answer_under_an_old_key(room: RoomHarnes
     ann, bob = await room.join("ann"), await room.join("bob")
     await room.h.post(room.room, bob.person, "hello", key="k")
     await fill(room, "ann", RECENT_MESSAGES)
-    await room.h.engine.remove_member(room.id, ann.user, bob.user)
+    await room.h.engine.rooms.remove_member(room.id, ann.user, bob.user)
     with pytest.raises(Forbidden):
         await room.h.post(room.room, bob.person, "hello", key="k")
 
@@ -222,14 +223,14 @@ async def test_commands_about_messages_older_than_memory_work(room: RoomHarness,
     ann.received()
     bob.received()
     engine = room.h.engine
-    await engine.edit_message(room.id, ann.user, old[0].id, text="edited")
-    await engine.delete_message(room.id, ann.user, old[1].id)
-    await engine.mark_read(room.id, bob.user, old[2].id)
+    await engine.messages.edit(room.id, ann.user, old[0].id, text="edited")
+    await engine.messages.delete(room.id, ann.user, old[1].id)
+    await engine.messages.mark_read(room.id, bob.user, old[2].id)
     assert [type(event) for event in bob.received()] == [MessageEdited, MessageDeleted]
-    found = await engine.history(room.id, ann.user, skip=RECENT_MESSAGES, limit=9)
+    found = await engine.messages.history(room.id, ann.user, skip=RECENT_MESSAGES, limit=9)
     assert [(each.message.text, each.status) for each in found] == [("old 2", Status.READ), ("edited", Status.READ)]
     with pytest.raises(NotFound):
-        await engine.edit_message(room.id, ann.user, old[1].id, text="gone")
+        await engine.messages.edit(room.id, ann.user, old[1].id, text="gone")
 
 
 async def test_a_message_of_another_room_is_not_found(h: EngineHarness, autojump_clock: MockClock) -> None:
@@ -237,9 +238,9 @@ async def test_a_message_of_another_room_is_not_found(h: EngineHarness, autojump
     tea, coffee = await h.room("tea", ann), await h.room("coffee", ann)
     message = await h.post(tea, ann, "hello")
     for attempt in (
-        h.engine.edit_message(coffee.id, ann.id, message.id, text="x"),
-        h.engine.delete_message(coffee.id, ann.id, message.id),
-        h.engine.mark_read(coffee.id, ann.id, message.id),
+        h.engine.messages.edit(coffee.id, ann.id, message.id, text="x"),
+        h.engine.messages.delete(coffee.id, ann.id, message.id),
+        h.engine.messages.mark_read(coffee.id, ann.id, message.id),
     ):
         with pytest.raises(NotFound):
             await attempt
@@ -263,7 +264,7 @@ async def test_an_unavailable_store_refuses_and_the_room_recovers(room: RoomHarn
     answer = await room.ask(post_command(ann.user, text="after"))
     assert cast("Posted", answer).message.seq == 2
     assert texts(bob.received()) == ["before", "after"]
-    assert room.h.engine.room_restarts() == 0
+    assert room.h.engine.rooms.restarts() == 0
 
 
 async def test_a_refusal_that_rests_on_what_was_not_stored_is_not_given(
@@ -308,7 +309,7 @@ async def test_a_store_that_goes_away_during_a_key_look_up_is_no_bug_of_the_room
             with pytest.raises(StoreUnavailable):
                 await retry.result()
             await other.result()
-        assert h.engine.room_restarts() == 0
+        assert h.engine.rooms.restarts() == 0
 
 
 # --- typing ---
@@ -381,7 +382,7 @@ async def test_an_idle_room_gives_up_its_memory_and_loses_nothing(room: RoomHarn
     first = await room.h.post(room.room, ann.person, "one", key="k")
     await room.ask(AdvanceReceipts(caller=bob.user, message_id=first.id, read=False))
     await trio.sleep(room.h.engine.config.room_idle_s + 2)
-    assert room.h.engine.rooms_active() == 0
+    assert room.h.engine.rooms.awake() == 0
     assert await room.h.post(room.room, ann.person, "one", key="k") == first
     second = await room.h.post(room.room, ann.person, "two")
     assert second.seq == 2
@@ -432,9 +433,9 @@ async def test_a_deleted_room_and_a_room_that_never_was_are_not_found(
     with pytest.raises(NotFound):
         await room.ask(post_command(ann.user, text="x"))
     with pytest.raises(NotFound):
-        await room.h.engine.post_message(RoomId(12345), ann.user, text="x")
+        await room.h.engine.messages.post(RoomId(12345), ann.user, text="x")
     await trio.testing.wait_all_tasks_blocked()
-    assert room.h.engine.rooms_active() == 0
+    assert room.h.engine.rooms.awake() == 0
 
 
 async def test_a_deletion_that_the_store_refuses_leaves_the_room_as_it_was(
@@ -476,7 +477,7 @@ async def test_what_was_not_committed_is_never_answered_from_memory(autojump_clo
                 outcomes.append(await slot.result())
             except StoreUnavailable as refusal:
                 outcomes.append(refusal)
-        stored = await h.engine.history(room.id, ann.user, skip=0, limit=1)
+        stored = await h.engine.messages.history(room.id, ann.user, skip=0, limit=1)
         acknowledged = [each.message.id for each in outcomes if isinstance(each, Posted) and each.message.text == "new"]
         assert acknowledged in ([], [stored[0].message.id])
 

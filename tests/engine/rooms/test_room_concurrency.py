@@ -112,7 +112,7 @@ class World:
     async def invite(self) -> None:
         """Two invitations of the owner's: for one user, and for two."""
         for max_uses in (1, 2):
-            made = await self.h.engine.create_invitation(
+            made = await self.h.engine.invitations.create(
                 self.room.id, self.people[0].id, max_uses=max_uses, lifetime_s=3600
             )
             self.invitations.append(made)
@@ -126,33 +126,33 @@ class World:
         engine, room_id = self.h.engine, self.room.id
         match action.verb:
             case "join":
-                await engine.join_room(room_id, user)
+                await engine.rooms.join(room_id, user)
             case "accept":
                 _, code = self.invitations[action.pick % len(self.invitations)]
-                await engine.accept_invitation(code, user)
+                await engine.invitations.accept(code, user)
             case "leave":
                 if action.who:  # the owner stays: their connection is what is compared
-                    await engine.remove_member(room_id, user, user)
+                    await engine.rooms.remove_member(room_id, user, user)
             case "post":
                 key = None if action.pick == 3 else f"k{action.pick}"
-                viewed = await engine.post_message(room_id, user, text=f"text of {key}", key=key)
+                viewed = await engine.messages.post(room_id, user, text=f"text of {key}", key=key)
                 self.acknowledged.append(viewed.message.id)
             case "react" | "unreact" | "delete":
                 if self.acknowledged:
                     message_id = self.acknowledged[action.pick % len(self.acknowledged)]
                     if action.verb == "react":
-                        await engine.add_reaction(room_id, user, message_id, "👍")
+                        await engine.messages.add_reaction(room_id, user, message_id, "👍")
                     elif action.verb == "unreact":
-                        await engine.remove_reaction(room_id, user, message_id, "👍")
+                        await engine.messages.remove_reaction(room_id, user, message_id, "👍")
                     else:
-                        await engine.delete_message(room_id, user, message_id)
+                        await engine.messages.delete(room_id, user, message_id)
 
 
 async def run(rounds: list[tuple[list[EngineError], list[Action]]], *, private: bool, announces: bool) -> None:
     async with open_harness() as h:
         people = [await h.join(name) for name in NAMES]
         owner = people[0].id
-        room = await h.engine.create_room(
+        room = await h.engine.rooms.create(
             owner, name="tea", private=private, announces=announces, max_members=MOST_MEMBERS
         )
         client = await h.connect(people[0], room)
@@ -176,11 +176,11 @@ async def compare(world: World, picture: Picture, *, private: bool, announces: b
     owner = world.people[0].id
     assert picture.seqs == list(range(1, len(picture.seqs) + 1)), "no holes, no doubles, in order"
     assert picture.times == sorted(set(picture.times)), "times rise strictly"
-    members = {member.user_id: member.role for member in await engine.members(room.id, owner)}
+    members = {member.user_id: member.role for member in await engine.rooms.members(room.id, owner)}
     assert members == picture.roles
 
-    remembered = await engine.history(room.id, owner, skip=0, limit=100)
-    stored, total = await engine.history_between(room.id, owner, limit=100)
+    remembered = await engine.messages.history(room.id, owner, skip=0, limit=100)
+    stored, total = await engine.messages.history_between(room.id, owner, limit=100)
     assert remembered == stored
     assert total == len(stored)
     assert {each.message.id: each.message.text for each in stored} == picture.texts
@@ -189,7 +189,7 @@ async def compare(world: World, picture: Picture, *, private: bool, announces: b
     )
     assert reactions == picture.reactions
     async with open_harness(store) as after_a_restart:
-        assert await after_a_restart.engine.history(room.id, owner, skip=0, limit=100) == remembered
+        assert await after_a_restart.engine.messages.history(room.id, owner, skip=0, limit=100) == remembered
 
     used = [await store.invitation(invitation.digest) for invitation, _ in world.invitations]
     uses = 0
@@ -221,12 +221,12 @@ async def test_an_invitation_lets_in_exactly_as_many_as_it_may_at_once(
     ann = await h.join("ann")
     room = await h.room("tea", ann)
     guests = [await h.join(f"guest{n}") for n in range(20)]
-    invitation, code = await h.engine.create_invitation(room.id, ann.id, max_uses=7, lifetime_s=60)
+    invitation, code = await h.engine.invitations.create(room.id, ann.id, max_uses=7, lifetime_s=60)
     joined: list[UserId] = []
 
     async def accept(guest: Person) -> None:
         try:
-            _, member = await h.engine.accept_invitation(code, guest.id)
+            _, member = await h.engine.invitations.accept(code, guest.id)
         except Refused:
             return
         joined.append(member.user_id)
@@ -236,7 +236,7 @@ async def test_an_invitation_lets_in_exactly_as_many_as_it_may_at_once(
             nursery.start_soon(accept, guest)
             nursery.start_soon(accept, guest)  # an impatient one: counted once
     assert len(set(joined)) == 7
-    assert len(await h.engine.members(room.id, ann.id)) == 8
+    assert len(await h.engine.rooms.members(room.id, ann.id)) == 8
     after = await h.store.invitation(invitation.digest)
     assert after is not None
     assert after.uses == 7

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from chinwag.engine.engine import post_command
+from chinwag.engine.messages.messages import post_command
 from chinwag.engine.model.commands import (
     AddReaction,
     DeleteMessage,

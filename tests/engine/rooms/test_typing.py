@@ -5,7 +5,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chinwag.engine.connections.in_process import InProcessClient, InProcessTransport
-from chinwag.engine.engine import post_command
+from chinwag.engine.messages.messages import post_command
 from chinwag.engine.model.commands import PostMessage, StartTyping, StopTyping, Typing
 from chinwag.engine.model.errors import StoreUnavailable
 from chinwag.engine.model.events import Event, MemberRemoved, MessagePosted, TypingStarted, TypingStopped
@@ -18,7 +18,7 @@ LONG_S = 3 * TYPING_TTL_S
 
 async def types(h: EngineHarness, person: Person, *rooms: Room) -> None:
     for room in rooms:
-        h.engine.tell_room(room.id, StartTyping(user_id=person.id))
+        h.engine.rooms.tell(room.id, StartTyping(user_id=person.id))
     await wait_all_tasks_blocked()
 
 
@@ -127,7 +127,7 @@ async def test_a_member_who_is_removed_types_no_more(room: RoomHarness, autojump
     ann, bob = await room.join("ann"), await room.join("bob")
     await room.ask(StartTyping(user_id=bob.user))
     ann.received()
-    await room.h.engine.remove_member(room.id, ann.user, bob.user)
+    await room.h.engine.rooms.remove_member(room.id, ann.user, bob.user)
     assert heard(ann.client)[:2] == [TypingStopped, MemberRemoved]
     await trio.sleep(LONG_S)
     assert ann.received() == []

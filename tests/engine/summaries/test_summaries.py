@@ -60,7 +60,7 @@ class Here:
 
     async def automatic(self, *, threshold: int) -> None:
         """Let the room have automatic summaries."""
-        await self.h.engine.update_room(self.room.id, self.ann.id, auto_summary=True, summary_threshold=threshold)
+        await self.h.engine.rooms.update(self.room.id, self.ann.id, auto_summary=True, summary_threshold=threshold)
 
     async def made(self) -> list[Summary]:
         """All of the room's summaries, oldest first, after time enough for those that are due."""
@@ -151,7 +151,7 @@ async def test_who_is_removed_while_it_is_written_does_not_get_it(autojump_clock
             nursery.start_soon(ask)
             await wait_all_tasks_blocked()
             assert len(said.asked) == 1
-            await h.engine.remove_member(tea.room.id, tea.ann.id, tea.bob.id)
+            await h.engine.rooms.remove_member(tea.room.id, tea.ann.id, tea.bob.id)
             said.open.set()
         assert await tea.made() == []
 
@@ -170,7 +170,7 @@ async def test_a_room_that_is_deleted_while_its_summary_is_written_is_not_found(
             nursery.start_soon(ask)
             await wait_all_tasks_blocked()
             assert len(said.asked) == 1
-            await h.engine.delete_room(tea.room.id, tea.ann.id)
+            await h.engine.rooms.delete(tea.room.id, tea.ann.id)
             said.open.set()
 
 
@@ -324,7 +324,7 @@ async def test_what_the_room_itself_says_and_what_was_deleted_does_not_count(aut
         await tea.store_message(2, kind=MessageKind.SYSTEM)
         await tea.automatic(threshold=3)
         _, gone = await tea.post("one", "two")
-        await h.engine.delete_message(tea.room.id, tea.ann.id, gone.id)
+        await h.engine.messages.delete(tea.room.id, tea.ann.id, gone.id)
         assert await tea.made() == []
         await tea.post("three")
         assert await tea.made() == []
@@ -390,7 +390,7 @@ async def test_messages_go_on_while_a_summary_is_being_made(autojump_clock: Mock
         await trio.sleep(3)
         assert len(said.asked) == 1
         await tea.post("three", "four", "five")
-        assert len(await h.engine.history(tea.room.id, tea.bob.id, skip=0, limit=9)) == 5
+        assert len(await h.engine.messages.history(tea.room.id, tea.bob.id, skip=0, limit=9)) == 5
         assert await tea.made() == []
         said.open.set()
         assert [each.text for each in await tea.made()] == ["2: one to two", "3: three to five"]

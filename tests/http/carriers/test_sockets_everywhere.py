@@ -81,7 +81,7 @@ async def test_a_body_that_is_too_long_is_413(served: Served) -> None:
 async def test_a_client_that_answers_no_pings_is_dropped(served: Served) -> None:
     ann, room = await somebody(served)
     async with served.websocket(ann, room) as ws:
-        [session] = served.api.engine.fanout
+        [session] = served.api.engine.connections
         transport = session._transport
         assert transport is not None
         before = transport.last_received
@@ -100,7 +100,7 @@ async def test_a_blocked_reader_does_not_delay_others(served: Served) -> None:
         await stream.send_all(upgrade(slow, room))
         await served.until_sessions(2)
         words = "x" * 4000
-        while len(served.api.engine.fanout) == 2 and not served.api.engine.session_stats.slow_consumers:
+        while len(served.api.engine.connections) == 2 and not served.api.engine.connections.stats.slow_consumers:
             await served.api.post(ann, room, words)
             assert words in await ws.get_message()
         await served.api.post(ann, room, "the end")
@@ -200,7 +200,7 @@ async def test_a_handshake_that_is_none_is_refused_with_one_line(served: Served)
     assert [(entry["event"], entry["reason"], entry["client"]) for entry in said] == [
         ("bad client", "header sec-websocket-key is repeated", "127.0.0.1")
     ]
-    assert len(served.api.engine.fanout) == 0
+    assert len(served.api.engine.connections) == 0
 
 
 @everywhere
@@ -213,9 +213,9 @@ async def test_who_may_not_is_refused_over_http(way: str, served: Served) -> Non
         else:
             await stream.send_all(upgrade(eve, room))
             assert (await stream.receive_some()).startswith(b"HTTP/1.1 403 ")
-    assert len(served.api.engine.fanout) == 0
+    assert len(served.api.engine.connections) == 0
     async with wire(served, ann, room, http2=way == HTTP_2):
-        assert len(served.api.engine.fanout) == 1
+        assert len(served.api.engine.connections) == 1
 
 
 @everywhere
@@ -284,7 +284,7 @@ async def test_a_socket_whose_window_stays_closed_is_a_slow_consumer(served: Ser
         http = Http2(stream, window=0)
         stuck = await http.begin(connecting(slow, room), end=False)
         await served.until_sessions(1)
-        [session] = served.api.engine.fanout
+        [session] = served.api.engine.connections
         while session.open:
             await served.api.post(ann, room, "x" * 4000)
             session.check(trio.current_time() + (25 if session.outbox_bytes else 0))

@@ -11,6 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from chinwag.engine.connections.in_process import InProcessTransport
 from chinwag.engine.connections.session import Session
+from chinwag.engine.testing.harness import keep_open
 from chinwag.http.api.front import Front, SocketEndpoint, SocketRequest
 from chinwag.http.fronts import chatrooms, chatterstack, messenger
 from chinwag.http.kit.links import Links
@@ -94,12 +95,11 @@ class World:
         request = SocketRequest(
             user_id=claims.user_id, family_id=claims.family_id, expires_at=trio.current_time() + 1800, query=query
         )
-        connected = await endpoint.admit(self.api.engine, request)
-        connected = msgspec.structs.replace(connected, greeting=endpoint.greeting(connected))
+        admitted = await endpoint.admit(self.api.engine, request)
         transport = InProcessTransport()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.api.engine.serve_session, connected, transport, transport.until_gone)
-            opened = FrontSocket(self, front.name, endpoint, connected.session, transport)
+            nursery.start_soon(keep_open, self.api.engine, admitted, transport, endpoint.greeting(admitted))
+            opened = FrontSocket(self, front.name, endpoint, admitted.session, transport)
             await wait_all_tasks_blocked()
             yield opened
             transport.abort()

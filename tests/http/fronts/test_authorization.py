@@ -63,19 +63,19 @@ class World:
         owner, target = users[Actor.OWNER], users["target"]
         there = (*JOINERS, Actor.MEMBER, Actor.MODERATOR, Actor.ADMIN)
         members = [*(users[each].id for each in there), target.id]
-        room = await engine.create_room(owner.id, name="tea", member_ids=members)
+        room = await engine.rooms.create(owner.id, name="tea", member_ids=members)
         for role in (Actor.MODERATOR, Actor.ADMIN):
-            await engine.set_member_role(room.id, owner.id, users[role].id, ROLES[role])
-        of_target = await engine.post_message(room.id, target.id, text="hello")
+            await engine.rooms.set_member_role(room.id, owner.id, users[role].id, ROLES[role])
+        of_target = await engine.messages.post(room.id, target.id, text="hello")
         me = users.get(actor, owner)
         author = me if actor in (*JOINERS, *ROLES) else target
-        own = await engine.post_message(room.id, author.id, text="hello again")
+        own = await engine.messages.post(room.id, author.id, text="hello again")
         if "emoji" in probe.path and author is me:
-            await engine.add_reaction(room.id, me.id, of_target.message.id, REACTION)
+            await engine.messages.add_reaction(room.id, me.id, of_target.message.id, REACTION)
         file_id = await self._uploaded(target.id, room.id) if "file" in probe.path.values() else MISSING
-        await engine.remove_member(room.id, users[Actor.EX_MEMBER].id, users[Actor.EX_MEMBER].id)
-        await engine.remove_member(room.id, users[Actor.MODERATOR].id, users[Actor.BANNED].id)
-        invitation, code = await engine.create_invitation(room.id, owner.id, max_uses=1, lifetime_s=60.0)
+        await engine.rooms.remove_member(room.id, users[Actor.EX_MEMBER].id, users[Actor.EX_MEMBER].id)
+        await engine.rooms.remove_member(room.id, users[Actor.MODERATOR].id, users[Actor.BANNED].id)
+        invitation, code = await engine.invitations.create(room.id, owner.id, max_uses=1, lifetime_s=60.0)
         return Scene(
             actor=self.wire(me.id),
             username=me.username,
@@ -99,7 +99,7 @@ class World:
             return (await incoming.keep(owner, room_id, name="pixel.png")).id
 
     async def _direct(self, one: User, other: User) -> RoomId:
-        return (await self.api.engine.direct_room(one.id, other.id)).id
+        return (await self.api.engine.rooms.direct(one.id, other.id)).id
 
     async def ask(self, route: Route, probe: Probe, scene: Scene, actor: Actor, missing: str | None = None) -> Answer:
         """The probe's request by an actor; with `missing` that name in the path is an id that nobody has."""

@@ -28,4 +28,4 @@ async def test_what_a_user_had_encrypted_is_posted_unless_they_were_logged_out_m
             await h.engine.accounts.log_out_everywhere(ann.id)
         await posting
         await wait_all_tasks_blocked()
-        assert len(await h.engine.history(room.id, ann.id, skip=0, limit=10)) == (0 if logged_out else 1)
+        assert len(await h.engine.messages.history(room.id, ann.id, skip=0, limit=10)) == (0 if logged_out else 1)

@@ -567,7 +567,7 @@ async def test_an_invitations_url_has_the_address_the_server_is_known_by(tmp_pat
 async def test_a_direct_room_of_another_front_is_a_chatroom_of_two(chatrooms: Chatrooms) -> None:
     ann, bob = await chatrooms.people("ann", "bob")
     ids = [UserId(IDS.decode(each.id) or 0) for each in (ann, bob)]
-    direct = await chatrooms.api.engine.direct_room(ids[0], ids[1])
+    direct = await chatrooms.api.engine.rooms.direct(ids[0], ids[1])
     room = IDS.encode(direct.id)
     [listed] = (await listing(chatrooms, ann))["chatrooms"]
     assert (listed["id"], listed["name"], listed["is_private"]) == (room, f"dm:{min(ids)}:{max(ids)}", True)

@@ -511,7 +511,7 @@ async def test_what_the_server_cannot_read_has_a_placeholder(m: Messenger, ann: 
     assert room is not None
     assert user is not None
     sealed = Sealed(data="c2VjcmV0", iv="aXY=", key_version=1)
-    await m.api.engine.post_message(RoomId(room), UserId(user), text="", sealed=sealed)
+    await m.api.engine.messages.post(RoomId(room), UserId(user), text="", sealed=sealed)
     [message] = (await m.ask("GET", f"/groups/{group_id}/messages", as_=ann)).json["messages"]
     assert message["content"] == "[encrypted message]"
 

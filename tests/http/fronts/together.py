@@ -11,6 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from chinwag.engine.connections.in_process import InProcessTransport
 from chinwag.engine.connections.session import Session
+from chinwag.engine.testing.harness import keep_open
 from chinwag.http.api.front import Front, SocketEndpoint, SocketRequest
 from chinwag.http.fronts.chatrooms import FRONT as CHATROOMS
 from chinwag.http.fronts.chatterstack import FRONT as CHATTERSTACK
@@ -139,15 +140,15 @@ class Together:
         endpoint = _endpoint(FRONTS[front])
         claims = self.api.tokens.verify(person.token)
         query = "&".join(f"room_id={number(room)}" for room in rooms) if front == "chatterstack" else ""
-        connected = await endpoint.admit(
+        admitted = await endpoint.admit(
             self.api.engine,
             SocketRequest(
                 user_id=claims.user_id, family_id=claims.family_id, expires_at=trio.current_time() + 1800, query=query
             ),
         )
         transport = InProcessTransport()
-        self._nursery.start_soon(self.api.engine.serve_session, connected, transport, transport.until_gone)
-        client = SocketClient(self.api, endpoint, connected.session, transport)
+        self._nursery.start_soon(keep_open, self.api.engine, admitted, transport)
+        client = SocketClient(self.api, endpoint, admitted.session, transport)
         await wait_all_tasks_blocked()
         if front == "chatrooms":
             for room in rooms:

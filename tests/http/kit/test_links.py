@@ -13,6 +13,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from chinwag.engine.connections.in_process import InProcessTransport
+from chinwag.engine.testing.harness import keep_open
 from chinwag.http.api.front import Front, SocketRequest
 from chinwag.http.carriers.asgi_transport import server_frames
 from chinwag.http.kit.links import Links
@@ -95,7 +96,7 @@ class Scene:
         )
         transport = InProcessTransport()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.api.engine.serve_session, connected, transport, transport.until_gone)
+            nursery.start_soon(keep_open, self.api.engine, connected, transport)
             yield transport
             transport.abort()
 

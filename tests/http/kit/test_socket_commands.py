@@ -4,7 +4,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chinwag.engine.connections.in_process import EVENT_LINES
-from chinwag.engine.engine import post_command
+from chinwag.engine.messages.messages import post_command
 from chinwag.engine.model.commands import StartTyping
 from chinwag.engine.model.errors import EngineError
 from chinwag.engine.model.events import Event, MessagePosted, MessageReplayed, TypingStarted, TypingStopped
@@ -55,7 +55,7 @@ async def test_typing_that_a_room_hears_of_when_its_user_is_gone_already_ends_wi
         await h.post(room, bob, "awake")
         watching.received()
         h.store.delay_s = 1.0
-        h.engine.tell_room(room.id, post_command(bob.id, text="busy"))
+        h.engine.rooms.tell(room.id, post_command(bob.id, text="busy"))
         await wait_all_tasks_blocked()  # the room is in a turn, and takes nothing more until it is committed
         reply = SocketReply(Words(), h.engine, client.session, room.id)
         assert tell_room(h.engine, client.session, room.id, StartTyping(user_id=ann.id), reply) is None

@@ -1,22 +1,16 @@
-"""The engine's methods about who may come into a room: invitations and bans. Their rules are in `admission_rules`."""
+"""The service `engine.invitations`: codes that let people into a room. Their rules are in `admission_rules`."""
 
 import hashlib
 import re
 import secrets
 
-from chinwag.engine.model.access import admit, with_equal_roles
-from chinwag.engine.model.commands import (
-    AcceptInvitation,
-    BanMember,
-    CreateInvitation,
-    RevokeInvitation,
-    UnbanMember,
-)
-from chinwag.engine.model.errors import Invalid, NotFound, RoleNeeded
+from chinwag.engine.model.access import admit
+from chinwag.engine.model.commands import AcceptInvitation, CreateInvitation, RevokeInvitation
+from chinwag.engine.model.errors import Invalid, NotFound
 from chinwag.engine.model.ids import InvitationId, RoomId, UserId, now_us
-from chinwag.engine.model.store_admissions import BanPage, InvitationPage
-from chinwag.engine.model.values import Ban, Invitation, Member, Role, Room
-from chinwag.engine.rooms.room_calls import RoomCalls
+from chinwag.engine.model.store_admissions import InvitationPage
+from chinwag.engine.model.values import Invitation, Member, Role, Room
+from chinwag.engine.rooms.room_service import RoomService
 
 NOBODY = UserId(0)
 """No user has this id."""
@@ -27,12 +21,10 @@ _CODE = re.compile(r"[A-Za-z0-9_-]{22}")
 """What `secrets.token_urlsafe(16)` gives: 128 random bits."""
 
 
-class Admissions(RoomCalls):
-    """What can be done with invitations and bans. A part of `Engine`."""
+class Invitations(RoomService):
+    """What can be done with invitations."""
 
-    # --- invitations ---
-
-    async def create_invitation(
+    async def create(
         self, room_id: RoomId, caller: UserId, *, max_uses: int, lifetime_s: float
     ) -> tuple[Invitation, str]:
         """Make a code that lets up to `max_uses` users join, within `lifetime_s` seconds; the code is known only now.
@@ -52,7 +44,7 @@ class Admissions(RoomCalls):
         assert isinstance(invitation, Invitation)
         return invitation, code
 
-    async def accept_invitation(self, code: str, user_id: UserId) -> tuple[Room, Member]:
+    async def accept(self, code: str, user_id: UserId) -> tuple[Room, Member]:
         """Join the room that a code invites to; who is a member already uses nothing up.
 
         Raises `NotFound("invitation")` for one that is unknown, expired, used up, ended or of a deleted room, `Banned`
@@ -66,14 +58,14 @@ class Admissions(RoomCalls):
         except NotFound:
             raise NotFound("invitation") from None
 
-    async def invitation(self, code: str) -> tuple[Room, Invitation]:
-        """What a code invites to, for whoever holds it. Raises `NotFound("invitation")` as `accept_invitation` does."""
+    async def get(self, code: str) -> tuple[Room, Invitation]:
+        """What a code invites to, for whoever holds it. Raises `NotFound("invitation")` as `accept` does."""
         room, invitation = await self._invited(code)
         if not invitation.is_good(now_us()):
             raise NotFound("invitation")
         return room, invitation
 
-    async def invitations(self, room_id: RoomId, viewer: UserId, *, skip: int = 0, limit: int) -> InvitationPage:
+    async def of_room(self, room_id: RoomId, viewer: UserId, *, skip: int = 0, limit: int) -> InvitationPage:
         """The room's invitations that are good, the newest first: all for a MODERATOR, else the viewer's own.
 
         Their codes are not known any more. Raises `NotFound` or `NotAMember`.
@@ -84,7 +76,7 @@ class Admissions(RoomCalls):
         admit(found.access)
         return found
 
-    async def revoke_invitation(self, room_id: RoomId, caller: UserId, invitation_id: InvitationId) -> None:
+    async def revoke(self, room_id: RoomId, caller: UserId, invitation_id: InvitationId) -> None:
         """End an invitation. Its maker may, and a MODERATOR.
 
         Raises `NotFound` (room, or "invitation" for one that is not good any more), `NotAMember` or `RoleNeeded`.
@@ -94,41 +86,6 @@ class Admissions(RoomCalls):
         if found is None or not found.is_good(now_us()):
             raise NotFound("invitation")
         await self._ask(room_id, RevokeInvitation(caller=caller, invitation=found))
-
-    # --- bans ---
-
-    async def ban_member(self, room_id: RoomId, caller: UserId, user_id: UserId) -> Ban:
-        """Keep somebody out of a group, whether or not they are in it. A MODERATOR may, of lower roles.
-
-        Raises `Invalid("user_id")` for oneself, `NotFound` (room or user), `NotAMember`, `RoleNeeded`, or `Forbidden`
-        for the owner and in a direct room.
-        """
-        admit(await self._store.access(room_id, caller))  # a stranger learns nothing about users either
-        user = await self._store.user(user_id)
-        if user is None:
-            raise NotFound("user")
-        ban = await self.keys.take_out(room_id, BanMember(caller=caller, user=user), self._ask)
-        assert isinstance(ban, Ban)
-        return ban
-
-    async def unban_member(self, room_id: RoomId, caller: UserId, user_id: UserId) -> None:
-        """Let somebody come by the ordinary ways again. A MODERATOR may.
-
-        Raises `NotFound` (room, or "ban" for who is not banned), `NotAMember`, `RoleNeeded`, or `Forbidden` in a direct
-        room.
-        """
-        await self._ask(room_id, UnbanMember(caller=caller, user_id=user_id))
-
-    async def bans(self, room_id: RoomId, viewer: UserId, *, skip: int = 0, limit: int) -> BanPage:
-        """Who is banned from a room, the newest ban first. For a MODERATOR.
-
-        Raises `NotFound`, `NotAMember` or `RoleNeeded`.
-        """
-        found = await self._store.bans(room_id, viewer, skip=skip, limit=limit)
-        room, member = admit(found.access), found.access.member
-        if member is None or with_equal_roles(room, (member,))[0].role < Role.MODERATOR:
-            raise RoleNeeded(Role.MODERATOR.name, "only a moderator sees who is banned")
-        return found
 
     # --- pieces ---
 

@@ -1,12 +1,7 @@
-"""What the engine's room and message methods have in common."""
+"""What the services that send rooms commands have in common."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from chinwag.engine.connections.fanout import Fanout
-from chinwag.engine.connections.session import Session
-from chinwag.engine.encryption.room_keys import RoomKeys
-from chinwag.engine.files.files import Files
-from chinwag.engine.messages.searches import SearchLane
 from chinwag.engine.model.commands import AcceptInvitation, AddMember, JoinRoom, RoomCommand, SetMemberRole
 from chinwag.engine.model.errors import Invalid
 from chinwag.engine.model.ids import RoomId, UserId
@@ -15,16 +10,12 @@ from chinwag.engine.model.values import Member, User
 from chinwag.engine.rooms.registry import RoomRegistry
 
 
-class RoomCalls:
-    """Base of the parts of `Engine`, which sets these."""
+class RoomService:
+    """Base of the services over rooms: a store to read from, and the rooms that are awake."""
 
-    fanout: Fanout[Session]
-    keys: RoomKeys
-    files: Files
-    _store: Store
-    _searches: SearchLane
-    _registry: RoomRegistry
-    _new_id: Callable[[], int]
+    def __init__(self, *, store: Store, registry: RoomRegistry) -> None:
+        self._store = store
+        self._registry = registry
 
     async def _ask(self, room_id: RoomId, command: RoomCommand) -> object:
         return await self._registry.ask(room_id, command)
@@ -42,14 +33,3 @@ class RoomCalls:
         if unknown:
             raise Invalid(field, f"unknown user: {', '.join(unknown)}")
         return [found[user_id] for user_id in user_ids]
-
-
-def refuse_unstorable(text: str, field: str = "text") -> None:
-    """Raise `Invalid` for what no store takes: the NUL character, and lone surrogates."""
-    if "\0" in text:
-        raise Invalid(field, "must not contain the NUL character")
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise Invalid(field, "is not valid Unicode") from None

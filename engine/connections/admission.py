@@ -1,0 +1,51 @@
+"""Who wants to connect, and to what; and what became of it."""
+
+import math
+from collections.abc import Sequence
+
+from chinwag.engine.connections.fanout import WireFormat
+from chinwag.engine.connections.session import Session
+from chinwag.engine.messages.resume import Replay
+from chinwag.engine.model.ids import FamilyId, MessageId, RoomId, UserId
+from chinwag.engine.model.values import Record, User
+
+
+class Admission(Record):
+    """A connection that is asked for: whose it is, what it speaks, what it is to hear."""
+
+    user_id: UserId
+    family_id: FamilyId
+    """The log-in that it belongs to; it ends with that."""
+    wire: WireFormat
+    expires_at: float = math.inf
+    """When its token ends, in `trio.current_time()` seconds."""
+    room_ids: Sequence[RoomId] | None = None
+    """Those of these rooms that the user is a member of; None: all of the user's."""
+    follow: bool = False
+    """Whether it hears of rooms that the user joins later, too, from the joining on."""
+    resume: bool = False
+    """Whether it is told first what came after `since`, and then how each room was resumed (`Resumed`)."""
+    since: MessageId | None = None
+    """The last message that the client has; None: a position that makes no sense, after which nothing is replayed."""
+    most: int | None = None
+    """How many connections with this wire format the user may have, this one included; None: any number. How many in
+    all, and from one source, is in `SessionLimits`."""
+    source: str = ""
+    """Where the caller is, in any words; "" is unknown, and counts for nobody."""
+    list_present: bool = False
+    """Whether to find out who of those that share a room with the user is online."""
+
+
+class Admitted(Record):
+    """An admission that was granted: the session is subscribed already, with its events held back.
+
+    Somebody has to attach a transport to it (`Connections.attach`), or abandon the session. `refused` are those of the
+    rooms asked for that are not the user's; `present` those who share a room with the user and are online, where that
+    was asked for.
+    """
+
+    session: Session
+    user: User
+    replay: Replay
+    refused: tuple[RoomId, ...] = ()
+    present: tuple[UserId, ...] = ()
