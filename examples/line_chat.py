@@ -65,9 +65,8 @@ async def chat(engine: Engine, wire: Lines, stream: trio.SocketStream) -> None:
         me = await engine.accounts.log_in(name, password)
         rooms = {r.name: r.id for r in (await engine.rooms.of(me.user.id, name_contains=title, limit=99)).rooms}
         room_id = rooms.get(title) or (await engine.rooms.create(me.user.id, name=title)).id
-        admitted = await engine.connections.admit(
-            Admission(user_id=me.user.id, family_id=me.family_id, wire=wire, room_ids=[room_id])
-        )
+        admission = Admission(user_id=me.user.id, family_id=me.family_id, wire=wire, room_ids=[room_id])
+        admitted = await engine.connections.admit(admission)
     except EngineError as error:
         await stream.send_all(f"* {error.message}\n".encode())
         return
