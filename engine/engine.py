@@ -112,7 +112,7 @@ class Engine:
         self.summaries = Summaries(store, summarizer, new_id=ids, spawn=background.spawn)
         self.files = Files(store=store, new_id=ids, blobs=blobs, pictures=pictures)
         self.presence = PresenceRegistry(on_change=self._came_or_went, grace_s=config.presence_grace_s)
-        self._presence_news = PresenceNews(store=store, fanout=fanout, spawn=background.spawn)
+        self._presence_news = PresenceNews(store=store, publisher=fanout, spawn=background.spawn)
         self._registry = RoomRegistry(
             store=store,
             publisher=fanout,

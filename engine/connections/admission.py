@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from chinwag.engine.connections.fanout import WireFormat
 from chinwag.engine.connections.session import Session
 from chinwag.engine.messages.resume import Replay
-from chinwag.engine.model.ids import FamilyId, MessageId, RoomId, UserId
+from chinwag.engine.model.ids import FamilyId, RoomId, UserId
+from chinwag.engine.model.positions import Position
 from chinwag.engine.model.values import Record, User
 
 
@@ -25,8 +26,8 @@ class Admission(Record):
     """Whether it hears of rooms that the user joins later, too, from the joining on."""
     resume: bool = False
     """Whether it is told first what came after `since`, and then how each room was resumed (`Resumed`)."""
-    since: MessageId | None = None
-    """The last message that the client has; None: a position that makes no sense, after which nothing is replayed."""
+    since: Position | None = None
+    """Where the client is; None: it named a position that makes no sense, after which nothing is replayed."""
     most: int | None = None
     """How many connections with this wire format the user may have, this one included; None: any number. How many in
     all, and from one source, is in `SessionLimits`."""

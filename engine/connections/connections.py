@@ -114,7 +114,8 @@ class Connections:
                 still = set(await self._store.room_ids_of(user_id))
                 strange = [room_id for room_id in wanted if room_id not in still]
             else:
-                missed = await self._store.missed(wanted, user_id, since=admission.since, limit=RESUME_LIMIT)
+                since = None if admission.since is None else admission.since.newest_id
+                missed = await self._store.missed(wanted, user_id, since=since, limit=RESUME_LIMIT)
                 strange = [room_id for room_id in wanted if missed[room_id].access.member is None]
             if room_ids and len(strange) == len(wanted):
                 raise Forbidden("not a member of any of these rooms")

@@ -5,8 +5,9 @@ loop's thread, and nothing in it waits. Events are published in commit order ove
 message ids rise strictly.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Generic, Protocol, TypeVar
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
+from typing import Generic, Protocol, TypeVar, cast
 
 import structlog
 
@@ -15,9 +16,9 @@ from chinwag.engine.model.events import (
     Event,
     MemberRemoved,
     MessagePosted,
-    PresenceChanged,
     RoomDeleted,
     RoomJoined,
+    UserEvent,
 )
 from chinwag.engine.model.ids import RoomId, UserId
 from chinwag.engine.model.values import RoomKind
@@ -28,8 +29,10 @@ log = structlog.get_logger("chinwag.engine")
 class WireFormat(Protocol):
     """How one kind of connection says things. Formats are compared by identity: make one object and share it."""
 
-    wants_presence: bool = False
-    """Whether `PresenceChanged` is among them. Where no format says so, nobody works out who is to hear of it."""
+    @property
+    def user_events(self) -> Collection[type[UserEvent]]:
+        """Which of the events that are published to people (`publish_to`) it has a word for. Always the same."""
+        return ()
 
     def encode(self, event: Event) -> bytes:
         """The event ready to be written, framing included; b"" when this format has no such event."""
@@ -69,8 +72,8 @@ class Fanout(Generic[S]):
         self._rooms_of: dict[S, set[RoomId]] = {}
         self._left: dict[S, set[RoomId]] = {}
         """Direct rooms that a session heard of when its user left them: it does again when they are back."""
-        self._presence: dict[UserId, dict[S, None]] = {}
-        """Those of `_by_user` whose format has presence."""
+        self._hearing: Counter[type[UserEvent]] = Counter()
+        """How many sessions have a word for a kind of event."""
         self.endings = 0
         """How many departures were published: members removed, rooms deleted."""
         self.deliveries = 0
@@ -84,20 +87,21 @@ class Fanout(Generic[S]):
         """Make a session reachable as one of its user's."""
         self._by_user.setdefault(session.user_id, {})[session] = None
         self._rooms_of[session] = set()
-        if session.wire.wants_presence:
-            self._presence.setdefault(session.user_id, {})[session] = None
+        self._hearing.update(session.wire.user_events)
 
     def discard(self, session: S) -> None:
         """Forget a session and all its subscriptions. Twice is fine."""
+        rooms = self._rooms_of.pop(session, None)
+        if rooms is None:
+            return
         self._left.pop(session, None)
-        for room_id in tuple(self._rooms_of.pop(session, ())):
+        for room_id in tuple(rooms):
             self._drop(session, room_id)
-        for by_user in (self._by_user, self._presence):
-            sessions = by_user.get(session.user_id)
-            if sessions is not None:
-                sessions.pop(session, None)
-                if not sessions:
-                    del by_user[session.user_id]
+        self._hearing.subtract(session.wire.user_events)
+        sessions = self._by_user[session.user_id]
+        del sessions[session]
+        if not sessions:
+            del self._by_user[session.user_id]
 
     def subscribe(self, session: S, room_id: RoomId) -> None:
         """Let a session hear of a room from now on."""
@@ -155,26 +159,26 @@ class Fanout(Generic[S]):
         if run:
             self._deliver(room_id, run)
 
-    @property
-    def shows_presence(self) -> bool:
-        """Whether anybody is connected who is told of others' coming and going."""
-        return bool(self._presence)
+    def is_heard(self, kind: type[UserEvent]) -> bool:
+        """See `Publisher`."""
+        return self._hearing[kind] > 0
 
-    def tell_peers(self, peers: Collection[UserId], event: PresenceChanged) -> None:
-        """Tell these users' sessions that somebody came or went: those whose format has presence."""
+    def publish_to(self, user_ids: Set[UserId], event: UserEvent) -> None:
+        """See `Publisher`."""
         self.events += 1
+        told = [cast("Event", event)]  # every class of them is one of the events
         encoded: dict[WireFormat, bytes] = {}
-        there = peers if len(peers) <= len(self._presence) else tuple(self._presence)
+        there = user_ids if len(user_ids) <= len(self._by_user) else self._by_user.keys() & user_ids
         for user_id in there:
-            if user_id not in self._presence or user_id not in peers:
-                continue
-            for session in self._presence[user_id]:
+            for session in self._by_user.get(user_id, ()):
                 wire = session.wire
+                if type(event) not in wire.user_events:
+                    continue
                 if wire not in encoded:
-                    encoded[wire] = _encoded(wire, (event,))
+                    encoded[wire] = _encoded(wire, told)
                 if encoded[wire]:
                     self.deliveries += 1
-                    session.deliver(encoded[wire], [event])
+                    session.deliver(encoded[wire], told)
 
     def _deliver(self, room_id: RoomId, run: list[Event]) -> None:
         """One write per session for events that all have the same audience."""

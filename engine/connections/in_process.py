@@ -20,8 +20,9 @@ from chinwag.engine.connections.admission import Admission
 from chinwag.engine.connections.session import Session
 from chinwag.engine.connections.transport import CloseReason, ConnectionLost
 from chinwag.engine.engine import Engine
-from chinwag.engine.model.events import Event
-from chinwag.engine.model.ids import FamilyId, MessageId, RoomId, UserId
+from chinwag.engine.model.events import Event, PresenceChanged, UserEvent
+from chinwag.engine.model.ids import FamilyId, RoomId, UserId
+from chinwag.engine.model.positions import Position
 
 UNBOUNDED = 1 << 62
 INBOX_BYTES = 1024 * 1024
@@ -31,9 +32,9 @@ INBOX_BYTES = 1024 * 1024
 class EventLines:
     """The wire format of memory clients: every event, as one line of JSON that decodes to the same event."""
 
-    def __init__(self, *, wants_presence: bool = False) -> None:
-        """`wants_presence`: whether a client hears of others' coming and going."""
-        self.wants_presence = wants_presence
+    def __init__(self, *user_events: type[UserEvent]) -> None:
+        """`user_events`: which of the events that are published to people a client hears of."""
+        self.user_events = user_events
 
     def encode(self, event: Event) -> bytes:
         """Nothing is left out."""
@@ -41,7 +42,7 @@ class EventLines:
 
 
 EVENT_LINES = EventLines()
-PRESENCE_LINES = EventLines(wants_presence=True)
+PRESENCE_LINES = EventLines(PresenceChanged)
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Event).decode
 
@@ -192,7 +193,7 @@ async def open_client(
     presence: bool = False,
     expires_at: float = float("inf"),
     resume: bool = False,
-    since: MessageId | None = None,
+    since: Position | None = None,
     inbox_bytes: int = INBOX_BYTES,
 ) -> AsyncIterator[InProcessClient]:
     """Connect a user in this process; leaving the block disconnects. Raises as `Connections.admit`.

@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 import structlog
 
-from chinwag.engine.connections.fanout import Fanout
-from chinwag.engine.connections.session import Session, Spawn
+from chinwag.engine.connections.session import Spawn
 from chinwag.engine.model.errors import EngineError
 from chinwag.engine.model.events import PresenceChanged
-from chinwag.engine.model.ids import RoomId, UserId
+from chinwag.engine.model.ids import UserId
+from chinwag.engine.model.publishing import Publisher
 from chinwag.engine.model.store import Store
 from chinwag.engine.model.values import Presence, User
 
@@ -72,16 +72,16 @@ class PresenceNews:
     reconnecting users costs the store no crowd of reads. Who comes and goes again meanwhile is told of once.
     """
 
-    def __init__(self, *, store: Store, fanout: Fanout[Session], spawn: Spawn) -> None:
+    def __init__(self, *, store: Store, publisher: Publisher, spawn: Spawn) -> None:
         self._store = store
-        self._fanout = fanout
+        self._publisher = publisher
         self._spawn = spawn
         self._waiting: dict[UserId, Presence] = {}
         self._working = False
 
     def announce(self, user_id: UserId, presence: Presence) -> None:
         """A user is seen as online or offline from now on. Never waits; does nothing where nobody would be told."""
-        if not self._fanout.shows_presence:
+        if not self._publisher.is_heard(PresenceChanged):
             return
         self._waiting[user_id] = presence
         if not self._working:
@@ -106,9 +106,7 @@ class PresenceNews:
                     continue
                 presence = self._waiting.pop(user_id)
                 if user is not None:
-                    event = PresenceChanged(
-                        room_id=RoomId(0), user_id=user_id, username=user.username, presence=presence
-                    )
-                    self._fanout.tell_peers(peers, event)
+                    event = PresenceChanged(user_id=user_id, username=user.username, presence=presence)
+                    self._publisher.publish_to(peers, event)
         finally:
             self._working = False

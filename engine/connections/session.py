@@ -19,7 +19,15 @@ from chinwag.engine.connections.fanout import Fanout, WireFormat
 from chinwag.engine.connections.limits import SessionLimits, SessionStats
 from chinwag.engine.connections.transport import LOST, CloseReason, Transport
 from chinwag.engine.messages.resume import Replay
-from chinwag.engine.model.events import Event, MessagePosted, RoomJoined, RoomLeft
+from chinwag.engine.model.events import (
+    Event,
+    MembershipEvent,
+    MessagePosted,
+    RoomEvent,
+    RoomJoined,
+    RoomLeft,
+    UserEvent,
+)
 from chinwag.engine.model.ids import FamilyId, RoomId, UserId
 
 log = structlog.get_logger("chinwag.engine")
@@ -153,7 +161,7 @@ class Session:
         """Whether the last that was heard of this membership, since the session was made and before it went live, is
         that it began."""
         for event in reversed(self._held):
-            if isinstance(event, RoomJoined | RoomLeft) and event.room_id == room_id:
+            if isinstance(event, MembershipEvent) and event.room_id == room_id:
                 return isinstance(event, RoomJoined)
         return False
 
@@ -167,7 +175,7 @@ class Session:
                 absent.add(event.room_id)
             elif isinstance(event, RoomJoined):
                 absent.discard(event.room_id)
-            elif event.room_id in absent and not event.audience.reaches_anywhere:
+            elif isinstance(event, RoomEvent) and event.room_id in absent:
                 continue
             kept.append(event)
         self._held = kept
@@ -369,7 +377,7 @@ class Session:
         if isinstance(event, MessagePosted) and event.message.seq <= replay.known_seq.get(event.room_id, -1):
             return False  # it was committed before the replay was read, and published after: the replay has it
         # Held events of a room that turned out not to be the user's, or that they left meanwhile, are not theirs.
-        return event.audience.reaches_anywhere or self._hears_of(event.room_id)
+        return isinstance(event, UserEvent) or self._hears_of(event.room_id)
 
     def _hears_of(self, room_id: RoomId) -> bool:
         return self._fanout.is_subscribed(self, room_id)

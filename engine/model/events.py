@@ -1,29 +1,25 @@
-"""What happened in a room, in the past tense. A wire format encodes each event, or leaves it out.
+"""What happened, in the past tense. A wire format encodes each event, or leaves it out.
 
-Every event class says who gets it (`audience`); an audience that concerns one user is addressed by `user_id`.
+An event belongs to a room (`RoomEvent`), and goes to sessions that are subscribed to it; or it belongs to people
+(`UserEvent`), and goes to their sessions whatever these are subscribed to. Every class says who gets it (`audience`).
 """
 
 import enum
 from typing import ClassVar
 
 from chinwag.engine.model.ids import MessageId, RoomId, UserId
+from chinwag.engine.model.positions import Position
 from chinwag.engine.model.values import Member, Message, Presence, Reaction, Record, Role, Room, RoomKind, Status
 
 
 class Audience(enum.Enum):
-    """Who gets an event: sessions subscribed to the room, those of others, those of one user there, or anywhere, or
-    those of everybody who shares a room with a user."""
+    """Who gets an event: sessions subscribed to the room, those of others, those of one user there, or those of people
+    wherever they are."""
 
     ROOM = enum.auto()
     OTHERS = enum.auto()
     USER_IN_ROOM = enum.auto()
     USER = enum.auto()
-    PEERS = enum.auto()
-
-    @property
-    def reaches_anywhere(self) -> bool:
-        """True for what a user is told whether or not a session is subscribed to the room."""
-        return self is Audience.USER or self is Audience.PEERS
 
 
 class RoomEvent(Record, tag=True):
@@ -34,8 +30,41 @@ class RoomEvent(Record, tag=True):
 
     @property
     def addressee(self) -> UserId:
-        """The user an `OTHERS`, `USER_IN_ROOM` or `USER` audience is about."""
+        """The user an `OTHERS` or `USER_IN_ROOM` audience is about."""
         raise TypeError(f"{type(self).__name__} is addressed to the whole room")
+
+    @property
+    def position(self) -> Position | None:
+        """Where who got this event, and all before it, can resume from; None where it is no place to resume from."""
+        return None
+
+
+class UserEvent(Record, tag=True):
+    """Base of what people are told. Whom, says who publishes it (`Publisher.publish_to`)."""
+
+    audience: ClassVar[Audience] = Audience.USER
+
+    @property
+    def addressee(self) -> UserId:
+        """The user that an event within a room's turn is for."""
+        raise TypeError(f"{type(self).__name__} is addressed to whom its publisher says")
+
+    @property
+    def position(self) -> Position | None:
+        """See `RoomEvent.position`."""
+        return None
+
+
+class MembershipEvent(UserEvent):
+    """What somebody is told of their own membership of a room. It is published within the room's turn, in order with
+    the room's events, and every session of theirs gets it, also where a format has no word for it."""
+
+    room_id: RoomId
+    user_id: UserId
+
+    @property
+    def addressee(self) -> UserId:
+        return self.user_id
 
 
 class MessagePosted(RoomEvent):
@@ -43,6 +72,10 @@ class MessagePosted(RoomEvent):
 
     message: Message
     room_kind: RoomKind = RoomKind.GROUP
+
+    @property
+    def position(self) -> Position:
+        return Position.of_message(self.message.id)
 
 
 class MessageEdited(RoomEvent):
@@ -106,19 +139,6 @@ class MemberKeyReplaced(RoomEvent):
         return self.user_id
 
 
-class PresenceChanged(RoomEvent):
-    """A user came or went. Not about a room: `room_id` is 0."""
-
-    audience = Audience.PEERS
-    user_id: UserId
-    username: str
-    presence: Presence
-
-    @property
-    def addressee(self) -> UserId:
-        return self.user_id
-
-
 class StatusAdvanced(RoomEvent):
     """A message of `author_id` got further: all other members have it now, or have read it."""
 
@@ -152,29 +172,6 @@ class TypingStopped(RoomEvent):
         return self.user_id
 
 
-class RoomJoined(RoomEvent):
-    """Goes to every session of a user who was added to a room."""
-
-    audience = Audience.USER
-    user_id: UserId
-    room: Room
-
-    @property
-    def addressee(self) -> UserId:
-        return self.user_id
-
-
-class RoomLeft(RoomEvent):
-    """Goes to every session of a user who is in a room no longer: left, removed, or the room was deleted."""
-
-    audience = Audience.USER
-    user_id: UserId
-
-    @property
-    def addressee(self) -> UserId:
-        return self.user_id
-
-
 class RoomDeleted(RoomEvent):
     """The room is gone with all that was in it; its subscriptions end with this event."""
 
@@ -186,6 +183,10 @@ class MessageReplayed(RoomEvent):
     status: Status
     room_kind: RoomKind = RoomKind.GROUP
 
+    @property
+    def position(self) -> Position:
+        return Position.of_message(self.message.id)
+
 
 class Resumed(RoomEvent):
     """Ends one session's replay of a room. With `recovered` False nothing was replayed: the client has to reload."""
@@ -193,6 +194,24 @@ class Resumed(RoomEvent):
     recovered: bool
     replayed: int
     room_kind: RoomKind = RoomKind.GROUP
+
+
+class RoomJoined(MembershipEvent):
+    """The user was added to a room."""
+
+    room: Room
+
+
+class RoomLeft(MembershipEvent):
+    """The user is in a room no longer: left, removed, or the room was deleted."""
+
+
+class PresenceChanged(UserEvent):
+    """A user came or went. For those who share a room with them."""
+
+    user_id: UserId
+    username: str
+    presence: Presence
 
 
 Event = (
@@ -204,16 +223,16 @@ Event = (
     | RoomUpdated
     | RoomKeyChanged
     | MemberKeyReplaced
-    | PresenceChanged
     | MemberAdded
     | MemberRemoved
     | RoleChanged
     | StatusAdvanced
     | TypingStarted
     | TypingStopped
-    | RoomJoined
-    | RoomLeft
     | RoomDeleted
     | MessageReplayed
     | Resumed
+    | RoomJoined
+    | RoomLeft
+    | PresenceChanged
 )

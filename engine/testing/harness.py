@@ -26,6 +26,7 @@ from chinwag.engine.engine import Engine, EngineConfig, open_engine
 from chinwag.engine.model.commands import RoomCommand
 from chinwag.engine.model.events import Event, MessagePosted, MessageReplayed
 from chinwag.engine.model.ids import FamilyId, MessageId, RoomId, UserId, now_us
+from chinwag.engine.model.positions import Position
 from chinwag.engine.model.values import Message, Record, Role, Room, User
 from chinwag.engine.summaries.summaries import Summarizer
 from chinwag.engine.testing.memory_store import MemoryStore
@@ -159,7 +160,8 @@ class EngineHarness:
     ) -> Admitted:
         """`Connections.admit` without serving: for tests of what happens in between.
 
-        `everywhere`: to all of the person's rooms, and those they join later.
+        `everywhere`: to all of the person's rooms, and those they join later. `since`: the last message that the client
+        has.
         """
         return await self.engine.connections.admit(
             Admission(
@@ -169,7 +171,7 @@ class EngineHarness:
                 wire=wire,
                 room_ids=None if everywhere else [room.id for room in rooms],
                 resume=resume or since is not None,
-                since=since,
+                since=None if since is None else Position.of_message(since),
                 follow=follow or everywhere,
                 most=most,
                 source=source,

@@ -11,6 +11,7 @@ from chinwag.engine.engine import Engine
 from chinwag.engine.model.commands import Posted, RoomCommand, Typing
 from chinwag.engine.model.errors import EngineError, Overloaded
 from chinwag.engine.model.ids import MessageId, RoomId
+from chinwag.engine.model.positions import Position
 from chinwag.engine.model.values import Message, Status
 from chinwag.http.api.requests import IdCodec
 
@@ -25,10 +26,11 @@ class ResumeQuery(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the client asks for what it missed."""
         return self.since is not None
 
-    def position(self, ids: IdCodec) -> MessageId | None:
-        """The last message that the client has; None for an id of no message, after which nothing can be resumed."""
+    def position(self, ids: IdCodec) -> Position | None:
+        """The place of the last message that the client has; None for what is no id, after which nothing can be
+        resumed."""
         number = None if self.since is None else ids.decode(self.since)
-        return None if number is None else MessageId(number)
+        return None if number is None else Position.of_message(MessageId(number))
 
 
 class SocketWords(Protocol):

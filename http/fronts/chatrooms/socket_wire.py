@@ -14,6 +14,7 @@ from chinwag.engine.model.events import (
     MemberAdded,
     MemberKeyReplaced,
     MemberRemoved,
+    MembershipEvent,
     MessageDeleted,
     MessageEdited,
     MessagePosted,
@@ -24,6 +25,7 @@ from chinwag.engine.model.events import (
     Resumed,
     RoleChanged,
     RoomDeleted,
+    RoomEvent,
     RoomJoined,
     RoomKeyChanged,
     RoomLeft,
@@ -254,7 +256,7 @@ def error_frame(error: EngineError, *, room_id: RoomId | None = None, client_id:
 class ChatroomsWire:
     """Engine events as WebSocket frames. What the API does not know is left out."""
 
-    wants_presence = True
+    user_events = (PresenceChanged,)
 
     def __init__(self, links: Links) -> None:
         self._links = links
@@ -326,7 +328,7 @@ def _named(event: Event, links: Links) -> tuple[str, msgspec.Struct] | None:
             return _of_room(event, links)
 
 
-def _of_room(event: Event, links: Links) -> tuple[str, msgspec.Struct] | None:
+def _of_room(event: RoomEvent | MembershipEvent, links: Links) -> tuple[str, msgspec.Struct] | None:
     chatroom_id = wire.encode(event.room_id)
     match event:
         case MemberAdded(member=member):

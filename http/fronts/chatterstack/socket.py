@@ -85,7 +85,7 @@ _read_frame = BodyReader(cast("type[Frame]", Frame), what="frame")
 class ChatterstackWire:
     """Engine events as WebSocket frames in ChatterStack's words. What the API does not know is left out."""
 
-    wants_presence = False
+    user_events = ()
 
     def __init__(self, links: Links) -> None:
         self._links = links

@@ -34,7 +34,7 @@ _read_frame = BodyReader(MessageFrame, what="frame")
 class MessengerWire:
     """Engine events as WebSocket frames in the messenger's words. What the API does not know is left out."""
 
-    wants_presence = True
+    user_events = (PresenceChanged,)
 
     def __init__(self, links: Links) -> None:
         self._links = links

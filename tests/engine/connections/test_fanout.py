@@ -15,6 +15,7 @@ from chinwag.engine.model.events import (
     RoomLeft,
     StatusAdvanced,
     TypingStarted,
+    UserEvent,
 )
 from chinwag.engine.model.ids import MessageId, RoomId, UserId
 from chinwag.engine.model.values import Message, Presence, Room, RoomKind, Status
@@ -33,10 +34,10 @@ class Wire:
         *,
         silent_about: type[Event] | None = None,
         bug_in: type[Event] | None = None,
-        wants_presence: bool = False,
+        user_events: tuple[type[UserEvent], ...] = (),
     ) -> None:
         self.name = name
-        self.wants_presence = wants_presence
+        self.user_events = user_events
         self.encoded: Counter[str] = Counter()
         self._silent_about = silent_about
         self._bug_in = bug_in
@@ -219,24 +220,21 @@ def test_one_users_joining_subscribes_nobody_else(fanout: Fanout[Listener]) -> N
     assert ann.writes == []
 
 
-def _shows_presence(fanout: Fanout[Listener]) -> bool:
-    """A type checker takes a property that was true to be so for ever."""
-    return fanout.shows_presence
-
-
 @pytest.mark.parametrize("strangers", [0, 50])
-def test_presence_goes_to_peers_whose_format_has_it_encoded_once(fanout: Fanout[Listener], strangers: int) -> None:
-    wire, deaf = Wire("w", wants_presence=True), Wire("deaf")
-    assert _shows_presence(fanout) is False
+def test_what_is_published_to_people_goes_to_theirs_whose_format_has_it_encoded_once(
+    fanout: Fanout[Listener], strangers: int
+) -> None:
+    wire, deaf = Wire("w", user_events=(PresenceChanged,)), Wire("deaf")
+    assert fanout.is_heard(PresenceChanged) is False
     peers = [listen(fanout, UserId(n), wire) for n in range(10, 13)]
     unheard = [listen(fanout, UserId(99), wire), listen(fanout, UserId(10), deaf)]
-    assert _shows_presence(fanout) is True
-    event = PresenceChanged(room_id=RoomId(0), user_id=ANN, username="ann", presence=Presence.ONLINE)
-    fanout.tell_peers({UserId(n) for n in (10, 11, 12, 13, *range(1000, 1000 + strangers))}, event)
+    assert fanout.is_heard(PresenceChanged) is True
+    event = PresenceChanged(user_id=ANN, username="ann", presence=Presence.ONLINE)
+    fanout.publish_to({UserId(n) for n in (10, 11, 12, 13, *range(1000, 1000 + strangers))}, event)
     assert [peer.writes for peer in peers] == [[b"w:PresenceChanged "]] * 3
     assert [each.writes for each in unheard] == [[], []]
     assert wire.encoded == {"PresenceChanged": 1}
     assert not deaf.encoded
     for each in (*peers, *unheard):
         fanout.discard(each)
-    assert _shows_presence(fanout) is False
+    assert fanout.is_heard(PresenceChanged) is False

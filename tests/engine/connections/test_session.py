@@ -459,7 +459,7 @@ async def test_at_shutdown_everybody_is_told_and_stubborn_clients_do_not_hold_it
 class Breaking:
     """A wire format with a bug that shows in what is replayed."""
 
-    wants_presence = False
+    user_events = ()
 
     def encode(self, event: Event) -> bytes:
         if not isinstance(event, MessagePosted):

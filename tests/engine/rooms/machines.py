@@ -1,6 +1,6 @@
 """What the state machines of a room share: a real actor, given one turn after the other, over a `MemoryStore`."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
 from typing import TypeVar
 
 import trio
@@ -10,7 +10,7 @@ from chinwag.engine.actors.mailbox import Ask, Envelope
 from chinwag.engine.actors.turns import TurnLoop
 from chinwag.engine.model.commands import RoomCommand
 from chinwag.engine.model.errors import EngineError
-from chinwag.engine.model.events import Event
+from chinwag.engine.model.events import Event, UserEvent
 from chinwag.engine.model.ids import IdSource, RoomId, UserId
 from chinwag.engine.model.store import InsertUser, Write
 from chinwag.engine.model.values import User
@@ -77,6 +77,14 @@ class ActorMachine(RuleBasedStateMachine):
         assert room_id == ROOM
         for event in events:
             self.see(event)
+
+    def publish_to(self, user_ids: Set[UserId], event: UserEvent) -> None:
+        """Rooms tell people of their own memberships alone, and these within their turns."""
+        raise AssertionError(f"{event} was published to {user_ids}")
+
+    def is_heard(self, kind: type[UserEvent]) -> bool:  # noqa: ARG002
+        """A client hears everything."""
+        return True
 
     def see(self, event: Event) -> None:
         """What a client that hears everything makes of an event."""
