@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from chinwag.engine.connections.admission import Admission, Admitted
+    from chinwag.engine.connections.close_reasons import CloseReason
     from chinwag.engine.connections.fanout import WireFormat
     from chinwag.engine.connections.limits import SessionLimits
     from chinwag.engine.connections.session import Session
-    from chinwag.engine.connections.transport import CloseReason, ConnectionLost, Transport
+    from chinwag.engine.connections.transport import ConnectionLost, Transport
     from chinwag.engine.engine import Engine, EngineConfig, open_engine
     from chinwag.engine.messages.messages import post_command
     from chinwag.engine.messages.resume import Replay
@@ -42,10 +43,11 @@ __all__ = [
 
 _MODULES = {
     "connections.admission": ("Admission", "Admitted"),
+    "connections.close_reasons": ("CloseReason",),
     "connections.fanout": ("WireFormat",),
     "connections.limits": ("SessionLimits",),
     "connections.session": ("Session",),
-    "connections.transport": ("CloseReason", "ConnectionLost", "Transport"),
+    "connections.transport": ("ConnectionLost", "Transport"),
     "engine": ("Engine", "EngineConfig", "open_engine"),
     "messages.messages": ("post_command",),
     "messages.resume": ("Replay",),

@@ -100,6 +100,7 @@ class Engine:
             tries=self._tries,
             new_id=ids,
             on_revoked=lambda user_id, family_id: self.connections.end_log_in(user_id, family_id),
+            on_deactivated=lambda user_id: self.connections.shut_out(user_id),
             on_profile=self._profile_changed,
             on_declared=self._declared_presence,
             on_dropped=self._avatars_dropped,

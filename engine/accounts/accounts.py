@@ -60,6 +60,7 @@ class Accounts:
         tries: Tries,
         new_id: Callable[[], int],
         on_revoked: Callable[[UserId, FamilyId | None], None],
+        on_deactivated: Callable[[UserId], None],
         on_profile: Callable[[User], None],
         on_declared: Callable[[User | None, UserId, Presence | None], None],
         on_dropped: Callable[[Sequence[StoredFile]], None],
@@ -71,11 +72,12 @@ class Accounts:
         """`refresh_key` is what the successors of refresh tokens are computed with; None: one that nobody else has, so
         that a token's grace ends with this process. `clock` gives microseconds since 1970.
 
-        `on_revoked(user, family)` ends the sessions of one family, or with None all of the user's.
+        `on_revoked(user, family)` ends the sessions of one family, or with None all of the user's, and so does
+        `on_deactivated(user)`, for who may not come back.
 
         `on_profile(user)` hears of a user's new display name, avatar or key, and `on_declared(before, user_id,
         declared)` of a presence set by hand; `before` is the user until then, None when that is not known.
-        `on_dropped(files)` is told which avatars nobody shows any more. All four are called with the commit, and must
+        `on_dropped(files)` is told which avatars nobody shows any more. All five are called with the commit, and must
         not wait.
         """
         self._store = store
@@ -83,6 +85,7 @@ class Accounts:
         self._tries = tries
         self._new_id = new_id
         self._on_revoked = on_revoked
+        self._on_deactivated = on_deactivated
         self._on_profile = on_profile
         self._on_declared = on_declared
         self._on_dropped = on_dropped
@@ -240,9 +243,13 @@ class Accounts:
 
     async def log_out_everywhere(self, user_id: UserId) -> None:
         """End all log-ins of a user."""
-
         writes = [RevokeFamilies(user_id=user_id, revoked_us=self._clock())]
-        await self._store.commit(writes, lambda: self._forget_families(user_id))
+
+        def forget() -> None:
+            self._forget_families(user_id)
+            self._on_revoked(user_id, None)
+
+        await self._store.commit(writes, forget)
 
     async def authenticate(self, family_id: FamilyId, user_id: UserId) -> User:
         """The user of a family that is still good; raises `Unauthenticated`, `UnknownUser`, `AccountInactive`. Only the
@@ -363,6 +370,7 @@ class Accounts:
                 self._remember_row(user)
                 if not active:
                     self._forget_families(user_id)
+                    self._on_deactivated(user_id)
 
             await self._commit_row(writes, note)
 
@@ -438,7 +446,6 @@ class Accounts:
         self._changes += 1
         for family_id in [family.id for family in self._families.values() if family.user_id == user_id]:
             del self._families[family_id]
-        self._on_revoked(user_id, None)
 
     async def _good_refresh_token(self, refresh_token: str) -> tuple[RefreshToken, Family, User]:
         """`LogInRules.usable`; a token that is used again ends its log-in."""

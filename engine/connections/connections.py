@@ -9,11 +9,12 @@ import trio
 
 from chinwag.engine.accounts.accounts import Accounts
 from chinwag.engine.connections.admission import Admission, Admitted
+from chinwag.engine.connections.close_reasons import CloseReason
 from chinwag.engine.connections.fanout import Fanout
 from chinwag.engine.connections.limits import SessionLimits, SessionStats
 from chinwag.engine.connections.presence import PresenceRegistry
 from chinwag.engine.connections.session import Session, Spawn
-from chinwag.engine.connections.transport import LOST, CloseReason, Transport
+from chinwag.engine.connections.transport import LOST, Transport
 from chinwag.engine.messages.resume import ALL_RESUMES_BYTES, RESUME_BYTES, RESUME_LIMIT, Replay, build_replay
 from chinwag.engine.model.access import admit
 from chinwag.engine.model.errors import ActorStopped, Forbidden, TooManyConnections
@@ -190,10 +191,11 @@ class Connections:
 
     def end_log_in(self, user_id: UserId, family_id: FamilyId | None) -> None:
         """Close the sessions of one log-in, with None all of the user's. Never waits."""
-        for session in self._fanout.sessions_of(user_id):
-            if family_id is None or session.family_id == family_id:
-                session.close(CloseReason.TOKEN_INVALID)
-        self.end_typing_unless_connected(user_id)
+        self._close(user_id, family_id, CloseReason.TOKEN_INVALID)
+
+    def shut_out(self, user_id: UserId) -> None:
+        """Close all sessions of a user who may not come back. Never waits."""
+        self._close(user_id, None, CloseReason.NOT_ALLOWED)
 
     def end_typing_unless_connected(self, user_id: UserId) -> None:
         """Who has no connection any more types nowhere: the others are told at once. Never waits."""
@@ -211,7 +213,7 @@ class Connections:
                 session.abandon()
 
     async def close_all(self, *, spread_s: float) -> None:
-        """Admit nobody any more and tell all sessions to go away, over `spread_s` seconds. Bounded in time."""
+        """Admit nobody any more and tell all sessions that it restarts, over `spread_s` seconds. Bounded in time."""
         self.closing = True
         sessions = list(self._fanout)
         if not sessions:
@@ -220,7 +222,7 @@ class Connections:
         batches = min(len(sessions), CLOSING_BATCHES)
         for start in range(batches):
             for session in sessions[start::batches]:
-                session.close(CloseReason.GOING_AWAY)
+                session.close(CloseReason.RESTART)
             await trio.sleep(spread_s / batches)
         with trio.move_on_after(self._limits.closing_s):
             while len(self._fanout):  # noqa: ASYNC110 - at shutdown only, and bounded
@@ -229,6 +231,12 @@ class Connections:
             session.abandon()
 
     # --- pieces ---
+
+    def _close(self, user_id: UserId, family_id: FamilyId | None, reason: CloseReason) -> None:
+        for session in self._fanout.sessions_of(user_id):
+            if family_id is None or session.family_id == family_id:
+                session.close(reason)
+        self.end_typing_unless_connected(user_id)
 
     def _arrived(self, session: Session) -> None:
         """A session's connection is there: its user is present."""

@@ -17,8 +17,9 @@ import msgspec
 import trio
 
 from chinwag.engine.connections.admission import Admission
+from chinwag.engine.connections.close_reasons import CloseReason
 from chinwag.engine.connections.session import Session
-from chinwag.engine.connections.transport import CloseReason, ConnectionLost
+from chinwag.engine.connections.transport import ConnectionLost
 from chinwag.engine.engine import Engine
 from chinwag.engine.model.events import Event, PresenceChanged, UserEvent
 from chinwag.engine.model.ids import FamilyId, RoomId, UserId

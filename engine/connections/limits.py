@@ -1,6 +1,6 @@
 """What a connection may cost, and what all of an engine's connections together do."""
 
-from chinwag.engine.connections.transport import CloseReason
+from chinwag.engine.connections.close_reasons import CloseReason
 from chinwag.engine.model.values import Record
 
 

@@ -15,9 +15,10 @@ from collections.abc import Callable, Sequence
 import structlog
 import trio
 
+from chinwag.engine.connections.close_reasons import CloseReason
 from chinwag.engine.connections.fanout import Fanout, WireFormat
 from chinwag.engine.connections.limits import SessionLimits, SessionStats
-from chinwag.engine.connections.transport import LOST, CloseReason, Transport
+from chinwag.engine.connections.transport import LOST, Transport
 from chinwag.engine.messages.resume import Replay
 from chinwag.engine.model.events import (
     Event,
@@ -221,7 +222,7 @@ class Session:
             self._progress.set()
         if self._transport is None:
             return
-        if reason is not CloseReason.GOING_AWAY:
+        if reason is not CloseReason.RESTART:
             self._forget_unsent()
         self._write(self._transport.goodbye(reason))
 
@@ -278,7 +279,7 @@ class Session:
         self._transport = transport
         self._last_ping = trio.current_time()
         if self.phase is SessionPhase.CLOSING:
-            self._write(transport.goodbye(self.close_reason or CloseReason.GOING_AWAY))
+            self._write(transport.goodbye(self.close_reason or CloseReason.RESTART))
             return
         self.send(greeting)
         if replay.messages or len(self._held) > REPLAY_CHUNK:

@@ -1,27 +1,10 @@
 """The lower half of a connection, as a session sees it: bytes out without waiting, and ways to end it."""
 
-import enum
 from typing import Protocol
 
 import trio
 
-
-class CloseReason(enum.Enum):
-    """Why the server ends a connection: WebSocket close code, and words for the client's log."""
-
-    GOING_AWAY = (1001, "server is shutting down")
-    PROTOCOL_ERROR = (1002, "protocol error")
-    INVALID_TEXT = (1007, "text is not valid UTF-8")
-    TOO_BIG = (1009, "message too big")
-    INTERNAL_ERROR = (1011, "internal error")
-    TOKEN_INVALID = (4401, "token expired or revoked")
-    SLOW_CONSUMER = (4408, "slow consumer")
-    TOO_MANY = (4409, "too many connections")
-    PING_TIMEOUT = (4410, "no answer to pings")
-
-    def __init__(self, code: int, text: str) -> None:
-        self.code = code
-        self.text = text
+from chinwag.engine.connections.close_reasons import CloseReason
 
 
 class ConnectionLost(Exception):

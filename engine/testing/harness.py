@@ -18,9 +18,10 @@ import trio
 
 from chinwag.engine.actors.mailbox import Ask
 from chinwag.engine.connections.admission import Admission, Admitted
+from chinwag.engine.connections.close_reasons import CloseReason
 from chinwag.engine.connections.fanout import WireFormat
 from chinwag.engine.connections.in_process import EVENT_LINES, UNBOUNDED, InProcessClient, InProcessTransport
-from chinwag.engine.connections.transport import CloseReason, Transport
+from chinwag.engine.connections.transport import Transport
 from chinwag.engine.encryption.room_crypto import MasterKey
 from chinwag.engine.engine import Engine, EngineConfig, open_engine
 from chinwag.engine.model.commands import RoomCommand

@@ -15,8 +15,9 @@ import structlog
 import trio
 
 from chinwag.engine.connections.admission import Admitted
+from chinwag.engine.connections.close_reasons import CloseReason
 from chinwag.engine.connections.session import Session
-from chinwag.engine.connections.transport import LOST, CloseReason, Transport
+from chinwag.engine.connections.transport import LOST, Transport
 from chinwag.engine.engine import Engine
 from chinwag.engine.model.errors import EngineError, InternalError
 from chinwag.http.api.front import Front, SocketEndpoint, SocketRequest

@@ -10,7 +10,8 @@ from typing import Final
 
 import trio
 
-from chinwag.engine.connections.transport import CloseReason, ConnectionLost
+from chinwag.engine.connections.close_reasons import CloseReason
+from chinwag.engine.connections.transport import ConnectionLost
 from chinwag.http.carriers.websocket import close_frame
 
 QUEUE_BYTES: Final = 64 * 1024

@@ -11,7 +11,8 @@ from typing import Final, cast
 import outcome
 import trio
 
-from chinwag.engine.connections.transport import CloseReason, ConnectionLost
+from chinwag.engine.connections.close_reasons import CloseReason
+from chinwag.engine.connections.transport import ConnectionLost
 from chinwag.http.carriers.poller import Poller
 from chinwag.http.carriers.websocket import (
     DEFAULT_MAX_MESSAGE_BYTES,

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: sockets hear 1001, requests end, exit code 0 within ten seconds, whatever clients do."""
+"""SIGTERM and SIGINT: sockets hear 1012, requests end, exit code 0 within ten seconds, whatever clients do."""
 
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -15,14 +15,14 @@ from tests.e2e.listeners import OVER_TLS_TOO, Listener, Stream, half_close
 from tests.e2e.processes import LIMIT_S, serving
 
 pytestmark = OVER_TLS_TOO
-GOING_AWAY = 1001
+RESTART = 1012
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_it_in_order_and_loses_nothing(
     listener: Listener, tmp_path: Path, how: signal.Signals
 ) -> None:
-    """Sockets hear 1001; posts under way are answered or cleanly refused; what was answered is there afterwards."""
+    """Sockets hear 1012; posts under way are answered or cleanly refused; what was answered is there afterwards."""
     acknowledged: list[str] = []
     with serving(tmp_path / "data", listener=listener) as server:
         async with api_of(server) as api:
@@ -60,7 +60,7 @@ async def test_a_signal_ends_it_in_order_and_loses_nothing(
                         nursery.start_soon(post, name)
                     await busy.wait()
                     server.process.send_signal(how)
-            assert codes == [GOING_AWAY] * 5
+            assert codes == [RESTART] * 5
             assert await server.ended() == 0
     with serving(tmp_path / "data", listener=listener) as server:
         async with api_of(server) as api:
@@ -79,7 +79,7 @@ async def test_new_connections_are_refused_once_it_ends(listener: Listener, tmp_
             room = await api.room(ann)
             async with api.socket(ann, room) as socket:
                 server.terminate()
-                assert await socket.closed() == GOING_AWAY
+                assert await socket.closed() == RESTART
             assert await server.ended() == 0
             with pytest.raises(ConnectionRefusedError):
                 await server.connect()
@@ -232,7 +232,7 @@ async def test_the_last_words_reach_a_client_that_reads_late(listener: Listener,
             async with raw_websocket(api, ann, room) as stream:
                 await api.post(ann, room, "last words")
                 server.terminate()
-                goodbye = GOING_AWAY.to_bytes(2, "big") + b"server is shutting down"
+                goodbye = RESTART.to_bytes(2, "big") + b"server is shutting down"
                 received = b""
                 with trio.fail_after(LIMIT_S):
                     while not received.endswith(goodbye):

@@ -5,8 +5,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chinwag.engine.connections.admission import Admission
+from chinwag.engine.connections.close_reasons import CloseReason
 from chinwag.engine.connections.in_process import EVENT_LINES, InProcessTransport, open_client
-from chinwag.engine.connections.transport import CloseReason
 from chinwag.engine.engine import EngineConfig
 from chinwag.engine.messages.messages import post_command
 from chinwag.engine.model.errors import (
@@ -395,7 +395,7 @@ async def test_shutdown_answers_everyone(autojump_clock: MockClock) -> None:
             for n in range(300):
                 askers.start_soon(post, h, rooms[n % 3], ann, n)
             await trio.sleep(2)
-        assert client.closed_with is CloseReason.GOING_AWAY
+        assert client.closed_with is CloseReason.RESTART
     assert len(outcomes) == 300
     acknowledged = [each for each in outcomes if isinstance(each, int)]
     assert 0 < len(acknowledged) < 300
@@ -434,7 +434,7 @@ async def test_nobody_is_admitted_once_the_shutdown_has_begun(h: EngineHarness, 
     room = await h.room("tea", ann)
     client = await h.connect(ann, room)
     await h.engine.close_sessions()
-    assert client.closed_with is CloseReason.GOING_AWAY
+    assert client.closed_with is CloseReason.RESTART
     with pytest.raises(ActorStopped):
         await h.connect(ann, room)
 
@@ -473,7 +473,7 @@ async def test_an_error_in_the_body_still_ends_everything_in_order(autojump_cloc
             h.engine.rooms.tell(room.id, post_command(ann.id, text="queued"))
             raise ZeroDivisionError
     assert group.group_contains(ZeroDivisionError)
-    assert client.closed_with is CloseReason.GOING_AWAY
+    assert client.closed_with is CloseReason.RESTART
     assert len(await store.missed([room.id], ann.id, since=None, limit=9)) == 1
     assert (await store.missed([room.id], ann.id, since=None, limit=9))[room.id].last_seq == 1
 

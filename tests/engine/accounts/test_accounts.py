@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chinwag.engine.accounts import accounts as accounts_module
-from chinwag.engine.connections.transport import CloseReason
+from chinwag.engine.connections.close_reasons import CloseReason
 from chinwag.engine.model.errors import (
     AccountInactive,
     Conflict,

@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from chinwag.engine.accounts import refresh_tokens
 from chinwag.engine.accounts.log_ins import LogIn
-from chinwag.engine.connections.transport import CloseReason
+from chinwag.engine.connections.close_reasons import CloseReason
 from chinwag.engine.engine import open_engine
 from chinwag.engine.model.errors import StoreUnavailable, Unauthenticated
 from chinwag.engine.model.ids import now_us

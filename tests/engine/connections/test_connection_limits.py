@@ -6,9 +6,9 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from chinwag.engine.connections.close_reasons import CloseReason
 from chinwag.engine.connections.in_process import EventLines, InProcessTransport
 from chinwag.engine.connections.limits import SessionLimits
-from chinwag.engine.connections.transport import CloseReason
 from chinwag.engine.engine import EngineConfig
 from chinwag.engine.model.errors import EngineError, Forbidden, LimitReached, StoreUnavailable, TooManyConnections
 from chinwag.engine.testing.harness import EngineHarness, open_harness
@@ -34,7 +34,7 @@ async def test_a_user_has_so_many_connections_of_all_kinds_together(
         assert isinstance(refused.value, LimitReached)
         assert refused.value.what == "connections"
     await few.connect(bob)
-    clients[1].session.close(CloseReason.GOING_AWAY)  # it takes its time to end, and counts no more
+    clients[1].session.close(CloseReason.RESTART)  # it takes its time to end, and counts no more
     await few.connect(ann)
 
 

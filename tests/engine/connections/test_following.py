@@ -8,8 +8,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chinwag.engine.connections.admission import Admission, Admitted
+from chinwag.engine.connections.close_reasons import CloseReason
 from chinwag.engine.connections.in_process import EVENT_LINES, EventLines, InProcessClient, InProcessTransport
-from chinwag.engine.connections.transport import CloseReason
 from chinwag.engine.model.errors import Forbidden, LimitReached, NotAMember, NotFound
 from chinwag.engine.model.events import (
     Event,

@@ -7,9 +7,10 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from chinwag.engine.connections.close_reasons import CloseReason
 from chinwag.engine.connections.in_process import InProcessClient, open_client
 from chinwag.engine.connections.limits import SessionLimits
-from chinwag.engine.connections.transport import CloseReason, ConnectionLost
+from chinwag.engine.connections.transport import ConnectionLost
 from chinwag.engine.engine import EngineConfig
 from chinwag.engine.model.events import Event, MessagePosted, RoomJoined, RoomLeft
 from chinwag.engine.model.values import Role, Room

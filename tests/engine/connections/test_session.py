@@ -6,10 +6,11 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from chinwag.engine.connections.close_reasons import CloseReason
 from chinwag.engine.connections.in_process import EVENT_LINES, UNBOUNDED, InProcessTransport
 from chinwag.engine.connections.limits import SessionLimits
 from chinwag.engine.connections.session import Session, SessionPhase
-from chinwag.engine.connections.transport import CloseReason, ConnectionLost
+from chinwag.engine.connections.transport import ConnectionLost
 from chinwag.engine.engine import EngineConfig
 from chinwag.engine.model.events import Event, MessagePosted
 from chinwag.engine.model.values import Room
@@ -211,18 +212,18 @@ async def test_a_client_blocked_between_two_frames_gets_the_goodbye_next_from_on
     assert lines(peer) == [b"<4408>"]
 
 
-async def test_going_away_is_said_after_everything_that_waits(h: EngineHarness, autojump_clock: MockClock) -> None:
+async def test_a_restart_is_said_after_everything_that_waits(h: EngineHarness, autojump_clock: MockClock) -> None:
     ann = await h.join("ann")
     room = await h.room("tea", ann)
     peer = Peer(take_bytes=0)
     session = await serve(h, ann, room, peer)
     for n in range(3):
         await h.post(room, ann, f"{n}")
-    session.close(CloseReason.GOING_AWAY)
+    session.close(CloseReason.RESTART)
     peer.unblock()
     await wait_all_tasks_blocked()
     assert len(lines(peer)) == 4
-    assert lines(peer)[-1] == b"<1001>"
+    assert lines(peer)[-1] == b"<1012>"
 
 
 async def test_nothing_follows_a_goodbye(h: EngineHarness, autojump_clock: MockClock) -> None:
@@ -449,9 +450,9 @@ async def test_at_shutdown_everybody_is_told_and_stubborn_clients_do_not_hold_it
         await h.post(room.room, ann.person, "last words")
         started = trio.current_time()
     assert trio.current_time() - started < 9
-    assert ann.closed_with is CloseReason.GOING_AWAY
+    assert ann.closed_with is CloseReason.RESTART
     assert texts(ann.received()) == ["last words"]
-    assert stubborn.written.endswith(b"<1001>")
+    assert stubborn.written.endswith(b"<1012>")
     assert blocked.aborted
     assert stubborn.aborted
 

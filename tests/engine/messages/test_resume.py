@@ -7,9 +7,9 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from chinwag.engine.connections.close_reasons import CloseReason
 from chinwag.engine.connections.in_process import EVENT_LINES, InProcessClient
 from chinwag.engine.connections.limits import SessionLimits
-from chinwag.engine.connections.transport import CloseReason
 from chinwag.engine.engine import EngineConfig
 from chinwag.engine.messages.messages import post_command
 from chinwag.engine.messages.resume import RESUME_BYTES, RESUME_LIMIT, RESUME_TOTAL, build_replay

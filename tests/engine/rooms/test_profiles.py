@@ -8,7 +8,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chinwag.engine.connections.transport import CloseReason
+from chinwag.engine.connections.close_reasons import CloseReason
 from chinwag.engine.engine import EngineConfig
 from chinwag.engine.messages.messages import post_command
 from chinwag.engine.model.commands import StartTyping, StopTyping
@@ -206,7 +206,7 @@ async def test_who_is_deactivated_is_refused_everywhere_and_their_connections_en
     clients = [await h.connect(each, room) for each in (ann, ann, bob)]
     await h.engine.accounts.set_active(ann.id, False)
     await wait_all_tasks_blocked()
-    assert [client.closed_with for client in clients] == [CloseReason.TOKEN_INVALID, CloseReason.TOKEN_INVALID, None]
+    assert [client.closed_with for client in clients] == [CloseReason.NOT_ALLOWED, CloseReason.NOT_ALLOWED, None]
     with pytest.raises(AccountInactive):
         await h.engine.accounts.authenticate(ann.family_id, ann.id)
     with pytest.raises(AccountInactive):

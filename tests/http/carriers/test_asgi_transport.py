@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from chinwag.engine.connections.transport import CloseReason, ConnectionLost, Transport
+from chinwag.engine.connections.close_reasons import CloseReason
+from chinwag.engine.connections.transport import ConnectionLost, Transport
 from chinwag.http.carriers.asgi_transport import AsgiTransport, server_frames
 from chinwag.http.carriers.queued_transport import QUEUE_BYTES
 from chinwag.http.carriers.websocket import Opcode, ProtocolFailure, close_frame, frame, frame_text

@@ -4,7 +4,8 @@ import pytest
 import trio
 import trio.testing
 
-from chinwag.engine.connections.transport import CloseReason, ConnectionLost, Transport
+from chinwag.engine.connections.close_reasons import CloseReason
+from chinwag.engine.connections.transport import ConnectionLost, Transport
 from chinwag.http.carriers.socket_transport import SocketTransport
 from chinwag.http.carriers.websocket import Close, Opcode, Ping, ProtocolFailure, frame_text
 from tests.http.peers import client_frame, connected, text
@@ -169,7 +170,7 @@ async def test_a_second_wait_for_writing_is_refused() -> None:
 async def test_the_goodbye_arrives_before_an_abort_takes_effect() -> None:
     async with connected() as (client, server):
         transport = SocketTransport(server)
-        goodbye = transport.goodbye(CloseReason.GOING_AWAY)
+        goodbye = transport.goodbye(CloseReason.RESTART)
         assert transport.try_send(goodbye) == len(goodbye)
         transport.abort()
         received = b""
@@ -181,7 +182,7 @@ async def test_the_goodbye_arrives_before_an_abort_takes_effect() -> None:
 async def test_finishing_waits_for_the_peer_to_close() -> None:
     async with connected() as (client, server), trio.open_nursery() as nursery:
         transport = SocketTransport(server)
-        transport.try_send(transport.goodbye(CloseReason.GOING_AWAY))
+        transport.try_send(transport.goodbye(CloseReason.RESTART))
         nursery.start_soon(transport.finish, 60)
         assert (await client.receive_some()).startswith(b"\x88")
         await client.send_all(text("still talking") + client_frame(Opcode.CLOSE, b"\x03\xe9"))

@@ -219,13 +219,13 @@ async def test_who_may_not_is_refused_over_http(way: str, served: Served) -> Non
 
 
 @everywhere
-async def test_the_end_of_the_server_is_told_as_1001(way: str, served: Served) -> None:
+async def test_the_end_of_the_server_is_told_as_1012(way: str, served: Served) -> None:
     ann, room = await somebody(served)
     async with wire(served, ann, room, http2=way == HTTP_2) as ws, trio.open_nursery() as nursery:
         nursery.start_soon(served.api.engine.close_sessions)
-        await ws.until(struct.pack("!H", 1001))
-        await ws.send(client_frame(Opcode.CLOSE, struct.pack("!H", 1001)))
-        assert await ws.close_code() == 1001
+        await ws.until(struct.pack("!H", 1012))
+        await ws.send(client_frame(Opcode.CLOSE, struct.pack("!H", 1012)))
+        assert await ws.close_code() == 1012
 
 
 @everywhere
