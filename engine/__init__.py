@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from chinwag.engine.accounts.log_ins import LogIn
     from chinwag.engine.connections.admission import Admission, Admitted
     from chinwag.engine.connections.fanout import WireFormat
     from chinwag.engine.connections.limits import SessionLimits
@@ -28,6 +29,7 @@ __all__ = [
     "EngineConfig",
     "EngineError",
     "FamilyId",
+    "LogIn",
     "MessageId",
     "Replay",
     "RoomId",
@@ -41,6 +43,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "accounts.log_ins": ("LogIn",),
     "connections.admission": ("Admission", "Admitted"),
     "connections.fanout": ("WireFormat",),
     "connections.limits": ("SessionLimits",),

@@ -11,11 +11,12 @@ from collections.abc import Callable
 import structlog
 
 from chinwag.engine.connections.fanout import Fanout
-from chinwag.engine.connections.session import Session, Spawn
+from chinwag.engine.connections.session import Session
 from chinwag.engine.model.errors import EngineError
 from chinwag.engine.model.events import PresenceChanged
 from chinwag.engine.model.ids import RoomId, UserId
 from chinwag.engine.model.store import Store
+from chinwag.engine.model.tasks import Spawn
 from chinwag.engine.model.values import Presence, User
 
 log = structlog.get_logger("chinwag.engine")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chinwag.engine.files.file_magic import _BEGINNINGS, type_by_beginning
+from chinwag.engine.files.file_magic import BEGINNINGS, type_by_beginning
 from chinwag.engine.files.file_types import MAX_NAME_BYTES, Inspector, safe_name
 from chinwag.engine.model.errors import TypeNotAllowed
 from chinwag.engine.model.names import cleaned
@@ -110,7 +110,7 @@ def test_executables_are_refused(content: bytes) -> None:
 
 
 BEGINNINGS = sorted(
-    {magic for _, magic, _ in _BEGINNINGS} | {b"RIFF", b"PK\x03\x04", b"\0\0\0\x20ftyp", b"BM", COMPOUND}
+    {magic for _, magic, _ in BEGINNINGS} | {b"RIFF", b"PK\x03\x04", b"\0\0\0\x20ftyp", b"BM", COMPOUND}
 )
 
 
