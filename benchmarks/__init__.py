@@ -1,0 +1,1 @@
+"""Load, figures, and other servers beside this one: what `chinwag bench` runs."""

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from chinwag.engine.accounts.log_ins import LogIn
     from chinwag.engine.connections.admission import Admission, Admitted
     from chinwag.engine.connections.close_reasons import CloseReason
     from chinwag.engine.connections.fanout import WireFormat
@@ -29,6 +30,7 @@ __all__ = [
     "EngineConfig",
     "EngineError",
     "FamilyId",
+    "LogIn",
     "MessageId",
     "Replay",
     "RoomId",
@@ -42,6 +44,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "accounts.log_ins": ("LogIn",),
     "connections.admission": ("Admission", "Admitted"),
     "connections.close_reasons": ("CloseReason",),
     "connections.fanout": ("WireFormat",),

@@ -32,7 +32,7 @@ from chinwag.engine.files.pictures import Pictures, open_pictures
 from chinwag.engine.life.background import Background
 from chinwag.engine.life.sweep import sweep_forever
 from chinwag.engine.messages.messages import Messages
-from chinwag.engine.messages.searches import SearchLane
+from chinwag.engine.messages.searches import search_lane
 from chinwag.engine.model.ids import IdSource, UserId, now_us
 from chinwag.engine.model.store import Store
 from chinwag.engine.model.values import Presence, Record, StoredFile, User
@@ -91,7 +91,7 @@ class Engine:
         self._store = store
         self._nursery = nursery
         self._pictures = pictures
-        self._searches = SearchLane()
+        self._searches = search_lane()
         self._turns = TurnLoop()
         self._tries = Tries(config.guessing)
         self.accounts = Accounts(

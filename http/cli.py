@@ -326,7 +326,7 @@ def serve(
         log_level=log_level,
     )
     configure_logging(settings.log_format, settings.log_level)
-    _run(partial(_serve, settings), listening_on=bind)
+    run_main(partial(_serve, settings), listening_on=bind)
 
 
 @main.group(invoke_without_command=True)
@@ -357,7 +357,7 @@ def ws_echo(*, bind: tuple[str, int]) -> None:
           then run the Autobahn fuzzing client against ws://127.0.0.1:9001
     """
     configure_logging("text", "info")
-    _run(partial(_echo, *bind), listening_on=bind)
+    run_main(partial(_echo, *bind), listening_on=bind)
 
 
 async def _serve(settings: Settings) -> None:
@@ -400,7 +400,7 @@ def _address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _run(main_task: Callable[[], Awaitable[None]], *, listening_on: tuple[str, int]) -> None:
+def run_main(main_task: Callable[[], Awaitable[None]], *, listening_on: tuple[str, int]) -> None:
     """Run a server to its end. What its user can mend becomes a ClickException; anything else is raised as it is."""
     try:
         trio.run(main_task)

@@ -145,7 +145,7 @@ def _compare_one(work: Work, *, repeat: int, cpu: int | None, tell: Tell) -> Com
                 for number, (row, site) in enumerate(running):
                     tell(f"{row.name}, round {turn + 1} of {repeat}", (turn + number / len(running)) / repeat)
                     _measure(work, row, site)
-                    _let_rest(site)
+                    let_rest(site)
     for row in rows:
         if row.results:
             row.figure = median([work.figure(result) for result in row.results])
@@ -173,7 +173,7 @@ def _measure(work: Work, row: Row, site: Site) -> None:
         row.results.clear()
 
 
-def _let_rest(site: Site) -> None:
+def let_rest(site: Site) -> None:
     """Return when a server uses hardly any processor time, or after `REST_S`."""
     deadline = time.monotonic() + REST_S
     before = site.usage
@@ -205,7 +205,7 @@ def _warm(work: Work, rows: list[Row], running: list[tuple[Row, Site]], tell: Te
         except (BenchError, OSError) as error:
             row.skipped = f"failed: {error}"
             continue
-        _let_rest(site)
+        let_rest(site)
         known = best.get(row.name)
         if known is None or rate > known[0]:
             best[row.name] = (rate, row, site)

@@ -13,13 +13,14 @@ from chinwag.engine.connections.close_reasons import CloseReason
 from chinwag.engine.connections.fanout import Fanout
 from chinwag.engine.connections.limits import SessionLimits, SessionStats
 from chinwag.engine.connections.presence import PresenceRegistry
-from chinwag.engine.connections.session import Session, Spawn
+from chinwag.engine.connections.session import Session
 from chinwag.engine.connections.transport import LOST, Transport
 from chinwag.engine.messages.resume import ALL_RESUMES_BYTES, RESUME_BYTES, RESUME_LIMIT, Replay, build_replay
 from chinwag.engine.model.access import admit
 from chinwag.engine.model.errors import ActorStopped, Forbidden, TooManyConnections
 from chinwag.engine.model.ids import FamilyId, RoomId, UserId
 from chinwag.engine.model.store import Missed, Store
+from chinwag.engine.model.tasks import Spawn
 from chinwag.engine.model.values import Presence
 
 log = structlog.get_logger("chinwag.engine")

@@ -12,18 +12,20 @@ bounded in bytes, beyond which it is a slow consumer and is closed. What it has 
 import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
 
 import msgspec
 import trio
 
 from chinwag.engine.connections.admission import Admission
 from chinwag.engine.connections.close_reasons import CloseReason
+from chinwag.engine.connections.connections import Connections
 from chinwag.engine.connections.session import Session
 from chinwag.engine.connections.transport import ConnectionLost
-from chinwag.engine.engine import Engine
 from chinwag.engine.model.events import Event, PresenceChanged, UserEvent
 from chinwag.engine.model.ids import FamilyId, RoomId, UserId
 from chinwag.engine.model.positions import Position
+from chinwag.engine.model.tasks import Spawn
 
 UNBOUNDED = 1 << 62
 INBOX_BYTES = 1024 * 1024
@@ -183,9 +185,23 @@ class InProcessClient:
             self._unread.extend(map(_decode, lines))
 
 
+class Node(Protocol):
+    """What a client needs of an engine, which is one."""
+
+    @property
+    def connections(self) -> Connections:
+        """Where it connects."""
+        ...
+
+    @property
+    def spawn(self) -> Spawn:
+        """Starts the task that serves it."""
+        ...
+
+
 @contextlib.asynccontextmanager
 async def open_client(
-    engine: Engine,
+    engine: Node,
     *,
     user_id: UserId,
     family_id: FamilyId,

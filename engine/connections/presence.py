@@ -10,12 +10,12 @@ from collections.abc import Callable
 
 import structlog
 
-from chinwag.engine.connections.session import Spawn
 from chinwag.engine.model.errors import EngineError
 from chinwag.engine.model.events import PresenceChanged
 from chinwag.engine.model.ids import UserId
 from chinwag.engine.model.publishing import Publisher
 from chinwag.engine.model.store import Store
+from chinwag.engine.model.tasks import Spawn
 from chinwag.engine.model.values import Presence, User
 
 log = structlog.get_logger("chinwag.engine")

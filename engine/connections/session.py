@@ -10,7 +10,7 @@ all sessions at once.
 import enum
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import structlog
 import trio
@@ -30,6 +30,7 @@ from chinwag.engine.model.events import (
     UserEvent,
 )
 from chinwag.engine.model.ids import FamilyId, RoomId, UserId
+from chinwag.engine.model.tasks import Spawn
 
 log = structlog.get_logger("chinwag.engine")
 
@@ -49,7 +50,6 @@ _LIVE, _HELD = SessionPhase.LIVE, SessionPhase.HELD  # in Python 3.11 to look a 
 ENTRY_BYTES = 256
 """What a piece in an outbox takes besides its bytes: many small ones must count for what they cost."""
 
-Spawn = Callable[..., None]
 """Starts `fn(*args)` as a task beside its caller; what it raises is logged and ends that task alone."""
 
 REPLAY_CHUNK = 50

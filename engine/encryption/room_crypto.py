@@ -26,7 +26,6 @@ KEY_BYTES = 32
 """AES-256, for the master key and for room keys."""
 IV_BYTES = 12
 """What AES-GCM is made for (NIST SP 800-38D, section 8.2)."""
-TAG_BYTES = 16
 LEAST_RSA_BITS = 2048
 MOST_RSA_BITS = 8192
 MOST_RSA_EXPONENT = 2**32
@@ -143,11 +142,6 @@ def decrypt(key: bytes, sealed: Sealed) -> str:
     if not text:
         raise CannotDecrypt("what is encrypted is empty")
     return text
-
-
-def encrypted_characters(content_bytes: int) -> int:
-    """How long the Base64 of that many encrypted bytes is."""
-    return -(-(content_bytes + TAG_BYTES) // 3) * 4
 
 
 def _from_base64(text: str, what: str) -> bytes:

@@ -21,7 +21,6 @@ from chinwag.engine.encryption.room_crypto import (
     PublicKey,
     WrongMasterKey,
     decrypt,
-    encrypted_characters,
     make_key,
 )
 from chinwag.engine.model.access import admit, admit_author, with_equal_roles
@@ -38,6 +37,7 @@ from chinwag.engine.model.errors import (
 )
 from chinwag.engine.model.events import Event, MemberKeyReplaced, RoomKeyChanged
 from chinwag.engine.model.ids import RoomId, UserId, now_us
+from chinwag.engine.model.keys import HeldKey, KeyRing, encrypted_characters
 from chinwag.engine.model.publishing import Publisher
 from chinwag.engine.model.store import InsertKeyVersion, InsertRoomKey, PutMemberKey, Store, Write, WriteRejected
 from chinwag.engine.model.values import KeyCustody, Member, MemberKey, Record, Role, Room, RoomKey, Sealed
@@ -67,24 +67,6 @@ class Content(Record):
 
     text: str
     sealed: Sealed | None
-
-
-class HeldKey(Record):
-    """One version of a room's key, sealed for the member who asks: by the server (RSA-OAEP-256 with the public key of
-    their profile, in Base64; `sealed_by` is None) or as the member `sealed_by` did it."""
-
-    version: int
-    sealed: str
-    sealed_by: UserId | None
-    created_us: int
-
-
-class KeyRing(Record):
-    """The keys of a room that one member has, by rising version. `newest` is what to encrypt with, 0 for none yet."""
-
-    custody: KeyCustody
-    newest: int
-    keys: tuple[HeldKey, ...]
 
 
 async def check_master_key(store: Store, master: MasterKey | None) -> None:

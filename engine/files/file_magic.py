@@ -6,7 +6,7 @@ those of IANA where browsers know them, else the usual ones.
 
 from typing import Final
 
-_BEGINNINGS: Final = (
+BEGINNINGS: Final = (
     (0, b"\xff\xd8\xff", "image/jpeg"),
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),
     (0, b"GIF87a", "image/gif"),
@@ -106,7 +106,7 @@ _STREAMS: Final = {
 
 def type_by_beginning(head: bytes) -> str | None:
     """The MIME type of a file whose first bytes (some thousand, or all) these are; None when it is unknown."""
-    for at, magic, mime_type in _BEGINNINGS:
+    for at, magic, mime_type in BEGINNINGS:
         if head.startswith(magic, at):
             return mime_type
     if head.startswith(b"RIFF"):

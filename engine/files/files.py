@@ -17,7 +17,6 @@ no camera and no time. Those that an earlier release kept as they came are writt
 import hashlib
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
 
 import structlog
 import trio
@@ -41,8 +40,6 @@ from chinwag.engine.model.store import InsertFile, ReplaceFile, Store, WriteReje
 from chinwag.engine.model.values import Attachment, Record, StoredFile
 
 log = structlog.get_logger("chinwag.engine")
-
-MAX_AVATAR_BYTES: Final = 5 * 1024 * 1024
 
 
 class OpenedFile(Record):

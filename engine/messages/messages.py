@@ -6,7 +6,6 @@ import msgspec
 
 from chinwag.engine.encryption.room_keys import MOST_TEXT_CHARACTERS, RoomKeys
 from chinwag.engine.messages.ranked_search import RankedSearcher
-from chinwag.engine.messages.searches import SearchLane, search_text
 from chinwag.engine.model.access import admit
 from chinwag.engine.model.commands import (
     AddReaction,
@@ -20,12 +19,14 @@ from chinwag.engine.model.commands import (
 )
 from chinwag.engine.model.errors import Invalid, NotFound, Rule
 from chinwag.engine.model.ids import MessageId, RoomId, UserId
+from chinwag.engine.model.limits import search_text
 from chinwag.engine.model.names import blank
 from chinwag.engine.model.storable import refuse_unstorable
 from chinwag.engine.model.store import MessagePage, Store
 from chinwag.engine.model.values import Attachment, MessageKind, Sealed, SearchResults, ViewedMessage
 from chinwag.engine.rooms.registry import RoomRegistry
 from chinwag.engine.rooms.room_service import RoomService
+from chinwag.engine.workers.timed_lane import TimedLane
 
 _TEXT = MessageKind.TEXT  # in Python 3.11 to look a member up in its class takes 0.2 µs
 
@@ -33,7 +34,7 @@ _TEXT = MessageKind.TEXT  # in Python 3.11 to look a member up in its class take
 class Messages(RoomService):
     """What can be done with messages."""
 
-    def __init__(self, *, store: Store, registry: RoomRegistry, keys: RoomKeys, searches: SearchLane) -> None:
+    def __init__(self, *, store: Store, registry: RoomRegistry, keys: RoomKeys, searches: TimedLane) -> None:
         super().__init__(store=store, registry=registry)
         self._keys = keys
         self._searches = searches
@@ -215,7 +216,7 @@ class Messages(RoomService):
 
         The text is trimmed; what contains what is said by `engine.text.folded`. When it takes longer than
         `searches.SEARCH_S`, what was found by then is the answer, and is not complete. Raises `Invalid("text")` for a
-        blank text or one of more than `searches.MOST_QUERY_CHARACTERS`, `Overloaded` when too many searches wait,
+        blank text or one of more than `limits.MOST_QUERY_CHARACTERS`, `Overloaded` when too many searches wait,
         `NotFound` or `NotAMember` for a room that is not the viewer's.
         """
         text = search_text(text, "text")

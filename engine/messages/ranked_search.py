@@ -16,14 +16,15 @@ from typing import NamedTuple
 
 import trio
 
-from chinwag.engine.messages.alphabets import UNSPACED
-from chinwag.engine.messages.searches import Deadline, SearchLane, search_text
 from chinwag.engine.model.access import admit
+from chinwag.engine.model.alphabets import UNSPACED
 from chinwag.engine.model.errors import Invalid
 from chinwag.engine.model.ids import RoomId, UserId
+from chinwag.engine.model.limits import search_text
 from chinwag.engine.model.store import Store
 from chinwag.engine.model.text import folded, original_span
 from chinwag.engine.model.values import FoundMessage, Message, MessageKind, Record, ViewedMessage
+from chinwag.engine.workers.timed_lane import Deadline, TimedLane
 
 MOST_TERMS = 10
 CANDIDATES = 1_000
@@ -86,7 +87,7 @@ class _Match(NamedTuple):
 class RankedSearcher:
     """Searches rooms of one store: call it."""
 
-    def __init__(self, store: Store, searches: SearchLane) -> None:
+    def __init__(self, store: Store, searches: TimedLane) -> None:
         self._store = store
         self._searches = searches
 

@@ -19,6 +19,9 @@ InvitationId = NewType("InvitationId", int)
 BanId = NewType("BanId", int)
 SummaryId = NewType("SummaryId", int)
 
+NOBODY = UserId(0)
+"""No user has this id."""
+
 EPOCH_MS = 1_735_689_600_000
 """2025-01-01T00:00:00Z in Unix milliseconds."""
 SEQUENCE_BITS = 12

@@ -12,7 +12,6 @@ Promises of every implementation:
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from chinwag.engine.messages.searches import NO_DEADLINE
 from chinwag.engine.model.errors import EngineError
 from chinwag.engine.model.ids import FamilyId, FileId, MessageId, RoomId, UserId
 from chinwag.engine.model.store_admissions import Access as Access
@@ -24,8 +23,8 @@ from chinwag.engine.model.store_keys import InsertRoomKey as InsertRoomKey
 from chinwag.engine.model.store_keys import KeyStore, KeyWrite
 from chinwag.engine.model.store_keys import KeyVersion as KeyVersion
 from chinwag.engine.model.store_keys import PutMemberKey as PutMemberKey
+from chinwag.engine.model.store_search import NO_DEADLINE, SearchStore
 from chinwag.engine.model.store_search import FoundMessages as FoundMessages
-from chinwag.engine.model.store_search import SearchStore
 from chinwag.engine.model.values import (
     Deployment,
     Family,

@@ -1,11 +1,16 @@
 """The part of `Store` that searches messages."""
 
-from typing import Protocol
+import math
+from typing import Final, Protocol
 
-from chinwag.engine.messages.searches import NO_DEADLINE
 from chinwag.engine.model.ids import RoomId, UserId
 from chinwag.engine.model.store_admissions import Access
 from chinwag.engine.model.values import FoundMessage, Record
+
+NO_DEADLINE: Final = math.inf
+"""Seconds for a read that may take any time."""
+SEARCHES_AT_ONCE: Final = 2
+"""A store has as many threads for them. They mostly compute, so more would only take the processor from others."""
 
 
 class FoundMessages(Record):
@@ -28,6 +33,6 @@ class SearchStore(Protocol):
 
         One text contains another when its folded form does (`engine.text.folded`). What was found within `within_s`
         seconds is returned, and is not complete when that was not enough time. There are threads of their own for
-        `engine.searches.SEARCHES_AT_ONCE` of these, and of the lists of rooms by their names.
+        `SEARCHES_AT_ONCE` of these, and of the lists of rooms by their names.
         """
         ...

@@ -1,6 +1,5 @@
 """The room actor: owns a room's state, mailbox and timers, and decides nothing (the rules are in `rooms.state`)."""
 
-from collections.abc import Callable
 from functools import partial
 
 import trio
@@ -14,6 +13,7 @@ from chinwag.engine.model.events import Event, MessagePosted
 from chinwag.engine.model.ids import NewId, RoomId, UserId, now_us
 from chinwag.engine.model.publishing import Publisher
 from chinwag.engine.model.store import DuplicateKey, Store, Write, WriteRejected
+from chinwag.engine.model.tasks import Spawn
 from chinwag.engine.rooms.memory import RECENT_MESSAGES, Outcome, Timer
 from chinwag.engine.rooms.state import RoomState
 from chinwag.engine.rooms.typists import Typists
@@ -52,7 +52,7 @@ class RoomActor(Actor[RoomCommand]):
         store: Store,
         publisher: Publisher,
         new_id: NewId,
-        spawn: Callable[..., None],
+        spawn: Spawn,
         stats: RoomStats,
         turns: TurnLoop,
         typists: Typists,

@@ -7,13 +7,11 @@ import secrets
 from chinwag.engine.model.access import admit
 from chinwag.engine.model.commands import AcceptInvitation, CreateInvitation, RevokeInvitation
 from chinwag.engine.model.errors import Invalid, NotFound
-from chinwag.engine.model.ids import InvitationId, RoomId, UserId, now_us
+from chinwag.engine.model.ids import NOBODY, InvitationId, RoomId, UserId, now_us
 from chinwag.engine.model.store_admissions import InvitationPage
 from chinwag.engine.model.values import Invitation, Member, Role, Room
 from chinwag.engine.rooms.room_service import RoomService
 
-NOBODY = UserId(0)
-"""No user has this id."""
 MOST_INVITATION_USES = 1_000_000
 MOST_INVITATION_S = 10 * 365 * 86_400.0
 

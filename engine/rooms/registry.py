@@ -12,6 +12,7 @@ from chinwag.engine.model.errors import ActorStopped, TryLater
 from chinwag.engine.model.ids import NewId, RoomId, UserId
 from chinwag.engine.model.publishing import Publisher
 from chinwag.engine.model.store import Store
+from chinwag.engine.model.tasks import Spawn
 from chinwag.engine.rooms.actor import RoomActor, RoomStats
 from chinwag.engine.rooms.kept_pages import KeptPages
 from chinwag.engine.rooms.typists import Typists
@@ -31,7 +32,7 @@ class RoomRegistry:
         store: Store,
         publisher: Publisher,
         new_id: NewId,
-        spawn: Callable[..., None],
+        spawn: Spawn,
         start: Callable[[Callable[[RoomActor], Awaitable[None]], RoomActor], None],
         stats: RoomStats,
         turns: TurnLoop,

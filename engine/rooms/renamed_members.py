@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from chinwag.engine.connections.session import Spawn
 from chinwag.engine.model.commands import UpdateProfile
 from chinwag.engine.model.errors import ActorStopped, Overloaded
 from chinwag.engine.model.ids import UserId
+from chinwag.engine.model.tasks import Spawn
 from chinwag.engine.model.values import User
 from chinwag.engine.rooms.actor import RoomActor
 

@@ -8,7 +8,6 @@ from msgspec.structs import replace
 from chinwag.engine.actors.mailbox import ReplyTo
 from chinwag.engine.encryption.room_keys import RoomKeys
 from chinwag.engine.files.files import Files
-from chinwag.engine.messages.searches import SearchLane, search_text
 from chinwag.engine.model import names
 from chinwag.engine.model.access import admit, admit_author, with_equal_roles
 from chinwag.engine.model.commands import (
@@ -24,6 +23,7 @@ from chinwag.engine.model.commands import (
 from chinwag.engine.model.errors import Invalid, LimitReached, NotFound
 from chinwag.engine.model.events import Event, MessagePosted, RoomJoined
 from chinwag.engine.model.ids import MessageId, NewId, RoomId, UserId, now_us
+from chinwag.engine.model.limits import search_text
 from chinwag.engine.model.publishing import Publisher
 from chinwag.engine.model.storable import refuse_unstorable
 from chinwag.engine.model.store import DuplicateKey, InsertMember, InsertMessage, InsertRoom, Overviews, Store, Write
@@ -45,6 +45,7 @@ from chinwag.engine.rooms.member_rules import joined_text
 from chinwag.engine.rooms.memory import new_member
 from chinwag.engine.rooms.registry import RoomRegistry
 from chinwag.engine.rooms.room_service import RoomService
+from chinwag.engine.workers.timed_lane import TimedLane
 
 
 class Rooms(RoomService):
@@ -59,7 +60,7 @@ class Rooms(RoomService):
         new_id: NewId,
         keys: RoomKeys,
         files: Files,
-        searches: SearchLane,
+        searches: TimedLane,
     ) -> None:
         super().__init__(store=store, registry=registry)
         self._publisher = publisher

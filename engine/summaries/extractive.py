@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from chinwag.engine.messages.alphabets import UNSPACED
+from chinwag.engine.model.alphabets import UNSPACED
 from chinwag.engine.model.errors import SummarizerUnavailable
 from chinwag.engine.summaries.summaries import UNDETERMINED, Spoken, SummaryDraft
 from chinwag.engine.workers.process import (
@@ -147,7 +147,7 @@ def _newest(messages: Sequence[Spoken]) -> list[tuple[str, str]]:
 
 def _sentences(messages: Sequence[tuple[str, str]], language: str) -> list[_Sentence]:
     """The newest sentences with something in them, oldest first. In an unknown language the rules of English divide."""
-    segment: Callable[[str, str], list[str]] = _library("sentencex").segment
+    segment: Callable[[str, str], list[str]] = library("sentencex").segment
     found: list[tuple[str, str, Counter[str]]] = []
     for author, text in reversed(messages):
         for line in reversed(text.splitlines()):
@@ -317,21 +317,22 @@ def sentiment_of(texts: Iterable[str], language: str) -> float:
 # --- libraries ---
 
 
-def _library(name: str) -> Any:
+def library(name: str) -> Any:
+    """One of the packages that summaries are made with: they have no types, and are slow to import."""
     return importlib.import_module(name)
 
 
 @functools.cache
 def _language_identifier() -> Any:
-    return _library("gcld3").NNetLanguageIdentifier(0, 4 * LANGUAGE_CHARACTERS)
+    return library("gcld3").NNetLanguageIdentifier(0, 4 * LANGUAGE_CHARACTERS)
 
 
 @functools.cache
 def _sentiment_analyzer() -> Any:
-    return _library("vader").SentimentIntensityAnalyzer()
+    return library("vader").SentimentIntensityAnalyzer()
 
 
 @functools.cache
 def _stop_words(language: str) -> frozenset[str]:
     """Words that say nothing by themselves; none for a language that has no list."""
-    return frozenset(word.casefold() for word in _library("stopwordsiso").stopwords(language))
+    return frozenset(word.casefold() for word in library("stopwordsiso").stopwords(language))

@@ -8,7 +8,7 @@ got `summary_threshold` messages further since its last automatic summary gets o
 is stored with it, so a restart neither repeats nor skips anything, and a burst of messages makes one summary.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import structlog
@@ -18,6 +18,7 @@ from chinwag.engine.model.access import admit
 from chinwag.engine.model.errors import EngineError, NotFound, Overloaded
 from chinwag.engine.model.ids import IdSource, RoomId, SummaryId, UserId, now_us
 from chinwag.engine.model.store import InsertSummary, Store, WriteRejected
+from chinwag.engine.model.tasks import Spawn
 from chinwag.engine.model.values import Member, Message, MessageKind, Record, Room, Summary
 
 log = structlog.get_logger("chinwag.engine")
@@ -103,7 +104,7 @@ class Summaries:
         summarizer: Summarizer,
         *,
         new_id: IdSource,
-        spawn: Callable[..., None],
+        spawn: Spawn,
     ) -> None:
         """`spawn` starts a task of the engine's, which ends with the engine."""
         self._store = store

@@ -16,10 +16,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 import trio
 
+from chinwag.engine import WireFormat
 from chinwag.engine.actors.mailbox import Ask
 from chinwag.engine.connections.admission import Admission, Admitted
 from chinwag.engine.connections.close_reasons import CloseReason
-from chinwag.engine.connections.fanout import WireFormat
 from chinwag.engine.connections.in_process import EVENT_LINES, UNBOUNDED, InProcessClient, InProcessTransport
 from chinwag.engine.connections.transport import Transport
 from chinwag.engine.encryption.room_crypto import MasterKey

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 
 import trio
 
-from chinwag.engine.messages.searches import NO_DEADLINE
 from chinwag.engine.model import addresses, names
 from chinwag.engine.model.errors import EngineError, StoreUnavailable
 from chinwag.engine.model.ids import FamilyId, FileId, MessageId, RoomId, UserId
@@ -27,6 +26,7 @@ from chinwag.engine.model.store import (
     RoomSnapshot,
     Write,
 )
+from chinwag.engine.model.store_search import NO_DEADLINE
 from chinwag.engine.model.values import (
     Deployment,
     Family,

@@ -1,0 +1,1 @@
+"""The fronts, a folder each: what clients speak. None knows another."""

@@ -14,9 +14,10 @@ from email_validator.rfc_constants import EMAIL_MAX_LENGTH
 from msgspec import Meta
 
 from chinwag.engine.accounts import password_text
-from chinwag.engine.messages.searches import MOST_QUERY_CHARACTERS
+from chinwag.engine.encryption.room_crypto import check_public_key
 from chinwag.engine.model import names
 from chinwag.engine.model.errors import Invalid, Rule
+from chinwag.engine.model.limits import MOST_QUERY_CHARACTERS
 from chinwag.http.api.checked import FieldError
 
 MAX_EMAIL: Final = EMAIL_MAX_LENGTH
@@ -123,6 +124,14 @@ def login_name(text: str) -> str:
         return email_address(text)
     except FieldError:
         return text
+
+
+def public_key(text: str, field: str = "") -> str:
+    """A profile's public key in its normal form: `check_public_key`."""
+    try:
+        return check_public_key(text)
+    except Invalid as invalid:
+        raise FieldError(field, invalid.reason, rule=Rule.FORMAT) from None
 
 
 def is_web_address(url: str) -> bool:

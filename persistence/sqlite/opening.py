@@ -6,8 +6,8 @@ from typing import NamedTuple
 import apsw
 import structlog
 
-from chinwag.engine.messages.searches import SEARCHES_AT_ONCE
 from chinwag.engine.model.errors import StoreUnavailable
+from chinwag.engine.model.store_search import SEARCHES_AT_ONCE
 from chinwag.persistence import migrations
 from chinwag.persistence.errors import CannotOpen
 from chinwag.persistence.sqlite.errors import write_transaction

@@ -18,7 +18,6 @@ import apsw
 import structlog
 import trio
 
-from chinwag.engine.messages.searches import NO_DEADLINE
 from chinwag.engine.model.errors import StoreUnavailable
 from chinwag.engine.model.ids import FamilyId, FileId, MessageId, RoomId, UserId
 from chinwag.engine.model.store import (
@@ -35,6 +34,7 @@ from chinwag.engine.model.store import (
     RoomSnapshot,
     Write,
 )
+from chinwag.engine.model.store_search import NO_DEADLINE
 from chinwag.engine.model.values import (
     Deployment,
     Family,

@@ -47,15 +47,15 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.mark.parametrize("busy_s", [0.0, 1.0, 7.7])
 def test_a_server_is_waited_for_until_it_rests_and_hardly_longer(clock: Clock, busy_s: float) -> None:
-    compare._let_rest(cast("Site", BusyUntil(clock, busy_s)))
+    compare.let_rest(cast("Site", BusyUntil(clock, busy_s)))
     assert busy_s <= clock.now <= busy_s + 2 * compare.REST_LOOK_S
 
 
 def test_a_server_that_never_rests_is_not_waited_for_for_ever(clock: Clock) -> None:
-    compare._let_rest(cast("Site", BusyUntil(clock, float("inf"))))
+    compare.let_rest(cast("Site", BusyUntil(clock, float("inf"))))
     assert compare.REST_S <= clock.now <= compare.REST_S + compare.REST_LOOK_S
 
 
 def test_a_server_that_has_ended_is_not_waited_for(clock: Clock) -> None:
-    compare._let_rest(cast("Site", BusyUntil(clock, float("inf"), ended=1.0)))
+    compare.let_rest(cast("Site", BusyUntil(clock, float("inf"), ended=1.0)))
     assert clock.now <= 1.0 + compare.REST_LOOK_S

@@ -90,7 +90,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
         assert (settings.host, settings.port) == listening_on
         seen.append(settings)
 
-    monkeypatch.setattr(cli, "_run", start)
+    monkeypatch.setattr(cli, "run_main", start)
     monkeypatch.setattr(cli, "configure_logging", lambda *_: None)
     return seen
 
@@ -270,7 +270,7 @@ def test_what_a_user_can_mend_is_one_line(error: Exception, line: str, capsys: p
         raise ExceptionGroup("from a nursery", [error])
 
     with pytest.raises(click.ClickException) as told:
-        cli._run(fail, listening_on=WHERE)
+        cli.run_main(fail, listening_on=WHERE)
     assert told.value.message == line
     assert told.value.exit_code == 1
 
@@ -280,7 +280,7 @@ def test_a_bug_keeps_its_traceback() -> None:
         raise ExceptionGroup("", [CannotOpen("one"), RuntimeError("a bug")])
 
     with pytest.raises(ExceptionGroup):
-        cli._run(fail, listening_on=WHERE)
+        cli.run_main(fail, listening_on=WHERE)
 
 
 def test_an_interrupt_ends_quietly() -> None:
@@ -288,7 +288,7 @@ def test_an_interrupt_ends_quietly() -> None:
         raise BaseExceptionGroup("", [KeyboardInterrupt()])
 
     with pytest.raises(click.Abort):
-        cli._run(fail, listening_on=WHERE)
+        cli.run_main(fail, listening_on=WHERE)
 
 
 def test_the_first_lines_tell_the_addresses_to_try() -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chinwag.engine.accounts.log_ins import LogIn
+from chinwag.engine import LogIn
 from chinwag.engine.model.errors import AccountInactive, Unauthenticated
 from chinwag.http.api.requests import Reply, Request
 from chinwag.http.api.values import Header

@@ -6,9 +6,9 @@ from typing import Literal
 
 import trio
 
-from chinwag.engine.files.files import MAX_AVATAR_BYTES
 from chinwag.engine.model.errors import EngineError
 from chinwag.engine.model.ids import FileId, now_us
+from chinwag.engine.model.limits import MAX_AVATAR_BYTES
 from chinwag.http.api.refusals import MalformedBody
 from chinwag.http.api.requests import Reply, Request
 from chinwag.http.fronts.chatrooms import wire

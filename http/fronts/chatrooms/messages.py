@@ -6,8 +6,7 @@ from typing import Any
 
 from chinwag.engine.model import values as model
 from chinwag.engine.model.errors import Forbidden, NotAMember
-from chinwag.engine.model.ids import MessageId, RoomId, UserId
-from chinwag.engine.rooms.invitations import NOBODY
+from chinwag.engine.model.ids import NOBODY, MessageId, RoomId, UserId
 from chinwag.http.api.requests import Reply, Request
 from chinwag.http.fronts.chatrooms import requests, wire, wire_summaries
 from chinwag.http.fronts.chatrooms.accounts import success

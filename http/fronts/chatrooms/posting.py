@@ -1,6 +1,6 @@
 """From what a client wants to post to what the engine takes: decrypted where the server may, with its files found."""
 
-from chinwag.engine.engine import Engine
+from chinwag.engine import Engine
 from chinwag.engine.model.commands import PostMessage
 from chinwag.engine.model.ids import FileId, MessageId, RoomId, UserId
 from chinwag.engine.model.values import Attachment, Sealed

@@ -9,10 +9,10 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from chinwag.engine.encryption.room_crypto import check_public_key, encrypted_characters
-from chinwag.engine.messages.searches import MOST_QUERY_CHARACTERS
 from chinwag.engine.model.emojis import MOST_CHARACTERS
-from chinwag.engine.model.errors import Invalid, Rule
+from chinwag.engine.model.errors import Rule
+from chinwag.engine.model.keys import encrypted_characters
+from chinwag.engine.model.limits import MOST_QUERY_CHARACTERS
 from chinwag.engine.model.names import blank
 from chinwag.http.api.checked import Checked, FieldError
 from chinwag.http.kit import fields
@@ -58,13 +58,6 @@ def _required(text: str) -> str:
     return text
 
 
-def _public_key(pem: str) -> str:
-    try:
-        return check_public_key(pem)
-    except Invalid as invalid:
-        raise FieldError("", invalid.reason, rule=Rule.FORMAT) from None
-
-
 def _web_address(url: str) -> str:
     """A web page's, or a path on this server: what an avatar that was uploaded here has."""
     own = url.startswith("/") and not url.startswith("//")
@@ -101,7 +94,7 @@ class Register(Checked, frozen=True, kw_only=True):
         "email": fields.email_address,
         "password": fields.new_password,
         "display_name": fields.visible_name,
-        "public_key": _public_key,
+        "public_key": fields.public_key,
     }
     username: Annotated[fields.Username, Meta(max_length=50, examples=["bob"])]
     email: Annotated[fields.Email, Meta(max_length=fields.MAX_EMAIL, examples=["bob@example.org"])]
@@ -125,7 +118,7 @@ class UpdateProfile(Checked, frozen=True, kw_only=True):
     checks: ClassVar[Mapping[str, Any]] = {
         "display_name": fields.visible_name,
         "avatar_url": _web_address,
-        "public_key": _public_key,
+        "public_key": fields.public_key,
     }
     display_name: Name | UnsetType | None = UNSET
     avatar_url: Annotated[str, Meta(max_length=MAX_URL)] | UnsetType | None = UNSET

@@ -1,6 +1,5 @@
 """The chatrooms API's endpoints, as a table. What its spec does not have and its users need is in README.md."""
 
-from chinwag.engine.files.files import MAX_AVATAR_BYTES
 from chinwag.engine.model.errors import (
     CannotDecrypt,
     Conflict,
@@ -16,6 +15,7 @@ from chinwag.engine.model.errors import (
     TypeNotAllowed,
     Unauthenticated,
 )
+from chinwag.engine.model.limits import MAX_AVATAR_BYTES
 from chinwag.http.api.routing import FormPart, Route
 from chinwag.http.fronts.chatrooms import (
     accounts,

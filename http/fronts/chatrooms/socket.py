@@ -9,10 +9,7 @@ from typing import cast
 
 import msgspec
 
-from chinwag.engine.connections.admission import Admission, Admitted
-from chinwag.engine.connections.session import Session
-from chinwag.engine.engine import Engine
-from chinwag.engine.messages.messages import post_command
+from chinwag.engine import Admission, Admitted, Engine, Session, post_command
 from chinwag.engine.model import commands
 from chinwag.engine.model.errors import EngineError, Invalid, Rule
 from chinwag.engine.model.ids import RoomId

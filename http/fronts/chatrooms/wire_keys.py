@@ -5,8 +5,8 @@ from typing import Literal
 
 import msgspec
 
-from chinwag.engine.encryption.room_keys import KeyRing
 from chinwag.engine.model.ids import UserId
+from chinwag.engine.model.keys import KeyRing
 from chinwag.http.fronts.chatrooms.wire import Id, Time, custody, encode
 from chinwag.http.kit.times import rfc3339
 

@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import force_setattr
 
-from chinwag.engine.messages.searches import MOST_QUERY_CHARACTERS
 from chinwag.engine.model.ids import MAX_ID
+from chinwag.engine.model.limits import MOST_QUERY_CHARACTERS
 from chinwag.http.api.checked import Checked, FieldError
 from chinwag.http.fronts.chatterstack.ids import AMessage, ARoom, AUser
 from chinwag.http.kit.fields import (

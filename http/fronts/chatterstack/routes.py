@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chinwag.engine.accounts.log_ins import LogIn
+from chinwag.engine import LogIn
 from chinwag.engine.model import values as model
 from chinwag.engine.model.errors import Conflict, Forbidden, Invalid, NotFound, TooManyTries, Unauthenticated
 from chinwag.engine.model.ids import MessageId, RoomId, UserId

@@ -10,10 +10,7 @@ from typing import Annotated, assert_never, cast
 import msgspec
 from msgspec import Meta
 
-from chinwag.engine.connections.admission import Admission, Admitted
-from chinwag.engine.connections.session import Session
-from chinwag.engine.engine import Engine
-from chinwag.engine.messages.messages import post_command
+from chinwag.engine import Admission, Admitted, Engine, Session, post_command
 from chinwag.engine.model.commands import RoomCommand, StartTyping, StopTyping
 from chinwag.engine.model.errors import EngineError, Forbidden, Invalid
 from chinwag.engine.model.events import (

@@ -8,10 +8,7 @@ from collections.abc import Awaitable
 
 import msgspec
 
-from chinwag.engine.connections.admission import Admission, Admitted
-from chinwag.engine.connections.session import Session
-from chinwag.engine.engine import Engine
-from chinwag.engine.messages.messages import post_command
+from chinwag.engine import Admission, Admitted, Engine, Session, post_command
 from chinwag.engine.model.errors import EngineError, Invalid, NotFound
 from chinwag.engine.model.events import Event, MessagePosted, MessageReplayed, PresenceChanged, Resumed
 from chinwag.engine.model.ids import RoomId

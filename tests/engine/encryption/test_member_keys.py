@@ -6,7 +6,6 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from chinwag.engine.encryption import room_keys
 from chinwag.engine.model.errors import (
     Conflict,
     Invalid,
@@ -15,6 +14,7 @@ from chinwag.engine.model.errors import (
 )
 from chinwag.engine.model.events import MemberKeyReplaced, MemberRemoved, RoomKeyChanged
 from chinwag.engine.model.ids import RoomId
+from chinwag.engine.model.keys import KeyRing
 from chinwag.engine.model.store import RoomSnapshot, SetRole
 from chinwag.engine.model.values import KeyCustody, Role, Room
 from chinwag.engine.testing import MemoryStore
@@ -31,9 +31,7 @@ async def test_members_seal_keys_for_each_other_and_the_server_reads_nothing(
     watching = await h.connect(bob, room)
     public = await h.engine.keys.public_keys(room.id, ann.id)
     assert public == {ann.id: device("ann").public_pem, bob.id: device("bob").public_pem}
-    assert await h.engine.keys.for_member(room.id, bob.id) == room_keys.KeyRing(
-        custody=KeyCustody.CLIENT, newest=0, keys=()
-    )
+    assert await h.engine.keys.for_member(room.id, bob.id) == KeyRing(custody=KeyCustody.CLIENT, newest=0, keys=())
     await h.engine.keys.put_member_keys(room.id, ann.id, 1, {ann.id: "for ann", bob.id: "for bob"})
     assert watching.received() == [RoomKeyChanged(room_id=room.id, version=1)]
     for person, sealed in ((ann, "for ann"), (bob, "for bob")):

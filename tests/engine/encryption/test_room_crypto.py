@@ -16,11 +16,11 @@ from chinwag.engine.encryption.room_crypto import (
     WrongMasterKey,
     check_public_key,
     decrypt,
-    encrypted_characters,
     make_key,
 )
 from chinwag.engine.model.errors import CannotDecrypt, Invalid
 from chinwag.engine.model.ids import MAX_ID, RoomId
+from chinwag.engine.model.keys import encrypted_characters
 from chinwag.engine.model.values import RoomKey, Sealed
 from tests.engine.encryption import rooms_with_keys as encryption
 

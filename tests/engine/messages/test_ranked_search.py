@@ -9,13 +9,15 @@ from trio.testing import MockClock
 
 from chinwag.engine.messages import ranked_search
 from chinwag.engine.messages.ranked_search import CANDIDATES, MOST_TERMS, RankedSearch, RankedSearcher, terms_of
-from chinwag.engine.messages.searches import MOST_QUERY_CHARACTERS, SEARCH_S, Deadline, SearchLane
+from chinwag.engine.messages.searches import SEARCH_S, search_lane
 from chinwag.engine.model.errors import Forbidden, Invalid, NotFound
 from chinwag.engine.model.ids import RoomId, UserId
+from chinwag.engine.model.limits import MOST_QUERY_CHARACTERS
 from chinwag.engine.model.store import InsertMember, InsertMessage, InsertRoom, InsertUser
 from chinwag.engine.model.text import folded
 from chinwag.engine.model.values import MessageKind, Sealed
 from chinwag.engine.testing import MemoryStore, make_member, make_message, make_room, make_user
+from chinwag.engine.workers.timed_lane import Deadline
 
 ROOM = RoomId(10)
 ANN, BOB, EVE = UserId(1), UserId(2), UserId(3)
@@ -27,7 +29,7 @@ class Searched:
 
     def __init__(self) -> None:
         self.store = MemoryStore()
-        self.search = RankedSearcher(self.store, SearchLane())
+        self.search = RankedSearcher(self.store, search_lane())
         self._seq = 0
 
     async def prepare(self) -> None:

@@ -6,13 +6,13 @@ from trio.testing import MockClock
 
 from chinwag.engine.messages.searches import (
     LONGEST_WAIT_S,
-    MOST_QUERY_CHARACTERS,
     SEARCH_S,
-    SEARCHES_AT_ONCE,
     WAITING_PER_USER,
 )
 from chinwag.engine.model.errors import Forbidden, Invalid, NotAMember, NotFound, Overloaded
 from chinwag.engine.model.ids import RoomId
+from chinwag.engine.model.limits import MOST_QUERY_CHARACTERS
+from chinwag.engine.model.store_search import SEARCHES_AT_ONCE
 from chinwag.engine.model.values import Room
 from chinwag.engine.testing.harness import EngineHarness, Person
 

@@ -44,7 +44,7 @@ def test_the_key_sentences_come_in_the_order_they_were_said_with_their_authors()
     everything = [
         f"{each.author_name}: {sentence}"
         for each in TALK
-        for sentence in extractive._library("sentencex").segment("en", each.text)
+        for sentence in extractive.library("sentencex").segment("en", each.text)
     ]
     places = [[" ".join(each.split()) for each in everything].index(line) for line in lines]
     assert len(lines) == 3  # the root of nine sentences

@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from PIL import Image
 
-from chinwag.engine.files.files import MAX_AVATAR_BYTES
 from chinwag.engine.model.ids import UserId
+from chinwag.engine.model.limits import MAX_AVATAR_BYTES
 from chinwag.http.fronts.chatrooms import FRONT
 from chinwag.http.kit.uuid_ids import IDS
 from tests.http.fronts.chatrooms_api import PASSWORD, Chatrooms, picture, refused, succeeded, wrong_fields

@@ -9,7 +9,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from chinwag.engine.messages.searches import MOST_QUERY_CHARACTERS, SEARCH_S, SEARCHES_AT_ONCE, WAITING_PER_USER
+from chinwag.engine.messages.searches import SEARCH_S, WAITING_PER_USER
+from chinwag.engine.model.limits import MOST_QUERY_CHARACTERS
+from chinwag.engine.model.store_search import SEARCHES_AT_ONCE
 from chinwag.http.api.front import Front
 from chinwag.http.api.openapi import describe
 from chinwag.http.api.routing import Route

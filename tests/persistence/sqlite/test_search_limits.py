@@ -8,10 +8,10 @@ import apsw
 import pytest
 import trio
 
-from chinwag.engine.messages.searches import SEARCHES_AT_ONCE
 from chinwag.engine.model.errors import StoreUnavailable
 from chinwag.engine.model.ids import MessageId, RoomId
 from chinwag.engine.model.store import InsertMember, InsertRoom
+from chinwag.engine.model.store_search import SEARCHES_AT_ONCE
 from chinwag.engine.testing import make_member, make_room
 from chinwag.persistence.sqlite import time_limits
 from chinwag.persistence.sqlite.reads import Snapshot
