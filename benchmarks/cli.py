@@ -285,8 +285,8 @@ def compare(**options: Any) -> None:
     """Chinwag and its peers, or another version of it, on the same work, in interleaved rounds.
 
     Chinwag has everything on; the peers neither authenticate nor store, but for fastapi_chat, which does the same job.
-    What is not installed yet is installed first; a peer that cannot be is named as skipped. With --baseline the server CPU
-    per message or request of both versions is what counts.
+    What is not installed yet is installed first; a peer that cannot be is named as skipped. With --baseline the server
+    CPU per message or request of both versions is what counts.
     """
     from chinwag.benchmarks import commands
 
