@@ -18,7 +18,7 @@ from chinwag.benchmarks.report.results import Result
 from chinwag.benchmarks.scenarios.rooms import RoomsWork, measure
 
 CHINWAG = str(Path(sys.executable).with_name("chinwag"))
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 
 OLDER = """
 from functools import partial
@@ -109,13 +109,11 @@ def test_versions_are_compared_over_rooms_fanout_and_http() -> None:
 
 
 def test_each_work_begins_with_what_was_prepared(tmp_path: Path) -> None:
-    plan, other = Plan(rooms=[2], history=1), Plan(rooms=[3])
+    plan, other = Plan(rooms=[2], history=1), Plan(rooms=[1])
     version = Version(BASELINE, OWN_COMMAND, tmp_path)
-    version.prepare([plan, other, plan], cpu=None, tell=lambda _what, _share: None)
-    seen = [post_and_count(version, plan) for _ in range(2)]
-    assert seen == [2, 2]
-    with version.open(other, None) as site:
-        assert [len(room.members) for room in site.world.rooms] == [3]
+    version.prepare([other, plan, plan], cpu=None, tell=lambda _what, _share: None)
+    assert len(list(tmp_path.iterdir())) == 2
+    assert [post_and_count(version, plan) for _ in range(2)] == [2, 2]
 
 
 def post_and_count(version: Version, plan: Plan) -> int:
