@@ -1,5 +1,6 @@
 """`chinwag bench`: the commands and their options. What they need is loaded when they run, so that help is quick."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +34,19 @@ def _mix(_context: click.Context, _parameter: click.Parameter, value: str | None
     if not any(mix.get(kind) for kind in kinds if kind != "typing"):
         raise click.BadParameter("something besides typing has to be done")
     return mix
+
+
+def _command(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """A command line, as a shell splits it."""
+    if value is None:
+        return None
+    try:
+        words = tuple(shlex.split(value))
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is no command: {error}") from None
+    if not words:
+        raise click.BadParameter("the command is empty")
+    return words
 
 
 def _sizes(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[int, ...]:
@@ -249,17 +263,30 @@ def scale(**options: Any) -> None:
 
 
 @bench.command()
+@click.option(
+    "--baseline",
+    callback=_command,
+    metavar="COMMAND",
+    help="Measure another version of Chinwag beside this one: the command that runs its `chinwag`. No peers then, and "
+    "only the works fanout, rooms and http.",
+)
+@click.option("--with-peers", is_flag=True, help="With --baseline: measure the peers too.")
 @click.option("--only", multiple=True, metavar="TEXT", help="Only works whose key contains this; repeat for several.")
-@click.option("--repeat", type=click.IntRange(1), help="Rounds, of which the median counts. [default: 5, quick 3]")
+@click.option(
+    "--repeat",
+    type=click.IntRange(1),
+    help="Rounds, of which the median counts. [default: 5, with a baseline 9, quick 3]",
+)
 @click.option("--seconds", type=click.FloatRange(0.1), help="How long each measurement is. [default: 3, quick 1]")
 @click.option("--quick", is_flag=True, help="A short run, with less certain figures and a smaller crowd.")
 @click.option("--list", "list_only", is_flag=True, help="Show the works' keys and titles, and end.")
 @_options(PEERS, PROCESSORS, REPORTS)
 def compare(**options: Any) -> None:
-    """Chinwag and its peers on the same work, in interleaved rounds, next to what is to be reached.
+    """Chinwag and its peers, or another version of it, on the same work, in interleaved rounds.
 
     Chinwag has everything on; the peers neither authenticate nor store, but for fastapi_chat, which does the same job.
-    What is not installed yet is installed first; a peer that cannot be is named as skipped.
+    What is not installed yet is installed first; a peer that cannot be is named as skipped. With --baseline the server
+    CPU per message or request of both versions is what counts.
     """
     from chinwag.benchmarks import commands
 

@@ -15,7 +15,8 @@ from chinwag.benchmarks.compare import machine
 from chinwag.benchmarks.compare.compare import compare
 from chinwag.benchmarks.compare.contestants import Chinwag, Contestant, Site, Target, reflector
 from chinwag.benchmarks.compare.installs import Installs
-from chinwag.benchmarks.compare.works import all_works
+from chinwag.benchmarks.compare.versions import prepared_versions
+from chinwag.benchmarks.compare.works import all_works, between_versions, http_works, room_works
 from chinwag.benchmarks.errors import BenchError
 from chinwag.benchmarks.generator.world import Plan, nameless
 from chinwag.benchmarks.report import files, page, tables
@@ -180,6 +181,8 @@ def scale(
 
 def compare_all(
     *,
+    baseline: Sequence[str] | None,
+    with_peers: bool,
     only: tuple[str, ...],
     repeat: int | None,
     seconds: float | None,
@@ -193,23 +196,29 @@ def compare_all(
 ) -> None:
     """See `chinwag bench compare`."""
     installs = Installs(peers_folder)
-    works = all_works(
-        installs,
-        seconds or (1.0 if quick else 3.0),
-        idle_connections=500 if quick else 2_000,
-        crowd=3_000 if quick else 15_000,
-    )
+    seconds = seconds or (1.0 if quick else 3.0)
+    if baseline is None:
+        works = all_works(installs, seconds, idle_connections=500 if quick else 2_000, crowd=3_000 if quick else 15_000)
+    else:
+        works = [*room_works(installs, seconds), *http_works(installs, seconds)]
     chosen = [work for work in works if not only or any(each in work.key for each in only)]
     if list_only or not chosen:
         for work in works:
             click.echo(f"{work.key:16} {work.title}")
         return
-    with _session(server_cpu, client_cpu) as (cpu, console):
-        installs.install(console.print)
+    rounds = repeat or (3 if quick else 5 if baseline is None else 9)
+    with _session(server_cpu, client_cpu) as (cpu, console), contextlib.ExitStack() as stack:
         with _progress(console) as tell:
-            comparisons = compare(chosen, repeat=repeat or (3 if quick else 5), cpu=cpu, tell=tell)
+            if baseline is not None:
+                plans = [work.plan for work in chosen]
+                versions = stack.enter_context(prepared_versions(baseline, plans, cpu=cpu, tell=tell))
+                chosen = [between_versions(work, versions, peers=with_peers) for work in chosen]
+            if baseline is None or with_peers:
+                installs.install(console.print)
+            comparisons = compare(chosen, repeat=rounds, cpu=cpu, tell=tell)
         for comparison in comparisons:
             tables.show_comparison(console, comparison)
+        tables.show_pairs(console, comparisons)
         tables.summary(console, comparisons)
         if json_path is not None:
             files.write(json_path, files.of_comparisons(comparisons))

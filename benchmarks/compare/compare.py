@@ -2,17 +2,18 @@
 
 All servers of a work are up at the same time and share one core, but only one has anything to do at any moment: after
 its round a server is left alone until it has done what it put off (Chinwag its search index), so that the next one has
-the core for itself. Rounds go A B C, A B C, ..., so that a machine that gets slower or faster in between does so for
-everybody.
+the core for itself. Rounds go A B C, C B A, A B C, ..., so that a machine that gets slower or faster in between does so
+for everybody, and nobody gains by a place in the round.
 """
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
-from chinwag.benchmarks.compare.contestants import Chinwag, Contestant, Site
+from chinwag.benchmarks.compare.contestants import BASELINE, Chinwag, Contestant, Site
+from chinwag.benchmarks.compare.pairs import Pairs
 from chinwag.benchmarks.compare.works import Goal, Work
 from chinwag.benchmarks.errors import BenchError
 from chinwag.benchmarks.generator.accounting import Faults
@@ -25,6 +26,7 @@ REST_LOOK_S: Final = 0.4
 REST_SHARE: Final = 0.05
 """It rests when it used no more of the processor between two looks."""
 
+T = TypeVar("T")
 Tell = Callable[[str, float], None]
 """Told what is being done, and which share of everything is done."""
 
@@ -88,6 +90,12 @@ class Comparison:
         """Chinwag's row."""
         return self.row(Chinwag().name)
 
+    @property
+    def pairs(self) -> Pairs | None:
+        """What this version and the baseline cost, None unless both were measured."""
+        own, baseline = self.own, self.row(BASELINE)
+        return None if own is None or baseline is None else Pairs.of(own.results, baseline.results)
+
     def verdicts(self) -> list[Verdict]:
         """Each goal, and whether it was reached: never with anything lost, doubled or out of order."""
         own = self.own
@@ -141,11 +149,10 @@ def _compare_one(work: Work, *, repeat: int, cpu: int | None, tell: Tell) -> Com
                 if site is not None:
                     running.append((row, site))
             running = _warm(work, rows, running, tell)
-            for turn in range(repeat):
-                for number, (row, site) in enumerate(running):
-                    tell(f"{row.name}, round {turn + 1} of {repeat}", (turn + number / len(running)) / repeat)
-                    _measure(work, row, site)
-                    let_rest(site)
+            for turn, share, (row, site) in _rounds(running, repeat):
+                tell(f"{row.name}, round {turn + 1} of {repeat}", share)
+                _measure(work, row, site)
+                let_rest(site)
     for row in rows:
         if row.results:
             row.figure = median([work.figure(result) for result in row.results])
@@ -153,14 +160,21 @@ def _compare_one(work: Work, *, repeat: int, cpu: int | None, tell: Tell) -> Com
 
 
 def _rounds_afresh(work: Work, rows: Sequence[Row], *, repeat: int, cpu: int | None, tell: Tell) -> None:
+    everybody = list(zip(rows, work.contestants, strict=True))
+    for turn, share, (row, contestant) in _rounds(everybody, repeat):
+        tell(f"{row.name}, round {turn + 1} of {repeat}", share)
+        if row.skipped is None:
+            with contextlib.ExitStack() as stack:
+                site = _open(stack, contestant, work, cpu, row)
+                if site is not None:
+                    _measure(work, row, site)
+
+
+def _rounds(everybody: Sequence[T], repeat: int) -> Iterator[tuple[int, float, T]]:
+    """Everybody in every round, each second one backwards, with the round's number and the share that is done."""
     for turn in range(repeat):
-        for number, (row, contestant) in enumerate(zip(rows, work.contestants, strict=True)):
-            tell(f"{row.name}, round {turn + 1} of {repeat}", (turn + number / len(rows)) / repeat)
-            if row.skipped is None:
-                with contextlib.ExitStack() as stack:
-                    site = _open(stack, contestant, work, cpu, row)
-                    if site is not None:
-                        _measure(work, row, site)
+        for number, each in enumerate(everybody if turn % 2 == 0 else everybody[::-1]):
+            yield turn, (turn + number / len(everybody)) / repeat, each
 
 
 def _measure(work: Work, row: Row, site: Site) -> None:

@@ -27,6 +27,10 @@ from chinwag.benchmarks.generator.world import Plan, World, nameless, numbered, 
 
 BARE_SENDS: Final = "bare sends"
 CEILING: Final = "generator ceiling"
+BASELINE: Final = "baseline"
+"""Another version of Chinwag."""
+OWN_COMMAND: Final = (sys.executable, "-c", "from chinwag.http.cli import main; main()")
+"""What runs this version, as `chinwag` does."""
 FRONTS: Final = ("chatterstack",)
 """The fronts whose API the generator speaks."""
 
@@ -108,8 +112,8 @@ def serving(
 ) -> "contextlib.AbstractContextManager[ServerProcess]":
     """Serve a data folder."""
     port = machine.free_port()
-    command = [sys.executable, "-c", "from chinwag.http.cli import main; main()", "serve", "--front", front]
-    command += ["--bind", f"127.0.0.1:{port}", "--data", str(folder), "--log-level", "warning"]
+    command = [*OWN_COMMAND, "serve", "--front", front, "--bind", f"127.0.0.1:{port}", "--data", str(folder)]
+    command += ["--log-level", "warning"]
     command += [] if limited else ["--rate-limits", "off"]
     return running(command, port=port, cpu=cpu)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from chinwag.benchmarks.compare import machine
 from chinwag.benchmarks.errors import PeerMissing
@@ -60,7 +60,8 @@ def running(
             deadline = started + START_S
             while not _answers(port):
                 if process.poll() is not None:
-                    raise PeerMissing(f"ended at once: {_last_words(log)}")
+                    log.seek(0)
+                    raise PeerMissing(f"ended at once: {_last_words(log.read())}")
                 if time.perf_counter() > deadline:
                     raise PeerMissing(f"did not answer within {START_S:.0f} s")
                 time.sleep(0.003)
@@ -72,6 +73,26 @@ def running(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def output_of(command: Sequence[str]) -> str:
+    """What a command prints before it ends. Raises PeerMissing when it cannot be run, fails or does not end."""
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=_environment({}),
+            timeout=START_S,
+            check=False,
+        )
+    except OSError as error:
+        raise PeerMissing(f"does not start: {error.strerror}") from error
+    except subprocess.TimeoutExpired as error:
+        raise PeerMissing(f"did not answer within {START_S:.0f} s") from error
+    if done.returncode:
+        raise PeerMissing(f"ended at once: {_last_words(done.stderr or done.stdout)}")
+    return done.stdout.decode("utf-8", "replace")
 
 
 def _prepare_child(cpu: int | None) -> None:
@@ -98,7 +119,6 @@ def _answers(port: int) -> bool:
     return True
 
 
-def _last_words(log: BinaryIO) -> str:
-    log.seek(0)
-    lines = [line.strip() for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
+def _last_words(said: bytes) -> str:
+    lines = [line.strip() for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
     return lines[-1][:200] if lines else "no word on why"

@@ -53,6 +53,11 @@ class Work:
     fresh: bool = False
     """Whether each round starts the server anew: what it remembers of the last one would falsify the next."""
 
+    @property
+    def each(self) -> str:
+        """What a rate counts, one of them."""
+        return self.unit.removesuffix("s/s")
+
 
 def all_works(installs: Installs, seconds: float, *, idle_connections: int, crowd: int) -> list[Work]:
     """Everything, each measurement `seconds` long; `crowd` is how many connections are open in the crowded one."""
@@ -138,6 +143,12 @@ def http_works(installs: Installs, seconds: float) -> list[Work]:
             )
         )
     return made
+
+
+def between_versions(work: Work, versions: Sequence[Contestant], *, peers: bool) -> Work:
+    """A work on versions of Chinwag; with `peers` on them too, and with what is to be reached against them."""
+    others = [each for each in work.contestants if each.name != Chinwag().name]
+    return replace(work, contestants=[*versions, *(others if peers else ())], goals=work.goals if peers else ())
 
 
 def _http(do: Callable[[Site, HttpWork], T], work: HttpWork, site: Site) -> T:

@@ -9,6 +9,7 @@ from typing import Any
 
 from chinwag.benchmarks.compare import machine
 from chinwag.benchmarks.compare.compare import Comparison
+from chinwag.benchmarks.compare.pairs import Pairs
 from chinwag.benchmarks.report.results import Result
 
 
@@ -37,10 +38,24 @@ def of_comparisons(comparisons: Sequence[Comparison]) -> dict[str, Any]:
                     for row in comparison.rows
                 ],
                 "goals": [asdict(verdict) for verdict in comparison.verdicts()],
+                "server_cpu": None if comparison.pairs is None else _pairs(comparison.pairs, comparison.work.each),
             }
             for comparison in comparisons
         ]
     )
+
+
+def _pairs(pairs: Pairs, each: str) -> dict[str, Any]:
+    """What a message or request costs this version and the baseline."""
+    rows = zip(pairs.own_s, pairs.baseline_s, pairs.ratios, strict=True)
+    return {
+        "per": each,
+        "own_s": pairs.own_median_s,
+        "baseline_s": pairs.baseline_median_s,
+        "ratio_of_medians": pairs.ratio_of_medians,
+        "median_of_ratios": pairs.median_of_ratios,
+        "pairs": [{"own_s": own, "baseline_s": baseline, "ratio": ratio} for own, baseline, ratio in rows],
+    }
 
 
 def _document(**content: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from chinwag.benchmarks.compare.compare import Comparison, Row
 from chinwag.benchmarks.compare.contestants import Chinwag
 from chinwag.benchmarks.report import svg
 from chinwag.benchmarks.report.results import Result
-from chinwag.benchmarks.report.tables import number, spread
+from chinwag.benchmarks.report.tables import PAIR_HEADS, number, pair_cells, spread
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --bg: #fbfaf8; --card: #fff; --ink: #1d2129; --dim: #6b7280; --line: #e4e4e0;
@@ -72,7 +72,12 @@ def of_comparisons(comparisons: Sequence[Comparison]) -> str:
     """The page of `chinwag bench compare`."""
     names = list(dict.fromkeys(row.name for comparison in comparisons for row in comparison.rows))
     colours = {name: min(turn, svg.COLOURS - 1) for turn, name in enumerate(names)}
-    body = [f"<section><h2>To reach</h2>{_goals(comparisons)}</section>"]
+    body = []
+    beside = [("", [escape(cell) for cell in cells]) for cells in pair_cells(comparisons)]
+    if beside:
+        body.append(f"<section><h2>Server CPU, beside the baseline</h2>{_table(PAIR_HEADS, beside)}</section>")
+    if any(comparison.verdicts() for comparison in comparisons):
+        body.append(f"<section><h2>To reach</h2>{_goals(comparisons)}</section>")
     for comparison in comparisons:
         measured = [row for row in comparison.rows if row.results]
         body.append(f"<section><h2>{escape(comparison.work.title)}</h2>")
@@ -82,7 +87,7 @@ def of_comparisons(comparisons: Sequence[Comparison]) -> str:
         skipped = [f"{row.name} was skipped: {row.skipped}" for row in comparison.rows if row.skipped is not None]
         body += [f'<p class="dim">{escape(text)}</p>' for text in skipped]
         body.append("</section>")
-    return _page("Chinwag and its peers", body)
+    return _page("Chinwag and its baseline" if beside else "Chinwag and its peers", body)
 
 
 def _parameters(results: Sequence[Result]) -> str:

@@ -1,13 +1,14 @@
 """Results as tables for a terminal."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from chinwag.benchmarks.compare.compare import Comparison, Row, Verdict
-from chinwag.benchmarks.compare.contestants import Chinwag
+from chinwag.benchmarks.compare.contestants import BASELINE, Chinwag
 from chinwag.benchmarks.report.results import Result
 from chinwag.benchmarks.report.statistics import median
 
@@ -151,8 +152,59 @@ def _mark(reached: bool | None) -> str:
     return {True: "[green]✓[/green]", False: "[red]✗[/red]", None: ""}[reached]
 
 
+PAIR_HEADS: Final = (
+    "work",
+    "per",
+    Chinwag().name,
+    BASELINE,
+    "ratio of medians",
+    "median of ratios",
+    "least and most",
+    "pairs",
+    "faults",
+)
+
+
+def pair_cells(comparisons: Sequence[Comparison]) -> list[list[str]]:
+    """What a message or request costs this version and the baseline, a row for each work, below `PAIR_HEADS`."""
+    rows = []
+    for comparison in comparisons:
+        pairs = comparison.pairs
+        if pairs is not None:
+            faulty = [row.name for row in comparison.rows if row.name in (Chinwag().name, BASELINE) and row.faults]
+            rows.append(
+                [
+                    comparison.work.title,
+                    comparison.work.each,
+                    f"{number(pairs.own_median_s * 1e6)} µs",
+                    f"{number(pairs.baseline_median_s * 1e6)} µs",
+                    f"{pairs.ratio_of_medians:.3f} x",
+                    f"{pairs.median_of_ratios:.3f} x",
+                    f"{min(pairs.ratios):.3f} x, {max(pairs.ratios):.3f} x",
+                    f"{len(pairs.ratios)}",
+                    ", ".join(faulty),
+                ]
+            )
+    return rows
+
+
+def show_pairs(console: Console, comparisons: Sequence[Comparison]) -> None:
+    """This version beside the baseline; nothing when there is none."""
+    rows = pair_cells(comparisons)
+    if not rows:
+        return
+    table = Table(title="Server CPU, beside the baseline", title_justify="left", title_style="bold")
+    for name in PAIR_HEADS:
+        table.add_column(name, justify="left" if name in ("work", "per") else "right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
 def summary(console: Console, comparisons: Sequence[Comparison]) -> None:
-    """All goals of all works in one table."""
+    """All goals of all works in one table; nothing when there are none."""
+    if not any(comparison.verdicts() for comparison in comparisons):
+        return
     table = Table(title="To reach", title_justify="left", title_style="bold")
     for name in ("work", Chinwag().name, "against", "is", "to reach", "", "per CPU second"):
         table.add_column(name, justify="left" if name in ("work", "against") else "right")

@@ -1,5 +1,6 @@
 """Reports need nothing but themselves, and tell nothing about the machine but its kind."""
 
+import io
 import json
 import platform
 import re
@@ -8,12 +9,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from chinwag.benchmarks.compare.compare import Comparison, Row
+from chinwag.benchmarks.compare.contestants import BASELINE
 from chinwag.benchmarks.compare.works import Goal, Work
 from chinwag.benchmarks.generator.accounting import Faults
 from chinwag.benchmarks.generator.world import Plan
-from chinwag.benchmarks.report import files, page
+from chinwag.benchmarks.report import files, page, tables
 from chinwag.benchmarks.report.results import Result
 from chinwag.benchmarks.report.statistics import latency, rate_over_time
 from chinwag.http.cli import main
@@ -144,6 +147,56 @@ def test_the_comparisons_page_is_self_contained_and_escapes_what_it_shows() -> N
     assert "fanout &lt;b&gt;of 2&lt;/b&gt;" in text
     assert "3.00 x" in text
     assert "Bun was skipped: node and npm are not installed" in text
+
+
+def beside_baseline(*, lost: int = 0) -> Comparison:
+    work = Work(
+        key="http-send",
+        title="send <b>&</b>",
+        unit="requests/s",
+        plan=Plan(rooms=[2]),
+        measure=lambda _site: result("", 0),
+        contestants=[],
+    )
+    rows = [Row(name="Chinwag"), Row(name=BASELINE)]
+    for row, factors in zip(rows, ((1.0, 4.0, 3.0), (2.0, 2.0, 1.0)), strict=True):
+        row.results, row.figure = [result(row.name, 300, lost=lost) for _ in factors], 300
+        for each, factor in zip(row.results, factors, strict=True):
+            each.server_cpu_s = factor / 1000
+    return Comparison(work=work, rows=rows)
+
+
+def test_a_baselines_costs_are_in_every_report(tmp_path: Path) -> None:
+    path, out = tmp_path / "figures.json", io.StringIO()
+    files.write(path, files.of_comparisons([beside_baseline(), comparison()]))
+    first, second = (work["server_cpu"] for work in json.loads(path.read_text())["works"])
+    assert first["per"] == "request"
+    assert (first["own_s"], first["baseline_s"]) == pytest.approx((30e-6, 20e-6))
+    assert (first["ratio_of_medians"], first["median_of_ratios"]) == pytest.approx((1.5, 2.0))
+    assert [each["ratio"] for each in first["pairs"]] == pytest.approx([0.5, 2.0, 3.0])
+    assert second is None
+    tables.show_pairs(Console(file=out, width=160), [beside_baseline(), comparison()])
+    text = page.of_comparisons([beside_baseline()])
+    check_alone(text)
+    assert "send &lt;b&gt;&amp;&lt;/b&gt;" in text
+    for shown in (out.getvalue(), text):
+        for cell in ("request", "30.0 µs", "20.0 µs", "1.500 x", "2.000 x", "0.500 x, 3.000 x"):
+            assert cell in shown
+        assert "node ws" not in shown
+
+
+def test_a_cost_is_not_shown_without_the_faults_of_either() -> None:
+    assert tables.pair_cells([beside_baseline()])[0][-1] == ""
+    assert tables.pair_cells([beside_baseline(lost=1)])[0][-1] == "Chinwag, baseline"
+
+
+def test_without_a_baseline_or_goals_their_tables_are_left_out() -> None:
+    out = io.StringIO()
+    tables.show_pairs(Console(file=out, width=160), [comparison()])
+    tables.summary(Console(file=out, width=160), [beside_baseline()])
+    assert out.getvalue() == ""
+    assert "beside the baseline" not in page.of_comparisons([comparison()])
+    assert "To reach" not in page.of_comparisons([beside_baseline()])
 
 
 def test_goals_are_judged_by_medians_and_never_reached_with_losses() -> None:

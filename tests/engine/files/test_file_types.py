@@ -109,9 +109,7 @@ def test_executables_are_refused(content: bytes) -> None:
         type_of(content)
 
 
-TRIED = sorted(
-    {magic for _, magic, _ in BEGINNINGS} | {b"RIFF", b"PK\x03\x04", b"\0\0\0\x20ftyp", b"BM", COMPOUND}
-)
+TRIED = sorted({magic for _, magic, _ in BEGINNINGS} | {b"RIFF", b"PK\x03\x04", b"\0\0\0\x20ftyp", b"BM", COMPOUND})
 
 
 @given(st.sampled_from(TRIED), st.binary(max_size=300))
