@@ -2,6 +2,7 @@
 
 import pytest
 
+import tests.examples  # noqa: F401  # registers the profiles that --hypothesis-profile names
 from chinwag.http.registry import FRONTS
 from tests.http.api.documented_statuses import ProvokedStatuses, documented
 
