@@ -10,13 +10,16 @@ WORKERS := $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 serve: setup
 	$(BIN)/chinwag serve $(ARGS)
 
-# Needs nothing but this checkout: pyproject.toml leaves out what test-services runs.
+# Needs nothing but this checkout: pyproject.toml leaves out what test-services runs. A worker that has nothing left to do
+# takes from another, so no file has to be short.
 test: setup
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(ARGS)
 
-# What needs a browser or real services, or is long. A test whose service is not there is skipped, and says what it needs.
+# What needs a browser or real services, or is long: Hypothesis tries its properties with twelve times as many examples.
+# A test whose service is not there is skipped, and says what it needs.
+SERVICES := browser or services or postgres or hypothesis
 test-services: setup $(VENV)/.services
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m "browser or services or postgres" $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m "$(SERVICES)" --hypothesis-profile=long $(ARGS)
 
 # Chinwag and its peers on the same work, with medians and ratios; installs the peers first. Takes some twenty minutes.
 bench: setup

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import IO, Final, Protocol
 
 import trio
 
+from tests.e2e.forks import Fork
 from tests.e2e.listeners import LANE, Listener, Stream
 
 ROOT: Final = Path(__file__).parents[2]
@@ -28,12 +29,21 @@ def environment(**more: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("CHINWAG_")} | more
 
 
+class Process(Protocol):
+    """What is asked of a `Fork`, or a `subprocess.Popen`."""
+
+    pid: int
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, sig: int, /) -> None: ...
+    def kill(self) -> None: ...
+
+
 class Server:
     """One `chinwag serve` that is listening."""
 
-    def __init__(
-        self, process: subprocess.Popen[str], banner: list[str], data: Path, log_path: Path, listener: Listener
-    ) -> None:
+    def __init__(self, process: Process, banner: list[str], data: Path, log_path: Path, listener: Listener) -> None:
         self.process = process
         self.listener = listener
         self.banner = banner
@@ -84,27 +94,25 @@ def serving(
     env: Mapping[str, str] | None = None,
     bind: str | None = "127.0.0.1:0",
     fronts: Sequence[str] = ("chatterstack",),
+    fresh: bool = False,
 ) -> Iterator[Server]:
     """Serve a data folder within the block. The log must show no traceback, and the end must be orderly.
 
-    Without other `fronts` (none for all) ChatterStack is at its own paths.
+    Without other `fronts` (none for all) ChatterStack is at its own paths. `fresh` is for tests of the start itself:
+    a process that the installed command starts anew, not one forked from a process that has imported everything.
     A test that ends the server itself does so within the block.
     """
     where = [] if bind is None else ["--bind", bind]
     which = [f"--front={name}" for name in fronts]
     log_path = data.with_name(f"{data.name}.log")
+    arguments = ["serve", *where, *which, "--data", str(data), *listener.options, *options]
     with (
         log_path.open("a") as log,
-        subprocess.Popen(
-            [CHINWAG, "serve", *where, *which, "--data", str(data), *listener.options, *options],
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env=dict(env) if env is not None else environment(),
-        ) as process,
+        _started(arguments, log, env if env is not None else environment(), fresh=fresh) as process,
     ):
         try:
-            server = Server(process, _banner(process, log_path), data, log_path, listener)
+            assert process.stdout is not None
+            server = Server(process, _banner(process, process.stdout, log_path), data, log_path, listener)
             yield server
             if process.poll() is None:
                 server.terminate()
@@ -114,14 +122,21 @@ def serving(
             process.kill()
 
 
-def _banner(process: subprocess.Popen[str], log_path: Path) -> list[str]:
-    assert process.stdout is not None
+def _started(
+    arguments: Sequence[str], log: IO[str], env: Mapping[str, str], *, fresh: bool
+) -> "subprocess.Popen[str] | Fork":
+    if not fresh:
+        return Fork(arguments, stderr=log, env=env)
+    return subprocess.Popen([CHINWAG, *arguments], stdout=subprocess.PIPE, stderr=log, text=True, env=dict(env))
+
+
+def _banner(process: Process, stdout: IO[str], log_path: Path) -> list[str]:
     too_late = threading.Timer(LIMIT_S, process.kill)
     too_late.start()
     lines: list[str] = []
     try:
         while not (lines and lines[-1].startswith("  data in ")):
-            line = process.stdout.readline()
+            line = stdout.readline()
             assert line, f"ended before it was listening: {log_path.read_text()}"
             lines.append(line.rstrip("\n"))
     finally:

@@ -15,6 +15,7 @@ from chinwag.http.fronts.chatrooms.routes import ROUTES
 from tests.e2e.chatrooms import Chatrooms, Guest, chatrooms_of, code_of
 from tests.e2e.processes import LIMIT_S, Server
 from tests.e2e.test_fuzz import PATH_TEXTS, PRINTABLE, SCALARS, TEXTS, quick
+from tests.examples import examples
 
 pytestmark = pytest.mark.listeners("lane", reason="JSON is judged behind the listener")
 NAMES = (
@@ -100,7 +101,7 @@ def undoes(route: Any) -> bool:
     return bool(route.method == "DELETE" and not route.path.endswith("{emoji}"))
 
 
-@settings(quick, max_examples=200)
+@settings(quick, max_examples=examples(200))
 @given(
     route=st.sampled_from([route for route in STANDING if route.body is not None]),
     body=(DATA | LIKELY | VALUES).map(lambda value: json.dumps(value, ensure_ascii=False)),
@@ -111,7 +112,7 @@ def test_no_body_makes_any_endpoint_fail(scene: Scene, http: httpx2.Client, rout
     check(http.request(route.method, path, content=content, headers=scene.guest.headers))
 
 
-@settings(quick, max_examples=200)
+@settings(quick, max_examples=examples(200))
 @given(
     route=st.sampled_from(STANDING),
     ids=st.tuples(*[PATH_TEXTS] * 6),
@@ -156,7 +157,7 @@ TOLD = {
 }
 
 
-@settings(quick, max_examples=40)
+@settings(quick, max_examples=examples(40))
 @given(frames=st.lists(FRAMES, min_size=1, max_size=15))
 def test_no_text_frame_ends_a_socket(scene: Scene, frames: list[str]) -> None:
     """Each one is answered or relayed, and after all of them the socket still works."""

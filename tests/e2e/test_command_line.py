@@ -196,7 +196,7 @@ async def test_every_option_can_come_from_the_environment(tmp_path: Path) -> Non
         CHINWAG_LOG_LEVEL="debug",
         CHINWAG_SECRET="0123456789abcdef" * 2,
     )
-    with serving(tmp_path / "data", env=env, bind=None, fronts=()) as server:
+    with serving(tmp_path / "data", env=env, bind=None, fronts=(), fresh=True) as server:
         async with api_of(server) as api:
             for origin in ("https://a.example", "https://b.example"):
                 answer = await api.ask("GET", "/rooms", headers={"Origin": origin})
@@ -214,7 +214,7 @@ async def test_every_option_can_come_from_the_environment(tmp_path: Path) -> Non
 
 def test_an_option_wins_over_the_environment(tmp_path: Path) -> None:
     env = environment(CHINWAG_LOG_FORMAT="xml", CHINWAG_LOG_LEVEL="error")
-    with serving(tmp_path / "data", "--log-format", "json", env=env) as server:
+    with serving(tmp_path / "data", "--log-format", "json", env=env, fresh=True) as server:
         server.terminate()
         assert server.process.wait(timeout=LIMIT_S) == 0
         assert server.log == ""

@@ -177,7 +177,7 @@ async def test_whatever_was_acknowledged_survives_kill_after_kill(tmp_path: Path
     delivered: dict[str, str] = {}
     fresh: dict[str, list[str]] = {}
     for number in range(ROUNDS + 1):
-        with serving(tmp_path / "data") as server:
+        with serving(tmp_path / "data", fresh=True) as server:
             async with api_of(server) as api:
                 if number == 0:
                     people = [await api.person(name) for name in ("ann", "bob", "carl", "dora", "emil")]

@@ -18,10 +18,10 @@ from tests.e2e.client import Api, Person, closing, join
 from tests.e2e.hostile import handshake
 from tests.e2e.listeners import half_close
 from tests.e2e.processes import LIMIT_S, Server
+from tests.examples import examples
 
 quick = settings(
-    max_examples=300,
-    deadline=None,
+    max_examples=examples(300),
     database=None,
     derandomize=True,
     # The server is shared by all examples on purpose.
@@ -162,7 +162,7 @@ FRAMES = st.one_of(
 )
 
 
-@settings(quick, max_examples=40)
+@settings(quick, max_examples=examples(40))
 @given(frames=st.lists(FRAMES, min_size=1, max_size=15))
 def test_no_text_frame_ends_a_socket(server: Server, ann: Person, room: str, frames: list[str]) -> None:
     """Each one is answered or relayed, and after all of them the socket still works."""

@@ -12,6 +12,7 @@ from chinwag.engine.accounts.deployment import deployment_of
 from chinwag.engine.encryption.room_crypto import MasterKey
 from chinwag.engine.engine import Engine, EngineConfig, open_engine
 from chinwag.engine.files.blobs import Blobs
+from chinwag.engine.model.errors import EngineError
 from chinwag.engine.testing import MemoryStore
 from chinwag.http.api.cors import Cors
 from chinwag.http.api.front import Front
@@ -24,7 +25,7 @@ from chinwag.http.api.values import HttpRequest, HttpResponse
 from chinwag.http.fronts.chatterstack import FRONT
 from chinwag.http.operations.statistics import EngineStats
 from chinwag.http.security.tokens import AccessTokens
-from tests.http.api.contract import Contract
+from tests.http.api.contract import Contract, contract_of
 
 BOUNDARY = "a-boundary"
 SECRET = b"a secret for tests, of 32 bytes or more"
@@ -136,15 +137,26 @@ class Api:
             client=client,
         )
         response = await self.service.handle(request)
-        if self._mounts is not None:
-            where = self._mounts.locate(host, path)
-            contract = None if where.mount is None else self.contracts.get(where.mount.front.name)
-            if contract is not None:
-                contract.check(where, request, response)
+        self._check(request, response)
         if response.content is None:
             return Answer(response, response.body)
         async with aclosing(response.content.chunks()) as chunks:
             return Answer(response, b"".join([chunk async for chunk in chunks]))
+
+    def refuse(self, method: str, path: str, error: EngineError) -> Answer:
+        """What a request is answered that the server refuses before it is handled."""
+        request = HttpRequest(method=method, path=path, host="127.0.0.1:8000")
+        response = self.service.refuse(request, error)
+        self._check(request, response)
+        return Answer(response, response.body)
+
+    def _check(self, request: HttpRequest, response: HttpResponse) -> None:
+        if self._mounts is None:
+            return
+        where = self._mounts.locate(request.host, request.path)
+        contract = None if where.mount is None else self.contracts.get(where.mount.front.name)
+        if contract is not None:
+            contract.check(where, request, response)
 
     async def person(self, username: str) -> Person:
         """Register and log in by ChatterStack's API."""
@@ -196,7 +208,7 @@ async def open_api(
 
     deployment = await deployment_of(store, clock_us)
     tokens = AccessTokens(SECRET, deployment=deployment, lifetime_s=lifetime_s, clock=clock)
-    contracts = {front.name: Contract(front) for front in fronts} if checked else {}
+    contracts = {front.name: contract_of(front) for front in fronts} if checked else {}
     async with open_engine(
         store,
         passwords=InstantPasswords(),

@@ -15,6 +15,7 @@ from chinwag.http.lane.head import RequestHead
 from chinwag.http.lane.parsing import MAX_EMPTY_LINES, MAX_FIELDS
 from chinwag.http.listener.listener import ListenerConfig
 from chinwag.http.listener.streams import AcceptedStream, SecureStream, refuse, send_last
+from tests.examples import examples
 from tests.http.echo_server import CHUNKS, GET, POST, WAYS, Client, Server, serving
 from tests.http.malformed import HANDSHAKES, HEAD, MALFORMED, NOT_SPOKEN
 
@@ -141,7 +142,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.lists(PIECES, max_size=9).map(b"".join), cut=st.integers(0, 200))
 def test_no_bytes_are_read_differently_by_the_two_servers(data: bytes, cut: int) -> None:
     assert trio.run(partial(reading, "hypercorn", data, cut)) == trio.run(partial(reading, "lane", data, cut))

@@ -23,6 +23,7 @@ from chinwag.engine.model.ids import MAX_ID, RoomId
 from chinwag.engine.model.keys import encrypted_characters
 from chinwag.engine.model.values import RoomKey, Sealed
 from tests.engine.encryption import rooms_with_keys as encryption
+from tests.examples import examples
 
 MASTER = MasterKey(bytes(range(32)))
 KEY = bytes(range(100, 132))
@@ -49,7 +50,7 @@ def test_a_sealed_room_key_opens_and_shows_nothing_of_itself() -> None:
     assert stored().sealed != key.sealed  # a nonce of its own each time
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(st.integers(1, MAX_ID), st.integers(1, 2**31 - 1), st.binary(min_size=32, max_size=32))
 def test_whatever_is_sealed_opens_bit_for_bit(room_id: int, version: int, key: bytes) -> None:
     sealed = MASTER.seal(RoomId(room_id), version, key)
@@ -172,7 +173,7 @@ def test_any_other_key_is_refused_with_the_reason(pem: object, reason: str) -> N
     assert refused.value.field == "public_key"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(st.text())
 def test_no_text_breaks_the_check(text: str) -> None:
     with pytest.raises(Invalid):
@@ -182,7 +183,7 @@ def test_no_text_breaks_the_check(text: str) -> None:
 # --- messages ---
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(TEXTS, st.binary(min_size=32, max_size=32), st.binary(min_size=12, max_size=12))
 def test_what_any_client_encrypts_is_read(text: str, key: bytes, iv: bytes) -> None:
     assert decrypt(key, encryption.encrypt(key, text, iv=iv)) == text
@@ -232,14 +233,14 @@ def test_what_is_not_encrypted_as_documented_is_refused_with_the_reason(sealed: 
         decrypt(KEY, sealed)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(st.text(), st.text())
 def test_no_texts_break_the_decryption(data: str, iv: str) -> None:
     with pytest.raises(CannotDecrypt):
         decrypt(KEY, Sealed(data=data, iv=iv, key_version=1))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(TEXTS)
 def test_the_length_of_encrypted_content_follows_from_its_bytes(text: str) -> None:
     assert len(encryption.encrypt(KEY, text).data) == encrypted_characters(len(text.encode()))

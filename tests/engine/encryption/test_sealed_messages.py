@@ -28,6 +28,7 @@ from chinwag.engine.testing import make_member, make_room
 from chinwag.engine.testing.harness import EngineHarness, Person, open_harness
 from tests.engine.encryption.key_holders import join, keys_of, room_of
 from tests.engine.encryption.rooms_with_keys import decrypt, encrypt
+from tests.examples import examples
 
 
 async def read(h: EngineHarness, room: Room, author: Person, sealed: Sealed) -> str:
@@ -291,7 +292,7 @@ def test_a_room_knows_which_version_is_in_use(version: int, later_us: int, taken
 # --- the law ---
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1), max_size=5))
 def test_what_a_client_encrypts_comes_back_bit_for_bit_and_is_read_right(texts: list[str]) -> None:
     async def talk() -> None:

@@ -17,6 +17,7 @@ from chinwag.engine.model.values import Message, Role, Room, Status, ViewedMessa
 from chinwag.engine.rooms.kept_pages import MESSAGE_BYTES, KeptPages
 from chinwag.engine.rooms.memory import RECENT_MESSAGES
 from chinwag.engine.testing.harness import EngineHarness, Person, RoomHarness, open_harness
+from tests.examples import examples
 
 IDLE_S = 10.0
 PAGES = [(0, 1), (0, 50), (1, 2), (3, 50)]
@@ -51,7 +52,7 @@ OPERATIONS = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(operations=st.lists(OPERATIONS, min_size=5, max_size=25))
 def test_the_engine_says_what_the_store_says(operations: list[tuple[str, int, int, int]]) -> None:
     async def run() -> None:

@@ -32,6 +32,7 @@ from chinwag.engine.model.store import InsertMember, InsertRoom
 from chinwag.engine.model.values import Ban, Invitation, Member, Record, Role, Room, RoomKind, direct_key
 from chinwag.engine.testing import make_user
 from tests.engine.rooms.machines import ROOM, USERS, ActorMachine, wait
+from tests.examples import examples
 
 USER = st.sampled_from(USERS)
 
@@ -413,6 +414,6 @@ class PairMachine(ActorMachine):
 
 
 TestAdmissions = AdmissionMachine.TestCase
-TestAdmissions.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestAdmissions.settings = settings(max_examples=examples(80), stateful_step_count=40, deadline=None)
 TestPair = PairMachine.TestCase
-TestPair.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestPair.settings = settings(max_examples=examples(60), stateful_step_count=30, deadline=None)

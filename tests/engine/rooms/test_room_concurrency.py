@@ -29,6 +29,7 @@ from chinwag.engine.model.ids import MessageId, UserId
 from chinwag.engine.model.store import DuplicateKey, WriteRejected
 from chinwag.engine.model.values import Invitation, MessageKind, Role, Room
 from chinwag.engine.testing.harness import EngineHarness, Person, open_harness
+from tests.examples import examples
 
 NAMES = ("ann", "bob", "cat", "dan", "eve")
 MOST_MEMBERS = 3
@@ -202,7 +203,7 @@ async def compare(world: World, picture: Picture, *, private: bool, announces: b
     assert picture.said == (picture.joined + left if announces else 0)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(rounds=ROUNDS, private=st.booleans(), announces=st.booleans())
 def test_store_memory_and_what_was_heard_agree_and_no_limit_is_passed(
     rounds: list[tuple[list[EngineError], list[Action]]], private: bool, announces: bool

@@ -43,6 +43,7 @@ from chinwag.engine.model.values import Member, Message, Role, Room, RoomKind, S
 from chinwag.engine.rooms.state import RoomState
 from chinwag.engine.testing import make_user
 from tests.engine.rooms.machines import ROOM, USERS, WINDOW, ActorMachine, wait
+from tests.examples import examples
 
 
 class RoomMachine(ActorMachine):
@@ -360,6 +361,6 @@ class StatusMachine(RuleBasedStateMachine):
 
 
 TestRoom = RoomMachine.TestCase
-TestRoom.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+TestRoom.settings = settings(max_examples=examples(120), stateful_step_count=40, deadline=None)
 TestStatus = StatusMachine.TestCase
-TestStatus.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+TestStatus.settings = settings(max_examples=examples(120), stateful_step_count=40, deadline=None)

@@ -19,6 +19,7 @@ from chinwag.engine.summaries.extractive import (
     terms_of,
 )
 from chinwag.engine.summaries.summaries import Spoken, SummaryDraft
+from tests.examples import examples
 
 
 def said(*lines: str) -> list[Spoken]:
@@ -141,7 +142,7 @@ def test_a_single_long_message_neither_fills_the_summary_nor_crowds_out_the_othe
 TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=200)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(texts=st.lists(TEXTS, min_size=1, max_size=12), prompt=st.none() | TEXTS)
 def test_any_text_gives_a_summary_within_its_bounds_and_the_same_one_again(
     texts: list[str], prompt: str | None
@@ -156,7 +157,7 @@ def test_any_text_gives_a_summary_within_its_bounds_and_the_same_one_again(
     assert len(draft.keywords) == len(set(draft.keywords)) <= extractive.MOST_KEYWORDS
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(text=TEXTS)
 def test_terms_and_keywords_hold_no_spaces_at_their_ends(text: str) -> None:
     assert all(term and term == term.strip() for term in terms_of(text))

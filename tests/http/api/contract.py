@@ -18,6 +18,7 @@ from chinwag.http.api.mounts import Location
 from chinwag.http.api.openapi import describe
 from chinwag.http.api.routing import JSON
 from chinwag.http.api.values import HttpRequest, HttpResponse
+from tests.http.api.documented_statuses import Provoked, provoked
 
 _DOCUMENT = "urn:document"
 _FORMATS = FormatChecker(formats=["uuid", "email"])
@@ -36,12 +37,13 @@ class BrokenContract(AssertionError):
 
 
 class Contract:
-    """One front's document, ready to compare answers with."""
+    """One front's document, ready to compare answers with. What was compared is noted as provoked."""
 
     def __init__(self, front: Front) -> None:
+        self._front = front
         self.document = _strict(describe(front))
-        self.seen: set[tuple[str, str, int]] = set()
-        """Which statuses of which operations were compared: method, path, status."""
+        self._validators: dict[int, Draft202012Validator] = {}
+        """By the identity of the schema, which is a part of the document."""
         self._registry: Registry[Any] = Registry().with_resource(
             _DOCUMENT, Resource.from_contents(self.document, default_specification=DRAFT202012)
         )
@@ -57,7 +59,7 @@ class Contract:
                 self._compare(place, self._error, response.body)
             return
         operation = self.document["paths"][endpoint.route.path][method.lower()]
-        self.seen.add((method, endpoint.route.path, response.status))
+        provoked.add(Provoked(self._front.name, method, endpoint.route.path, response.status))
         described = operation["responses"].get(str(response.status))
         if described is None:
             raise BrokenContract(f"{place} is not in the document: {response.body[:300]!r}")
@@ -87,11 +89,26 @@ class Contract:
             self._compare(place, content[JSON]["schema"], response.body)
 
     def _compare(self, place: str, schema: Mapping[str, Any], body: bytes) -> None:
-        validator = Draft202012Validator(_absolute(schema), registry=self._registry, format_checker=_FORMATS)
+        validator = self._validators.get(id(schema))
+        if validator is None:
+            validator = Draft202012Validator(_absolute(schema), registry=self._registry, format_checker=_FORMATS)
+            self._validators[id(schema)] = validator
         value = msgspec.json.decode(body)
         problems = [f"{each.json_path}: {each.message[:300]}" for each in validator.iter_errors(value)]
         if problems:
             raise BrokenContract("\n".join([place, *problems, body[:1000].decode()]))
+
+
+_contracts: dict[int, Contract] = {}
+"""By the identity of the front, which the contract keeps."""
+
+
+def contract_of(front: Front) -> Contract:
+    """The contract of a front, which takes longer to make than to ask."""
+    contract = _contracts.get(id(front))
+    if contract is None:
+        contract = _contracts[id(front)] = Contract(front)
+    return contract
 
 
 def _body_schema_of_errors(document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -25,6 +25,7 @@ from chinwag.http.fronts.chatrooms.files import MAX_FILE_BYTES
 from chinwag.http.kit.links import Links
 from chinwag.http.kit.uuid_ids import IDS
 from tests.engine.rooms.states import emojis
+from tests.examples import examples
 from tests.http.fronts.chatrooms_api import NOBODY, PASSWORD, Chatrooms, open_chatrooms, refused, wrong_fields
 from tests.http.service_api import Answer, Person
 
@@ -416,7 +417,7 @@ QUERY = st.dictionaries(
 
 
 @given(data=st.data())
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(50), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_comes_gets_the_envelope_and_never_a_server_error(tmp_path: Path, data: st.DataObject) -> None:
     async def main() -> None:
         async with open_chatrooms(tmp_path) as chatrooms:

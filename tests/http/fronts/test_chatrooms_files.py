@@ -242,16 +242,19 @@ async def test_what_no_file_has_as_its_id_is_not_found(chatrooms: Chatrooms) -> 
         assert answer.status in (401, 404), answer.body  # a signature is of one file
 
 
-async def test_a_file_is_fetched_in_parts_and_not_twice(chatrooms: Chatrooms) -> None:
+async def test_a_file_its_thumbnail_and_an_avatar_are_fetched_in_parts_and_not_twice(chatrooms: Chatrooms) -> None:
     ann = await chatrooms.person("ann")
     room = await chatrooms.chatroom(ann)
-    url = (await uploaded(chatrooms, ann, room, b"0123456789"))["encrypted_url"]
-    whole = await chatrooms.get(url)
-    part = await chatrooms.get(url, headers={"range": "bytes=2-4"})
-    assert (part.status, part.body, part.headers["content-range"]) == (206, b"234", "bytes 2-4/10")
-    assert (await chatrooms.get(url, headers={"range": "bytes=10-"})).status == 416
-    again = await chatrooms.get(url, headers={"if-none-match": whole.headers["etag"]})
-    assert (again.status, again.body) == (304, b"")
-    path, _, query = url.partition("?")
-    head = await chatrooms.ask("HEAD", path, query=query)
-    assert (head.status, head.body, head.headers["content-length"]) == (200, b"", "10")
+    file = await uploaded(chatrooms, ann, room, picture(), name="a.png")
+    avatar = succeeded(await chatrooms.upload(ann, None, picture(), path="/users/me/avatar"))["avatar_url"]
+    for url in (file["encrypted_url"], file["thumbnail_url"], avatar):
+        whole = await chatrooms.get(url)
+        size = len(whole.body)
+        part = await chatrooms.get(url, headers={"range": "bytes=2-4"})
+        assert (part.status, part.body, part.headers["content-range"]) == (206, whole.body[2:5], f"bytes 2-4/{size}")
+        assert (await chatrooms.get(url, headers={"range": f"bytes={size}-"})).status == 416
+        again = await chatrooms.get(url, headers={"if-none-match": whole.headers["etag"]})
+        assert (again.status, again.body) == (304, b"")
+        path, _, query = url.partition("?")
+        head = await chatrooms.ask("HEAD", path, query=query)
+        assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(size))

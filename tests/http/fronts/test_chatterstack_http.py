@@ -13,6 +13,7 @@ from chinwag.engine.model.ids import MAX_ID
 from chinwag.http.api.front import Front
 from chinwag.http.fronts.chatterstack import FRONT, wire
 from chinwag.http.fronts.chatterstack.wire import REMEMBERED_TEXT
+from tests.examples import examples
 from tests.http.service_api import Answer, Api, Person, open_api
 
 NOBODY = "4096"
@@ -771,7 +772,7 @@ def paths(front: Front) -> st.SearchStrategy[tuple[str, str]]:
     return st.sampled_from(front.routes).flatmap(fill)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(st.data())
 def test_no_request_gets_a_5xx(data: st.DataObject) -> None:
     async def run() -> None:

@@ -17,6 +17,7 @@ from chinwag.http.api.rate_limits import RateLimiter
 from chinwag.http.fronts import chatterstack, messenger
 from chinwag.http.fronts.messenger import wire
 from chinwag.http.kit.uuid_ids import IDS
+from tests.examples import examples
 from tests.http.service_api import Answer, Api, Person, open_api
 
 FRONT = messenger.FRONT
@@ -584,7 +585,7 @@ def bodies() -> st.SearchStrategy[object]:
     return st.dictionaries(st.sampled_from([*BODY, "client_id"]), values) | values
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50))
 @given(st.data())
 def test_no_request_gets_a_5xx(data: st.DataObject) -> None:
     async def run() -> None:

@@ -18,6 +18,7 @@ from chinwag.http.kit.multipart import (
     FileEnds,
     FormParser,
 )
+from tests.examples import examples
 from tests.http.kit.file_server import BOUNDARY, field, file_part, form
 
 TYPE = f"multipart/form-data; boundary={BOUNDARY}"
@@ -54,7 +55,7 @@ MARKS = [b"\r\n", b"--", f"\r\n--{BOUNDARY}".encode()[:-1], f"--{BOUNDARY}".enco
 CONTENTS = st.lists(st.sampled_from(MARKS), max_size=8).map(b"".join) | st.binary(max_size=200)
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(CONTENTS, st.lists(st.integers(1, 80), min_size=1, max_size=4), st.booleans())
 def test_however_a_form_is_cut_it_says_the_same(content: bytes, sizes: list[int], first: bool) -> None:
     if f"\r\n--{BOUNDARY}".encode() in b"\r\n" + content:
@@ -64,7 +65,7 @@ def test_however_a_form_is_cut_it_says_the_same(content: bytes, sizes: list[int]
     assert parsed(in_pieces(body, sizes)) == ("a.txt", content, {"room": "7 ü"})
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(st.binary(max_size=400), st.integers(0, 300))
 def test_whatever_the_bytes_are_the_only_error_is_invalid(noise: bytes, at: int) -> None:
     body = form(file_part(b"content"), field("room", "7"))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from chinwag.http.lane.head import RequestHead
 from chinwag.http.lane.lane import BATCH_REQUESTS
 from chinwag.http.listener.streams import AcceptedStream
+from tests.examples import examples
 from tests.http.echo_server import CHUNKS, GET, POST, UPGRADE, all_quiet, request, serving
 
 LANES = ("lane", "lane over TLS")
@@ -18,7 +19,7 @@ LANES = ("lane", "lane over TLS")
 PIPELINE = b"".join([GET, POST, b"\r\n", CHUNKS, GET.replace(b"GET", b"FOO"), POST, b"\r\n\r\n", CHUNKS, GET])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.lists(st.integers(1, len(PIPELINE) - 1), max_size=12, unique=True).map(sorted))
 def test_however_requests_are_cut_the_answers_are_the_same(cuts: list[int]) -> None:
     pieces = [PIPELINE[a:b] for a, b in zip([0, *cuts], [*cuts, len(PIPELINE)], strict=True)]

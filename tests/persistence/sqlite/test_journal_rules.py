@@ -20,6 +20,7 @@ from chinwag.engine.model.store import (
 from chinwag.engine.testing import make_message
 from chinwag.persistence.sqlite import journal
 from chinwag.persistence.sqlite.store import open_sqlite_store
+from tests.examples import examples
 from tests.persistence.sqlite.journaling import (
     ANN,
     GOOD,
@@ -202,7 +203,7 @@ class Player:
         return post(room, self._seqs[room], key=key, id=self._last_id)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30))
 @given(plans)
 def test_whatever_is_committed_ends_as_without_a_journal(plans: Plans) -> None:
     async def play(min_units: int) -> object:

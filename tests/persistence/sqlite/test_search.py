@@ -34,6 +34,7 @@ from chinwag.persistence.sqlite import search as search_module
 from chinwag.persistence.sqlite import search_index
 from chinwag.persistence.sqlite.reads import Snapshot
 from chinwag.persistence.sqlite.store import SqliteStore, open_sqlite_store
+from tests.examples import examples
 from tests.persistence.sqlite.searching import ANN, BOB, ROOMS, find, post, world
 
 
@@ -97,7 +98,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(60), suppress_health_check=list(HealthCheck))
 @given(
     st.lists(STEPS, min_size=12, max_size=40),
     st.lists(st.text(ALPHABET, min_size=1, max_size=5), max_size=4),

@@ -1,0 +1,15 @@
+"""How many examples a property is tried with: few in `make test`, many in `make test-services`.
+
+The profiles are Hypothesis's, chosen by `pytest --hypothesis-profile`: "short", which is the default, or "long".
+"""
+
+from hypothesis import settings
+
+settings.register_profile("short", max_examples=25, deadline=None)
+settings.register_profile("long", max_examples=300, deadline=None)
+settings.load_profile("short")
+
+
+def examples(number: int) -> int:
+    """The number for this run of a test that takes `number` where others, which say nothing, take 100."""
+    return max(1, number * settings().max_examples // 100)
