@@ -180,17 +180,6 @@ def test_the_engine_knows_no_http_and_no_sql() -> None:
     assert importers(("engine",), *forbidden) == {}
 
 
-def test_only_connections_know_the_fan_out_and_all_others_publish_through_a_protocol() -> None:
-    wrong = [
-        str(path.relative_to(ROOT))
-        for folder in ("engine", "http", "persistence", "benchmarks", "examples")
-        for path, tree in sources(folder)
-        if "chinwag.engine.connections.fanout.Fanout" in imports(path, tree)
-        and not path.is_relative_to(ROOT / "engine/connections")
-    ]
-    assert wrong == ["engine/engine.py"]  # which makes it and hands it out
-
-
 def test_positions_are_opaque_outside_the_engine() -> None:
     wrong = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
