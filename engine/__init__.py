@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from chinwag.engine.accounts.log_ins import LogIn
     from chinwag.engine.connections.admission import Admission, Admitted
     from chinwag.engine.connections.close_reasons import CloseReason
-    from chinwag.engine.connections.fanout import WireFormat
     from chinwag.engine.connections.limits import SessionLimits
     from chinwag.engine.connections.session import Session
     from chinwag.engine.connections.transport import ConnectionLost, Transport
+    from chinwag.engine.connections.wires import LINES, Carrier, Dialect, PersonalDialect, Wire
     from chinwag.engine.engine import Engine, EngineConfig, open_engine
     from chinwag.engine.messages.messages import post_command
     from chinwag.engine.messages.resume import Replay
@@ -22,23 +22,27 @@ if TYPE_CHECKING:
     from chinwag.engine.model.ids import FamilyId, MessageId, RoomId, UserId
 
 __all__ = [
+    "LINES",
     "Admission",
     "Admitted",
+    "Carrier",
     "CloseReason",
     "ConnectionLost",
+    "Dialect",
     "Engine",
     "EngineConfig",
     "EngineError",
     "FamilyId",
     "LogIn",
     "MessageId",
+    "PersonalDialect",
     "Replay",
     "RoomId",
     "Session",
     "SessionLimits",
     "Transport",
     "UserId",
-    "WireFormat",
+    "Wire",
     "open_engine",
     "post_command",
 ]
@@ -47,10 +51,10 @@ _MODULES = {
     "accounts.log_ins": ("LogIn",),
     "connections.admission": ("Admission", "Admitted"),
     "connections.close_reasons": ("CloseReason",),
-    "connections.fanout": ("WireFormat",),
     "connections.limits": ("SessionLimits",),
     "connections.session": ("Session",),
     "connections.transport": ("ConnectionLost", "Transport"),
+    "connections.wires": ("LINES", "Carrier", "Dialect", "PersonalDialect", "Wire"),
     "engine": ("Engine", "EngineConfig", "open_engine"),
     "messages.messages": ("post_command",),
     "messages.resume": ("Replay",),

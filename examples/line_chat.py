@@ -12,17 +12,17 @@ from collections.abc import AsyncIterator
 
 import trio
 
-from chinwag.engine import Admission, CloseReason, Engine, EngineError, WireFormat, open_engine
+from chinwag.engine import LINES, Admission, CloseReason, Dialect, Engine, EngineError, Wire, open_engine
 from chinwag.engine.model.events import Event, MessagePosted
 from chinwag.engine.model.values import Role
 from chinwag.persistence import CannotOpen, open_sqlite_store
 
 
-class Lines(WireFormat):  # the wire format: what this chat shows of each event
+class Says(Dialect):  # what this chat shows of each event; each as a line (`LINES`)
     def encode(self, event: Event) -> bytes:
         match event:
             case MessagePosted(message=message):
-                return f"{message.author_name}: {message.text}\n".encode()
+                return f"{message.author_name}: {message.text}".encode()
         return b""
 
 
@@ -56,7 +56,7 @@ async def read_lines(stream: trio.SocketStream) -> AsyncIterator[str]:
             yield line.decode(errors="replace").replace("\0", "").strip()
 
 
-async def chat(engine: Engine, wire: Lines, stream: trio.SocketStream) -> None:
+async def chat(engine: Engine, wire: Wire, stream: trio.SocketStream) -> None:
     lines = read_lines(stream)
     name, password, title = (*(await anext(lines, "")).split(), "", "", "")[:3]
     with contextlib.suppress(EngineError):  # the name is taken: by the same person, if the password is right
@@ -80,10 +80,10 @@ async def chat(engine: Engine, wire: Lines, stream: trio.SocketStream) -> None:
                 elif line:
                     await engine.messages.post(room_id, me.user.id, text=line)
             except EngineError as error:
-                session.send(f"* {error.message}\n".encode())
+                session.say(f"* {error.message}".encode())
 
 
-async def main(folder: str, port: int, wire: Lines) -> None:
+async def main(folder: str, port: int, wire: Wire) -> None:
     async def handle(stream: trio.SocketStream) -> None:
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the client just left
             await chat(engine, wire, stream)
@@ -94,6 +94,6 @@ async def main(folder: str, port: int, wire: Lines) -> None:
 
 if __name__ == "__main__":
     try:
-        trio.run(main, (sys.argv[1:] or ["chinwag-data"])[0], int((sys.argv[2:] or ["7000"])[0]), Lines())
+        trio.run(main, (sys.argv[1:] or ["chinwag-data"])[0], int((sys.argv[2:] or ["7000"])[0]), Wire(Says(), LINES))
     except CannotOpen as error:
         sys.exit(error.message)

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from chinwag.engine.connections.fanout import WireFormat
 from chinwag.engine.connections.session import Session
+from chinwag.engine.connections.wires import Wire
 from chinwag.engine.messages.resume import Replay
 from chinwag.engine.model.ids import FamilyId, RoomId, UserId
 from chinwag.engine.model.positions import Position
@@ -17,7 +17,8 @@ class Admission(Record):
     user_id: UserId
     family_id: FamilyId
     """The log-in that it belongs to; it ends with that."""
-    wire: WireFormat
+    wire: Wire
+    """The dialect and the carrier that it speaks."""
     expires_at: float = math.inf
     """When its token ends, in `trio.current_time()` seconds."""
     room_ids: Sequence[RoomId] | None = None
@@ -29,7 +30,7 @@ class Admission(Record):
     since: Position | None = None
     """Where the client is; None: it named a position that makes no sense, after which nothing is replayed."""
     most: int | None = None
-    """How many connections with this wire format the user may have, this one included; None: any number. How many in
+    """How many connections with this wire the user may have, this one included; None: any number. How many in
     all, and from one source, is in `SessionLimits`."""
     source: str = ""
     """Where the caller is, in any words; "" is unknown, and counts for nobody."""

@@ -1,7 +1,7 @@
 """The service `engine.connections`: who is admitted to which rooms, from which moment on, and how all of them end."""
 
 import random
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import structlog
@@ -71,10 +71,11 @@ class Connections:
             yield session
 
     def attach(
-        self, admitted: Admitted, transport: Transport, greeting: bytes = b""
+        self, admitted: Admitted, transport: Transport, greeting: Sequence[bytes] = ()
     ) -> AbstractAsyncContextManager[Session]:
         """The second half of `open`, where what carries the connection is made after it was admitted: an answer over
-        HTTP tells a client beforehand that it is refused. `greeting` is written before anything else."""
+        HTTP tells a client beforehand that it is refused. `greeting`, bodies in the client's dialect, is said before
+        anything else."""
         return _Attached(self, admitted, transport, greeting)
 
     async def admit(self, admission: Admission) -> Admitted:
@@ -281,7 +282,9 @@ class _Attached:
 
     __slots__ = ("_connections", "_greeting", "_replay", "_session", "_transport")
 
-    def __init__(self, connections: Connections, admitted: Admitted, transport: Transport, greeting: bytes) -> None:
+    def __init__(
+        self, connections: Connections, admitted: Admitted, transport: Transport, greeting: Sequence[bytes]
+    ) -> None:
         self._connections = connections
         self._session = admitted.session
         self._replay: Replay | None = admitted.replay
@@ -292,7 +295,7 @@ class _Attached:
         transport, replay, greeting = self._transport, self._replay, self._greeting
         assert transport is not None and replay is not None, "a connection is entered once"
         self._transport = self._replay = None  # a replay can be megabytes
-        self._greeting = b""
+        self._greeting = ()
         self._connections._arrived(self._session)
         self._session.begin(transport, replay, greeting)
         return self._session

@@ -1,4 +1,4 @@
-"""Fan-out: who hears of what, encoded once per wire format and written once per turn.
+"""Fan-out: who hears of what, encoded once per dialect, framed once per wire and written once per turn.
 
 A plain registry, not an actor: subscribing a user with a thousand rooms wakes nobody. It is used only from the event
 loop's thread, and nothing in it waits. Events are published in commit order over all rooms, so on every connection
@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeVar, cast
 
 import structlog
 
+from chinwag.engine.connections.wires import Bodies, Wire
 from chinwag.engine.model.events import (
     Audience,
     Event,
@@ -26,19 +27,6 @@ from chinwag.engine.model.values import RoomKind
 log = structlog.get_logger("chinwag.engine")
 
 
-class WireFormat(Protocol):
-    """How one kind of connection says things. Formats are compared by identity: make one object and share it."""
-
-    @property
-    def user_events(self) -> Collection[type[UserEvent]]:
-        """Which of the events that are published to people (`publish_to`) it has a word for. Always the same."""
-        return ()
-
-    def encode(self, event: Event) -> bytes:
-        """The event ready to be written, framing included; b"" when this format has no such event."""
-        ...
-
-
 class Subscriber(Protocol):
     """A session, as the fan-out sees it. `deliver` never waits and never changes the registry.
 
@@ -46,11 +34,16 @@ class Subscriber(Protocol):
     """
 
     user_id: UserId
-    wire: WireFormat
+    wire: Wire
     follows: bool
 
     def deliver(self, data: bytes, events: list[Event]) -> None:
         """Write `data`, or keep `events` for later while missed messages are still being replayed."""
+        ...
+
+    def deliver_bodies(self, bodies: list[bytes], events: list[Event]) -> None:
+        """The same where what this session gets differs from what others with its wire get: it frames the bodies, one
+        for each of the events and b"" for none, by itself."""
         ...
 
 
@@ -60,14 +53,14 @@ S = TypeVar("S", bound=Subscriber)
 
 
 class Fanout(Generic[S]):
-    """Sessions by room and wire format, and by user."""
+    """Sessions by room and wire, and by user."""
 
     def __init__(self, *, published: int = 0) -> None:
         """`published`: the highest id that was in the store at the start."""
         self.published = published
         """The newest message's id that was published. Ids rise: what is above it has still to be delivered, also when
         a reader of the store sees it already."""
-        self._by_room: dict[RoomId, dict[WireFormat, dict[S, None]]] = {}
+        self._by_room: dict[RoomId, dict[Wire, dict[S, None]]] = {}
         self._by_user: dict[UserId, dict[S, None]] = {}
         self._rooms_of: dict[S, set[RoomId]] = {}
         self._left: dict[S, set[RoomId]] = {}
@@ -137,6 +130,7 @@ class Fanout(Generic[S]):
     def publish(self, room_id: RoomId, events: Iterable[Event]) -> None:
         """Deliver a turn's events in order: one write per session for each run of events with the same audience."""
         run: list[Event] = []
+        personal = False
         for event in events:
             if type(event) is MessagePosted:
                 self.published = event.message.id
@@ -144,20 +138,21 @@ class Fanout(Generic[S]):
                     run.append(event)
                     continue
             if run and not _same_audience(run[0], event):
-                self._deliver(room_id, run)
-                run = []
+                self._deliver(room_id, run, personal=personal)
+                run, personal = [], False
             run.append(event)
+            personal = personal or event.per_recipient
             if type(event) is RoomJoined:
                 for session in self._by_user.get(event.user_id, ()):
                     if session.follows or event.room_id in self._left.get(session, ()):
                         self.subscribe(session, event.room_id)
             elif isinstance(event, MemberRemoved | RoomDeleted):
                 # What follows in this turn is not for who has just left.
-                self._deliver(room_id, run)
-                run = []
+                self._deliver(room_id, run, personal=personal)
+                run, personal = [], False
                 self._end_subscriptions(room_id, event)
         if run:
-            self._deliver(room_id, run)
+            self._deliver(room_id, run, personal=personal)
 
     def is_heard(self, kind: type[UserEvent]) -> bool:
         """See `Publisher`."""
@@ -166,39 +161,67 @@ class Fanout(Generic[S]):
     def publish_to(self, user_ids: Set[UserId], event: UserEvent) -> None:
         """See `Publisher`."""
         self.events += 1
-        told = [cast("Event", event)]  # every class of them is one of the events
-        encoded: dict[WireFormat, bytes] = {}
         there = user_ids if len(user_ids) <= len(self._by_user) else self._by_user.keys() & user_ids
-        for user_id in there:
-            for session in self._by_user.get(user_id, ()):
-                wire = session.wire
-                if type(event) not in wire.user_events:
-                    continue
-                if wire not in encoded:
-                    encoded[wire] = _encoded(wire, told)
-                if encoded[wire]:
-                    self.deliveries += 1
-                    session.deliver(encoded[wire], told)
+        kind = type(event)
+        sessions = [
+            session
+            for user_id in there
+            for session in self._by_user.get(user_id, ())
+            if kind in session.wire.user_events
+        ]
+        told = [cast("Event", event)]  # every class of them is one of the events
+        self._tell(sessions, told, personal=event.per_recipient)
 
-    def _deliver(self, room_id: RoomId, run: list[Event]) -> None:
-        """One write per session for events that all have the same audience."""
+    def _deliver(self, room_id: RoomId, run: list[Event], *, personal: bool = False) -> None:
+        """One write per session for events that all have the same audience. `personal`: some are `per_recipient`."""
         self.events += len(run)
-        if run[0].audience is _ROOM:
-            for wire, sessions in self._by_room.get(room_id, {}).items():
-                data = _encoded(wire, run)
-                if data:
-                    self.deliveries += len(sessions)
-                    for session in sessions:
-                        session.deliver(data, run)
+        if run[0].audience is not _ROOM:
+            self._tell(self._audience(room_id, run[0]), run, personal=personal)
             return
-        encoded: dict[WireFormat, bytes] = {}
-        for session in self._audience(room_id, run[0]):
+        by_wire = self._by_room.get(room_id)
+        if by_wire is None:
+            return
+        # With one wire in a room, which is usual, nothing is made but the frames.
+        bodies = Bodies(run) if personal or len(by_wire) > 1 else None
+        for wire, sessions in by_wire.items():
+            if wire.per_session or (personal and wire.has_personal(run)):
+                self._tell_each(wire, sessions, bodies or Bodies(run))
+                continue
+            data = _frames(wire, run, bodies)
+            if data:
+                self.deliveries += len(sessions)
+                for session in sessions:
+                    session.deliver(data, run)
+
+    def _tell(self, sessions: Collection[S], run: list[Event], *, personal: bool) -> None:
+        """One write for each of these sessions, whatever their wires."""
+        if not sessions:
+            return
+        bodies = Bodies(run)
+        framed: dict[Wire, bytes] = {}
+        for session in sessions:
             wire = session.wire
-            if wire not in encoded:
-                encoded[wire] = _encoded(wire, run)
-            if encoded[wire]:
+            if wire.per_session or (personal and wire.has_personal(run)):
+                self._tell_each(wire, (session,), bodies)
+                continue
+            if wire not in framed:
+                framed[wire] = _frames(wire, run, bodies)
+            if framed[wire]:
                 self.deliveries += 1
-                session.deliver(encoded[wire], run)
+                session.deliver(framed[wire], run)
+
+    def _tell_each(self, wire: Wire, sessions: Iterable[S], bodies: Bodies) -> None:
+        """One write for each session that gets other frames than the others with its wire."""
+        run = bodies.events
+        for session in sessions:
+            try:
+                mine = bodies.for_user(wire, session.user_id)
+            except Exception:
+                log.exception("events could not be encoded", dialect=type(wire.dialect).__name__)
+                return
+            if any(mine):
+                self.deliveries += 1
+                session.deliver_bodies(mine, run)
 
     def _audience(self, room_id: RoomId, event: Event) -> list[S]:
         if event.audience is Audience.OTHERS:
@@ -241,14 +264,14 @@ class Fanout(Generic[S]):
                     del self._by_room[room_id]
 
 
-def _encoded(wire: WireFormat, events: Sequence[Event]) -> bytes:
-    """What a format makes of a run of events."""
+def _frames(wire: Wire, events: Sequence[Event], bodies: Bodies | None) -> bytes:
+    """What all sessions with a wire are told by a run of events; from `bodies` where several wires are."""
     try:
-        return b"".join(map(wire.encode, events))
+        return wire.frames(events) if bodies is None else bodies.frames(wire)
     except Exception:
-        # A bug in one format must cost neither the other formats' sessions the events, nor the room its turn, nor leave
-        # somebody subscribed who was removed.
-        log.exception("events could not be encoded", wire=type(wire).__name__)
+        # A bug in one dialect must cost neither the other dialects' sessions the events, nor the room its turn, nor
+        # leave somebody subscribed who was removed.
+        log.exception("events could not be encoded", dialect=type(wire.dialect).__name__)
         return b""
 
 

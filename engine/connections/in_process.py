@@ -22,6 +22,7 @@ from chinwag.engine.connections.close_reasons import CloseReason
 from chinwag.engine.connections.connections import Connections
 from chinwag.engine.connections.session import Session
 from chinwag.engine.connections.transport import ConnectionLost
+from chinwag.engine.connections.wires import LINES, Wire
 from chinwag.engine.model.events import Event, PresenceChanged, UserEvent
 from chinwag.engine.model.ids import FamilyId, RoomId, UserId
 from chinwag.engine.model.positions import Position
@@ -32,8 +33,8 @@ INBOX_BYTES = 1024 * 1024
 """What a client has not read yet and is still taken from its session. Beyond it the session's own bounds judge it."""
 
 
-class EventLines:
-    """The wire format of memory clients: every event, as one line of JSON that decodes to the same event."""
+class EventDialect:
+    """The dialect of clients in the process: every event, as JSON that decodes to the same event."""
 
     def __init__(self, *user_events: type[UserEvent]) -> None:
         """`user_events`: which of the events that are published to people a client hears of."""
@@ -41,11 +42,11 @@ class EventLines:
 
     def encode(self, event: Event) -> bytes:
         """Nothing is left out."""
-        return _encode(event) + b"\n"
+        return _encode(event)
 
 
-EVENT_LINES = EventLines()
-PRESENCE_LINES = EventLines(PresenceChanged)
+EVENT_LINES = Wire(EventDialect(), LINES)
+PRESENCE_LINES = Wire(EventDialect(PresenceChanged), LINES)
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Event).decode
 

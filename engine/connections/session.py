@@ -16,9 +16,10 @@ import structlog
 import trio
 
 from chinwag.engine.connections.close_reasons import CloseReason
-from chinwag.engine.connections.fanout import Fanout, WireFormat
+from chinwag.engine.connections.fanout import Fanout
 from chinwag.engine.connections.limits import SessionLimits, SessionStats
 from chinwag.engine.connections.transport import LOST, Transport
+from chinwag.engine.connections.wires import Wire
 from chinwag.engine.messages.resume import Replay
 from chinwag.engine.model.events import (
     Event,
@@ -95,7 +96,7 @@ class Session:
         user_id: UserId,
         family_id: FamilyId | None,
         expires_at: float,
-        wire: WireFormat,
+        wire: Wire,
         fanout: Fanout["Session"],
         limits: SessionLimits,
         stats: SessionStats,
@@ -123,7 +124,7 @@ class Session:
         self._transport: Transport | None = None
         self._held: list[Event] = []
         self._late: bytearray | None = None
-        """What was said by `send_message` since the replay began."""
+        """What was said by `say_message` since the replay began, framed."""
         self._outbox: deque[memoryview] | None = None
         """Made when there is something to put in: an empty one takes 760 bytes."""
         self._outbox_bytes = 0
@@ -158,6 +159,20 @@ class Session:
             if len(self._held) > self._limits.held_events:
                 self.close(CloseReason.SLOW_CONSUMER)
 
+    def deliver_bodies(self, bodies: list[bytes], events: list[Event]) -> None:
+        """Fan-out's entrance where frames are this session's own: see `Subscriber`. Never waits."""
+        if self.phase is not _LIVE:
+            self.deliver(b"", events)
+            return
+        frame, transport = self.wire.frame, self._transport
+        try:
+            data = b"".join([frame(body, event, transport) for body, event in zip(bodies, events, strict=True) if body])
+        except Exception:
+            # A bug in a carrier must not reach the room that is fanning out: it costs this session these events.
+            log.exception("events could not be framed", user=self.user_id)
+            return
+        self._write(data)
+
     def joined_while_held(self, room_id: RoomId) -> bool:
         """Whether the last that was heard of this membership, since the session was made and before it went live, is
         that it began."""
@@ -181,22 +196,29 @@ class Session:
             kept.append(event)
         self._held = kept
 
-    def send(self, data: bytes) -> None:
-        """Write encoded bytes in order, without waiting. Does nothing once the session is closing."""
-        if self.open:
-            self._write(data)
+    def say(self, *bodies: bytes) -> None:
+        """Tell the client what no event says: bodies in its dialect, which its carrier frames, in one write. Never
+        waits; does nothing once the session is closing."""
+        if self.open and self._transport is not None:
+            self._write(self._framed(bodies))
 
-    def send_message(self, data: bytes) -> None:
-        """`send` of a message that no fan-out brings. While missed ones are being replayed it waits for their end: a
-        client whose connection breaks goes on from the highest id that it got, and would lose those in between."""
+    def say_message(self, body: bytes) -> None:
+        """`say` a message that no fan-out brings. While missed ones are being replayed it waits for their end: a client
+        whose connection breaks goes on from the highest id that it got, and would lose those in between."""
         if self.phase is not _HELD:
-            self.send(data)
+            self.say(body)
             return
         if self._late is None:
             self._late = bytearray()
-        self._late += data
+        self._late += self._framed((body,))
         if len(self._late) > self._limits.outbox_bytes:
             self.close(CloseReason.SLOW_CONSUMER)
+
+    def send(self, data: bytes) -> None:
+        """Write bytes of the carrier's own (the answer to a ping) in order, without waiting. Does nothing once the
+        session is closing."""
+        if self.open:
+            self._write(data)
 
     async def drained(self) -> None:
         """Return when the outbox is empty or the session over: backpressure for who produces more on demand."""
@@ -268,8 +290,8 @@ class Session:
 
     # --- life ---
 
-    def begin(self, transport: Transport, replay: Replay, greeting: bytes = b"") -> None:
-        """Serve a connection from now on: greet, tell what was missed, go live. Never waits.
+    def begin(self, transport: Transport, replay: Replay, greeting: Sequence[bytes] = ()) -> None:
+        """Serve a connection from now on: greet (bodies), tell what was missed, go live. Never waits.
 
         Whoever reads from the connection calls `abandon` when it has ended.
         """
@@ -281,7 +303,8 @@ class Session:
         if self.phase is SessionPhase.CLOSING:
             self._write(transport.goodbye(self.close_reason or CloseReason.RESTART))
             return
-        self.send(greeting)
+        if greeting:
+            self.say(*greeting)
         if replay.messages or len(self._held) > REPLAY_CHUNK:
             self._spawn(self._catch_up, replay)
         else:
@@ -351,7 +374,7 @@ class Session:
                 self.close(CloseReason.INTERNAL_ERROR)
 
     async def _write_portion(self, events: Sequence[Event]) -> None:
-        self.send(b"".join(map(self.wire.encode, events)))
+        self.send(self._told(events))
         await trio.lowlevel.checkpoint()
         await self.drained()
 
@@ -363,12 +386,23 @@ class Session:
         """Say how each room was resumed (unless that is done), then what has happened since; then deliver directly."""
         fresh: list[Event] = [] if resumed else self._results(replay)
         fresh.extend(event for event in self._held if self._is_news(event, replay))
-        data = b"".join(map(self.wire.encode, fresh)) + (self._late or b"")
+        data = self._told(fresh) + (self._late or b"")
         self._held = []
         self._late = None
         self._replay_is_over()
         self.phase = SessionPhase.LIVE
         self.send(data)
+
+    def _told(self, events: Sequence[Event]) -> bytes:
+        """What this session alone is told of events: held ones, and replayed ones."""
+        wire, transport = self.wire, self._transport
+        return b"".join(
+            [wire.frame(body, event, transport) for event in events if (body := wire.body(event, self.user_id))]
+        )
+
+    def _framed(self, bodies: Sequence[bytes]) -> bytes:
+        frame, transport = self.wire.frame, self._transport
+        return b"".join([frame(body, None, transport) for body in bodies if body])
 
     def _replay_is_over(self) -> None:
         self._stats.replaying_bytes -= self._replay_bytes

@@ -24,7 +24,7 @@ class Transport(Protocol):
         ...
 
     def try_send(self, data: bytes | memoryview) -> int:
-        """Hand over as much of `data` (encoded by the session's wire format) as goes without waiting.
+        """Hand over as much of `data` (framed by the session's carrier) as goes without waiting.
 
         Returns how many bytes were taken, 0 when none can be now. Raises one of `LOST` when the peer is gone.
         """

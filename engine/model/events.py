@@ -1,4 +1,4 @@
-"""What happened, in the past tense. A wire format encodes each event, or leaves it out.
+"""What happened, in the past tense. A dialect encodes each event, or leaves it out.
 
 An event belongs to a room (`RoomEvent`), and goes to sessions that are subscribed to it; or it belongs to people
 (`UserEvent`), and goes to their sessions whatever these are subscribed to. Every class says who gets it (`audience`).
@@ -26,6 +26,9 @@ class RoomEvent(Record, tag=True):
     """Base of all events of a room."""
 
     audience: ClassVar[Audience] = Audience.ROOM
+    per_recipient: ClassVar[bool] = False
+    """Whether its body differs by recipient: then it holds what each of them is to be told, and a dialect that has it
+    is asked once for each user who is connected."""
     room_id: RoomId
 
     @property
@@ -43,6 +46,8 @@ class UserEvent(Record, tag=True):
     """Base of what people are told. Whom, says who publishes it (`Publisher.publish_to`)."""
 
     audience: ClassVar[Audience] = Audience.USER
+    per_recipient: ClassVar[bool] = False
+    """See `RoomEvent.per_recipient`."""
 
     @property
     def addressee(self) -> UserId:
@@ -57,7 +62,7 @@ class UserEvent(Record, tag=True):
 
 class MembershipEvent(UserEvent):
     """What somebody is told of their own membership of a room. It is published within the room's turn, in order with
-    the room's events, and every session of theirs gets it, also where a format has no word for it."""
+    the room's events, and every session of theirs gets it, also where a dialect has no word for it."""
 
     room_id: RoomId
     user_id: UserId
@@ -68,7 +73,7 @@ class MembershipEvent(UserEvent):
 
 
 class MessagePosted(RoomEvent):
-    """`room_kind` is for wire formats that tell direct rooms from groups."""
+    """`room_kind` is for dialects that tell direct rooms from groups."""
 
     message: Message
     room_kind: RoomKind = RoomKind.GROUP

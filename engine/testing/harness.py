@@ -12,16 +12,16 @@ one room. It ships with the engine for whoever writes a front or embeds the engi
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
 import trio
 
-from chinwag.engine import WireFormat
 from chinwag.engine.actors.mailbox import Ask
 from chinwag.engine.connections.admission import Admission, Admitted
 from chinwag.engine.connections.close_reasons import CloseReason
 from chinwag.engine.connections.in_process import EVENT_LINES, UNBOUNDED, InProcessClient, InProcessTransport
 from chinwag.engine.connections.transport import Transport
+from chinwag.engine.connections.wires import Wire
 from chinwag.engine.encryption.room_crypto import MasterKey
 from chinwag.engine.engine import Engine, EngineConfig, open_engine
 from chinwag.engine.model.commands import RoomCommand
@@ -126,7 +126,7 @@ class EngineHarness:
         everywhere: bool = False,
         follow: bool = False,
         most: int | None = None,
-        wire: WireFormat = EVENT_LINES,
+        wire: Wire = EVENT_LINES,
         source: str = "",
     ) -> InProcessClient:
         """Connect, and serve until the client's transport is aborted, the engine ends it, or the harness closes."""
@@ -153,7 +153,7 @@ class EngineHarness:
         expires_at: float = float("inf"),
         resume: bool = False,
         since: MessageId | None = None,
-        wire: WireFormat = EVENT_LINES,
+        wire: Wire = EVENT_LINES,
         everywhere: bool = False,
         follow: bool = False,
         most: int | None = None,
@@ -283,7 +283,9 @@ async def open_harness(
         nursery.cancel_scope.cancel()
 
 
-async def keep_open(engine: Engine, admitted: Admitted, transport: InProcessTransport, greeting: bytes = b"") -> None:
+async def keep_open(
+    engine: Engine, admitted: Admitted, transport: InProcessTransport, greeting: Sequence[bytes] = ()
+) -> None:
     """Run an admitted session until its transport is aborted, or the engine ends it."""
     async with engine.connections.attach(admitted, transport, greeting):
         await transport.until_gone()

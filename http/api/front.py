@@ -1,6 +1,6 @@
 """A front: one documented chat API over the engine, as data. The service serves any number of them."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -8,6 +8,7 @@ import msgspec
 
 from chinwag.engine.connections.admission import Admitted
 from chinwag.engine.connections.session import Session
+from chinwag.engine.connections.wires import Dialect, Wire
 from chinwag.engine.engine import Engine
 from chinwag.engine.model.errors import EngineError
 from chinwag.engine.model.ids import FamilyId, UserId
@@ -19,24 +20,30 @@ from chinwag.http.kit.links import Links
 
 class SocketRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request for a WebSocket, after its token was verified. `expires_at` is on Trio's clock, `query` undecoded,
-    `source` where it comes from, as the engine counts it."""
+    `wire` the endpoint's dialect over what carries it, `source` where it comes from, as the engine counts it."""
 
     user_id: UserId
     family_id: FamilyId
     expires_at: float
     query: str
+    wire: Wire
     source: str = ""
 
 
 class SocketEndpoint(Protocol):
     """A front's side of a WebSocket: pure decoding and encoding around calls to the engine."""
 
+    @property
+    def dialect(self) -> Dialect:
+        """What its sockets speak. Always the same object."""
+        ...
+
     async def admit(self, engine: Engine, request: SocketRequest) -> Admitted:
         """Decide who may connect to what. Raises `EngineError`s, which are answered over HTTP."""
         ...
 
-    def greeting(self, admitted: Admitted) -> bytes:
-        """Frames to write before anything else, b"" for none."""
+    def greeting(self, admitted: Admitted) -> Sequence[bytes]:
+        """Bodies to say before anything else."""
         ...
 
     def receive(self, engine: Engine, session: Session, message: str | bytes) -> Awaitable[None] | None:

@@ -18,6 +18,7 @@ from chinwag.engine.connections.admission import Admitted
 from chinwag.engine.connections.close_reasons import CloseReason
 from chinwag.engine.connections.session import Session
 from chinwag.engine.connections.transport import LOST, Transport
+from chinwag.engine.connections.wires import Wire
 from chinwag.engine.engine import Engine
 from chinwag.engine.model.errors import EngineError, InternalError
 from chinwag.http.api.front import Front, SocketEndpoint, SocketRequest
@@ -29,6 +30,7 @@ from chinwag.http.carriers.poller import Poller
 from chinwag.http.carriers.socket_transport import SocketTransport, Take
 from chinwag.http.carriers.stream_transport import StreamTransport, WebSocketStream
 from chinwag.http.carriers.websocket import (
+    WEB_SOCKET,
     Close,
     HandshakeRefused,
     Incoming,
@@ -103,6 +105,8 @@ class Gateway:
         self._bad_clients = bad_clients or BadClients()
         self._access_log = access_log
         self._answers = Answers()
+        self._wires: dict[str, Wire] = {}
+        """By the name of the front."""
 
     async def upgrade(self, head: RequestHead, stream: AcceptedStream, leftover: bytes) -> Awaitable[None] | None:
         """Answer an upgrade request. When it was granted, what is returned serves the connection until it ends."""
@@ -167,9 +171,16 @@ class Gateway:
                 family_id=claims.family_id,
                 expires_at=trio.current_time() + claims.expires_at - time.time(),
                 query=request.query,
+                wire=self._wire(front, endpoint),
                 source=address_key(request.client),
             ),
         )
+
+    def _wire(self, front: Front, endpoint: SocketEndpoint) -> Wire:
+        wire = self._wires.get(front.name)
+        if wire is None:
+            wire = self._wires[front.name] = Wire(endpoint.dialect, WEB_SOCKET)
+        return wire
 
     def serve(self, granted: Granted, transport: MessageTransport) -> Awaitable[None]:
         """Serve a WebSocket that was granted, and whose handshake was answered, until it ends. To be awaited.

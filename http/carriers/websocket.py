@@ -18,6 +18,8 @@ from enum import IntEnum
 from http import HTTPStatus
 from typing import Final, TypeAlias
 
+from chinwag.engine.connections.transport import Transport
+from chinwag.engine.model.events import Event
 from chinwag.http.lane.head import RequestHead
 
 try:
@@ -404,6 +406,22 @@ def frame_text(payload: bytes) -> bytes:
     if length <= 0xFFFF:  # most events: without a call of `_header`
         return _pack_16(_WHOLE_TEXT, _LENGTH_16, length) + payload
     return _header(Opcode.TEXT, True, length) + payload
+
+
+class WebSocketText:
+    """Bodies as text messages, one each. A `Carrier`."""
+
+    per_session = False
+
+    def frame(self, body: bytes, event: Event | None, transport: Transport | None) -> bytes:  # noqa: ARG002
+        """See `Carrier`. The body is UTF-8, which is not checked here."""
+        length = len(body)
+        if _LENGTH_16 <= length <= 0xFFFF:  # most events: without a call of `frame_text`
+            return _pack_16(_WHOLE_TEXT, _LENGTH_16, length) + body
+        return frame_text(body)
+
+
+WEB_SOCKET: Final = WebSocketText()
 
 
 def frame(opcode: Opcode, payload: bytes, fin: bool = True) -> bytes:

@@ -34,7 +34,7 @@ class ResumeQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SocketWords(Protocol):
-    """How a front says to one socket what no fan-out tells it. Both return frames, ready to be written."""
+    """How a front says to one socket what no fan-out tells it. Both return bodies, which the carrier frames."""
 
     def posted(self, message: Message, status: Status) -> bytes:
         """A message that the sender would not get otherwise."""
@@ -70,12 +70,12 @@ class SocketReply(msgspec.Struct, frozen=True, gc=False):
         if not isinstance(value, Posted):
             return
         if value.is_retry or not self.engine.connections.hears_of(self.session, self.room_id):
-            self.session.send_message(self.words.posted(value.message, value.receipts.status_of(value.message)))
+            self.session.say_message(self.words.posted(value.message, value.receipts.status_of(value.message)))
 
     def refuse(self, error: EngineError) -> None:
         """Say why not."""
         self.session.answered()
-        self.session.send(self.words.refused(error, room_id=self.room_id, client_id=self.client_id))
+        self.session.say(self.words.refused(error, room_id=self.room_id, client_id=self.client_id))
 
 
 def tell_room(

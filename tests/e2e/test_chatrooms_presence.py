@@ -8,12 +8,11 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chinwag.engine.connections.in_process import InProcessClient
+from chinwag.engine.connections.wires import LINES, Wire
 from chinwag.engine.rooms.state import TYPING_TTL_S
 from chinwag.engine.testing.harness import open_harness
-from chinwag.http.carriers.asgi_transport import server_frames
 from chinwag.http.fronts.chatrooms import FRONT
 from chinwag.http.fronts.chatrooms.socket import ChatroomsSocket as Endpoint
-from chinwag.http.fronts.chatrooms.socket_wire import ChatroomsWire
 from chinwag.http.kit.links import Links
 from tests.e2e.chatrooms import Chatrooms, ChatroomsSocket, Guest, plain
 from tests.e2e.client import Json
@@ -64,11 +63,12 @@ def frames(client: InProcessClient) -> list[Any]:
     """What a client was sent, read as a browser would."""
     sent = bytes(client.transport.written)
     client.transport.written.clear()
-    return [json.loads(payload) for _opcode, payload in server_frames(sent)]
+    return [json.loads(line) for line in sent.splitlines()]
 
 
 async def test_six_seconds_of_silence_end_the_typing(autojump_clock: MockClock) -> None:
-    endpoint, wire = Endpoint(Links()), ChatroomsWire(Links())
+    endpoint = Endpoint(Links())
+    wire = Wire(endpoint.dialect, LINES)
     async with open_harness() as h:
         ann, bob = await h.join("ann"), await h.join("bob")
         room = await h.room("tea", ann, bob)

@@ -4,7 +4,7 @@ A socket hears of a chatroom once it sent `join_chatroom`; with `since=` in its 
 at once, after what it missed. Everything malformed is answered with an `error` event, and the socket stays open.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import cast
 
 import msgspec
@@ -23,7 +23,7 @@ from chinwag.http.fronts.chatrooms.socket_wire import (
     PONG,
     AddReaction,
     ChatroomData,
-    ChatroomsWire,
+    ChatroomsDialect,
     ChatroomsWords,
     Frame,
     JoinChatroom,
@@ -35,9 +35,9 @@ from chinwag.http.fronts.chatrooms.socket_wire import (
     SendMessageFrame,
     TypingStart,
     TypingStop,
-    connected_frame,
-    error_frame,
-    event_frame,
+    connected_event,
+    error_event,
+    event_body,
 )
 from chinwag.http.kit.links import Links
 from chinwag.http.kit.socket_commands import ResumeQuery, SocketReply, tell_room
@@ -68,7 +68,7 @@ class ChatroomsSocket:
     """The front's side of a WebSocket."""
 
     def __init__(self, links: Links) -> None:
-        self._wire = ChatroomsWire(links)
+        self.dialect = ChatroomsDialect(links)
         self._words = ChatroomsWords(links)
 
     async def admit(self, engine: Engine, request: SocketRequest) -> Admitted:
@@ -79,7 +79,7 @@ class ChatroomsSocket:
                 user_id=request.user_id,
                 family_id=request.family_id,
                 expires_at=request.expires_at,
-                wire=self._wire,
+                wire=request.wire,
                 room_ids=None if query.resumes else (),
                 resume=query.resumes,
                 since=query.position(IDS),
@@ -88,28 +88,28 @@ class ChatroomsSocket:
             )
         )
 
-    def greeting(self, admitted: Admitted) -> bytes:
+    def greeting(self, admitted: Admitted) -> Sequence[bytes]:
         """Whom the server takes the client for."""
-        return connected_frame(admitted.user)
+        return [connected_event(admitted.user)]
 
     def receive(self, engine: Engine, session: Session, message: str | bytes) -> Awaitable[None] | None:
         """One frame of the client. Joining a chatroom, and posting what is encrypted or has files, are awaited."""
         if isinstance(message, bytes):
-            session.send(error_frame(Invalid("frame", "must be text, not binary", rule=Rule.FORMAT)))
+            session.say(error_event(Invalid("frame", "must be text, not binary", rule=Rule.FORMAT)))
             return None
         try:
             frame = _read_frame(message)
         except Invalid as invalid:
-            session.send(_refused_frame(invalid, message))
+            session.say(_refused(invalid, message))
             return None
         if isinstance(frame, Ping):
-            session.send(PONG)
+            session.say(PONG)
             return None
         client_id = frame.data.client_id if isinstance(frame, SendMessageFrame) else None
         number = IDS.decode(frame.data.chatroom_id)
         if number is None:
             error = no_such_id(IDS, "data.chatroom_id", frame.data.chatroom_id, RoomId)
-            session.send(error_frame(error, client_id=client_id))
+            session.say(error_event(error, client_id=client_id))
             return None
         room_id = RoomId(number)
         match frame:
@@ -117,7 +117,7 @@ class ChatroomsSocket:
                 return _join(engine, session, room_id)
             case LeaveChatroom():
                 engine.connections.unfollow(session, room_id)
-                session.send(event_frame("chatroom_left", ChatroomData(chatroom_id=wire.encode(room_id))))
+                session.say(event_body("chatroom_left", ChatroomData(chatroom_id=wire.encode(room_id))))
                 return None
             case SendMessageFrame(data=data):
                 reply = SocketReply(self._words, engine, session, room_id, client_id)
@@ -172,9 +172,9 @@ async def _join(engine: Engine, session: Session, room_id: RoomId) -> None:
     try:
         await engine.connections.follow(session, room_id)
     except EngineError as error:
-        session.send(error_frame(error, room_id=room_id))
+        session.say(error_event(error, room_id=room_id))
     else:
-        session.send(event_frame("chatroom_joined", ChatroomData(chatroom_id=wire.encode(room_id))))
+        session.say(event_body("chatroom_joined", ChatroomData(chatroom_id=wire.encode(room_id))))
 
 
 async def _post_later(engine: Engine, session: Session, room_id: RoomId, data: SendMessage, reply: SocketReply) -> None:
@@ -190,11 +190,11 @@ async def _post_later(engine: Engine, session: Session, room_id: RoomId, data: S
         await waiting
 
 
-def _refused_frame(invalid: Invalid, frame: str) -> bytes:
+def _refused(invalid: Invalid, frame: str) -> bytes:
     """A frame was refused as a whole. Names the chatroom and the client's id, where the frame does."""
     try:
         named = _decode_named(frame).data
     except (msgspec.MsgspecError, RecursionError):
         named = _Named()
     number = None if named.chatroom_id is None else IDS.decode(named.chatroom_id)
-    return error_frame(invalid, room_id=None if number is None else RoomId(number), client_id=named.client_id)
+    return error_event(invalid, room_id=None if number is None else RoomId(number), client_id=named.client_id)

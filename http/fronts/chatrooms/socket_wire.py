@@ -35,7 +35,6 @@ from chinwag.engine.model.events import (
 )
 from chinwag.engine.model.ids import RoomId, now_us
 from chinwag.engine.model.values import Message, Presence, Status, User
-from chinwag.http.carriers.websocket import frame_text
 from chinwag.http.fronts.chatrooms import wire
 from chinwag.http.fronts.chatrooms.errors import details, status_and_code, words
 from chinwag.http.fronts.chatrooms.requests import MAX_CLIENT_ID, Emoji, Id, SendMessage
@@ -228,21 +227,21 @@ class ErrorData(msgspec.Struct, frozen=True, kw_only=True):
     details: dict[str, Any]
 
 
-def event_frame(name: str, data: msgspec.Struct) -> bytes:
-    """An event, ready to be written."""
-    return frame_text(b'{"event":"%b","data":%b}' % (name.encode(), _to_json(data)))
+def event_body(name: str, data: msgspec.Struct) -> bytes:
+    """An event's body."""
+    return b'{"event":"%b","data":%b}' % (name.encode(), _to_json(data))
 
 
-PONG: Final = event_frame("pong", Nothing())
+PONG: Final = event_body("pong", Nothing())
 
 
-def connected_frame(user: User) -> bytes:
+def connected_event(user: User) -> bytes:
     """The first event of all."""
     data = ConnectedData(user_id=wire.encode(user.id), username=user.username, timestamp=rfc3339(now_us()))
-    return event_frame("connected", data)
+    return event_body("connected", data)
 
 
-def error_frame(error: EngineError, *, room_id: RoomId | None = None, client_id: str | None = None) -> bytes:
+def error_event(error: EngineError, *, room_id: RoomId | None = None, client_id: str | None = None) -> bytes:
     """Something that the client sent was refused. The socket stays open."""
     _status, code = status_and_code(error)
     about = details(error)
@@ -250,11 +249,11 @@ def error_frame(error: EngineError, *, room_id: RoomId | None = None, client_id:
         about["chatroom_id"] = wire.encode(room_id)
     if client_id is not None:
         about["client_id"] = client_id
-    return event_frame("error", ErrorData(code=code, message=words(error), details=about))
+    return event_body("error", ErrorData(code=code, message=words(error), details=about))
 
 
-class ChatroomsWire:
-    """Engine events as WebSocket frames. What the API does not know is left out."""
+class ChatroomsDialect:
+    """Engine events in the words of this API. What the API does not know is left out."""
 
     user_events = (PresenceChanged,)
 
@@ -262,9 +261,9 @@ class ChatroomsWire:
         self._links = links
 
     def encode(self, event: Event) -> bytes:
-        """See `WireFormat`."""
+        """See `Dialect`."""
         named = _named(event, self._links)
-        return b"" if named is None else event_frame(*named)
+        return b"" if named is None else event_body(*named)
 
 
 class ChatroomsWords:
@@ -274,10 +273,10 @@ class ChatroomsWords:
         self._links = links
 
     def posted(self, message: Message, status: Status) -> bytes:  # noqa: ARG002  this API has no status
-        return event_frame("message_received", _message(message, self._links))
+        return event_body("message_received", _message(message, self._links))
 
     def refused(self, error: EngineError, *, room_id: RoomId | None, client_id: str | None) -> bytes:
-        return error_frame(error, room_id=room_id, client_id=client_id)
+        return error_event(error, room_id=room_id, client_id=client_id)
 
 
 def _message(message: Message, links: Links) -> MessageData:

@@ -4,7 +4,7 @@ Source: chatterstack spec, "WebSocket Gateway". Everything malformed is answered
 stays open.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Annotated, assert_never, cast
 
 import msgspec
@@ -31,7 +31,6 @@ from chinwag.engine.model.values import Attachment, Message, Status
 from chinwag.http.api.decoding import BodyReader, QueryReader
 from chinwag.http.api.front import SocketRequest
 from chinwag.http.api.requests import no_such_id
-from chinwag.http.carriers.websocket import frame_text
 from chinwag.http.fronts.chatterstack import wire
 from chinwag.http.fronts.chatterstack.errors import words
 from chinwag.http.fronts.chatterstack.ids import IDS, Id
@@ -79,8 +78,8 @@ _read_query = QueryReader(SocketQuery)
 _read_frame = BodyReader(cast("type[Frame]", Frame), what="frame")
 
 
-class ChatterstackWire:
-    """Engine events as WebSocket frames in ChatterStack's words. What the API does not know is left out."""
+class ChatterstackDialect:
+    """Engine events in ChatterStack's words. What the API does not know is left out."""
 
     user_events = ()
 
@@ -88,14 +87,13 @@ class ChatterstackWire:
         self._links = links
 
     def encode(self, event: Event) -> bytes:
-        """See `WireFormat`."""
+        """See `Dialect`."""
         if type(event) is MessagePosted:  # nearly all are
-            return frame_text(wire.receive_message(event.message, self._links))
-        text = _text_of_other(event, self._links)
-        return frame_text(text) if text else b""
+            return wire.receive_message(event.message, self._links)
+        return _other(event, self._links)
 
 
-def _text_of_other(event: Event, links: Links) -> bytes:
+def _other(event: Event, links: Links) -> bytes:
     match event:
         case MessageReplayed(message=message, status=status):
             return wire.receive_message(message, links, status)
@@ -126,7 +124,7 @@ class ChatterstackWords:
         self._links = links
 
     def posted(self, message: Message, status: Status) -> bytes:
-        return frame_text(wire.receive_message(message, self._links, status))
+        return wire.receive_message(message, self._links, status)
 
     def refused(self, error: EngineError, *, room_id: RoomId | None, client_id: str | None) -> bytes:
         return _refused(error, room_id=room_id, client_id=client_id)
@@ -136,7 +134,7 @@ class ChatterstackSocket:
     """The front's side of a WebSocket."""
 
     def __init__(self, links: Links) -> None:
-        self._wire = ChatterstackWire(links)
+        self.dialect = ChatterstackDialect(links)
         self._words = ChatterstackWords(links)
 
     async def admit(self, engine: Engine, request: SocketRequest) -> Admitted:
@@ -155,7 +153,7 @@ class ChatterstackSocket:
                 user_id=request.user_id,
                 family_id=request.family_id,
                 expires_at=request.expires_at,
-                wire=self._wire,
+                wire=request.wire,
                 room_ids=room_ids,
                 resume=query.resumes,
                 since=query.position(IDS),
@@ -163,12 +161,10 @@ class ChatterstackSocket:
             )
         )
 
-    def greeting(self, admitted: Admitted) -> bytes:
+    def greeting(self, admitted: Admitted) -> Sequence[bytes]:
         """An `error` event for each room that was asked for and is not the caller's."""
         refused = Forbidden("not a member of this room")
-        return b"".join(
-            frame_text(wire.error(refused.message, refused.code, room_id=room_id)) for room_id in admitted.refused
-        )
+        return [wire.error(refused.message, refused.code, room_id=room_id) for room_id in admitted.refused]
 
     def receive(self, engine: Engine, session: Session, message: str | bytes) -> Awaitable[None] | None:
         """One frame of the client. What has to be awaited is a place in a room's mailbox, when that is full."""
@@ -178,7 +174,7 @@ class ChatterstackSocket:
         try:
             frame = _read_frame(message)
         except Invalid as invalid:
-            session.send(frame_text(wire.frame_error(invalid, message)))
+            session.say(wire.frame_error(invalid, message))
             return None
         client_id = None
         command: RoomCommand
@@ -207,8 +203,8 @@ def _attachment(given: AttachmentIn) -> Attachment:
 
 
 def _refuse(session: Session, error: EngineError, *, client_id: str | None = None) -> None:
-    session.send(_refused(error, client_id=client_id))
+    session.say(_refused(error, client_id=client_id))
 
 
 def _refused(error: EngineError, *, room_id: RoomId | None = None, client_id: str | None = None) -> bytes:
-    return frame_text(wire.error(words(error), error.code, room_id=room_id, client_id=client_id))
+    return wire.error(words(error), error.code, room_id=room_id, client_id=client_id)

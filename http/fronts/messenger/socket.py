@@ -4,7 +4,7 @@ Source: messenger spec, "WebSocket Protocol". Everything malformed is answered w
 stays open.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 
 import msgspec
 
@@ -16,7 +16,6 @@ from chinwag.engine.model.values import Message, RoomKind, Status
 from chinwag.http.api.decoding import BodyReader, QueryReader
 from chinwag.http.api.front import SocketRequest
 from chinwag.http.api.requests import no_such_id
-from chinwag.http.carriers.websocket import frame_text
 from chinwag.http.fronts.messenger import wire
 from chinwag.http.fronts.messenger.errors import words
 from chinwag.http.fronts.messenger.requests import MessageFrame
@@ -28,8 +27,8 @@ _read_query = QueryReader(ResumeQuery)
 _read_frame = BodyReader(MessageFrame, what="frame")
 
 
-class MessengerWire:
-    """Engine events as WebSocket frames in the messenger's words. What the API does not know is left out."""
+class MessengerDialect:
+    """Engine events in the messenger's words. What the API does not know is left out."""
 
     user_events = (PresenceChanged,)
 
@@ -37,14 +36,14 @@ class MessengerWire:
         self._links = links
 
     def encode(self, event: Event) -> bytes:
-        """See `WireFormat`."""
+        """See `Dialect`."""
         match event:
             case MessagePosted(message=message, room_kind=kind) | MessageReplayed(message=message, room_kind=kind):
-                return frame_text(wire.message_frame(message, kind, self._links))
+                return wire.message_frame(message, kind, self._links)
             case PresenceChanged(user_id=user_id, presence=presence):
-                return frame_text(wire.presence_frame(user_id, presence))
+                return wire.presence_frame(user_id, presence)
             case Resumed(room_id=room_id, room_kind=kind, recovered=recovered, replayed=replayed):
-                return frame_text(wire.resumed_frame(room_id, kind, recovered=recovered, replayed=replayed))
+                return wire.resumed_frame(room_id, kind, recovered=recovered, replayed=replayed)
             case _:
                 return b""
 
@@ -57,17 +56,17 @@ class MessengerWords:
         self._links = links
 
     def posted(self, message: Message, status: Status) -> bytes:  # noqa: ARG002  the spec has no status
-        return frame_text(wire.message_frame(message, self._kind, self._links))
+        return wire.message_frame(message, self._kind, self._links)
 
     def refused(self, error: EngineError, *, room_id: RoomId | None, client_id: str | None) -> bytes:  # noqa: ARG002
-        return frame_text(wire.error_frame(words(error), client_id=client_id))
+        return wire.error_frame(words(error), client_id=client_id)
 
 
 class MessengerSocket:
     """The front's side of a WebSocket."""
 
     def __init__(self, links: Links) -> None:
-        self._wire = MessengerWire(links)
+        self.dialect = MessengerDialect(links)
         self._words = {kind: MessengerWords(kind, links) for kind in RoomKind}
 
     async def admit(self, engine: Engine, request: SocketRequest) -> Admitted:
@@ -78,7 +77,7 @@ class MessengerSocket:
                 user_id=request.user_id,
                 family_id=request.family_id,
                 expires_at=request.expires_at,
-                wire=self._wire,
+                wire=request.wire,
                 room_ids=None,
                 follow=True,
                 resume=query.resumes,
@@ -88,9 +87,9 @@ class MessengerSocket:
             )
         )
 
-    def greeting(self, admitted: Admitted) -> bytes:
+    def greeting(self, admitted: Admitted) -> Sequence[bytes]:
         """Who is online; whoever comes or goes after that has a frame of their own."""
-        return frame_text(wire.presence_list_frame(admitted.present))
+        return [wire.presence_list_frame(admitted.present)]
 
     def receive(self, engine: Engine, session: Session, message: str | bytes) -> Awaitable[None] | None:
         """One frame of the client. What has to be awaited is what kind of room it is for, when that room sleeps, or a
@@ -153,4 +152,4 @@ def _client_id(message: str) -> str | None:
 
 
 def _refuse(session: Session, error: EngineError, *, client_id: str | None = None) -> None:
-    session.send(frame_text(wire.error_frame(words(error), client_id=client_id)))
+    session.say(wire.error_frame(words(error), client_id=client_id))

@@ -7,8 +7,9 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chinwag.engine.connections.close_reasons import CloseReason
-from chinwag.engine.connections.in_process import EventLines, InProcessTransport
+from chinwag.engine.connections.in_process import EventDialect, InProcessTransport
 from chinwag.engine.connections.limits import SessionLimits
+from chinwag.engine.connections.wires import LINES, Wire
 from chinwag.engine.engine import EngineConfig
 from chinwag.engine.model.errors import EngineError, Forbidden, LimitReached, StoreUnavailable, TooManyConnections
 from chinwag.engine.testing.harness import EngineHarness, open_harness
@@ -27,7 +28,7 @@ async def test_a_user_has_so_many_connections_of_all_kinds_together(
     few: EngineHarness, autojump_clock: MockClock
 ) -> None:
     ann, bob = await few.join("ann"), await few.join("bob")
-    clients = [await few.connect(ann, wire=EventLines(), source=f"{n}") for n in range(3)]
+    clients = [await few.connect(ann, wire=Wire(EventDialect(), LINES), source=f"{n}") for n in range(3)]
     for source in (HOME, ""):
         with pytest.raises(TooManyConnections) as refused:
             await few.connect(ann, source=source)

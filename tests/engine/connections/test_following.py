@@ -9,7 +9,13 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chinwag.engine.connections.admission import Admission, Admitted
 from chinwag.engine.connections.close_reasons import CloseReason
-from chinwag.engine.connections.in_process import EVENT_LINES, EventLines, InProcessClient, InProcessTransport
+from chinwag.engine.connections.in_process import (
+    EVENT_LINES,
+    EventDialect,
+    InProcessClient,
+    InProcessTransport,
+)
+from chinwag.engine.connections.wires import LINES, Wire
 from chinwag.engine.model.errors import Forbidden, LimitReached, NotAMember, NotFound
 from chinwag.engine.model.events import (
     Event,
@@ -418,7 +424,7 @@ async def test_a_user_has_so_many_connections_of_a_kind_and_an_ended_one_counts_
     h: EngineHarness, autojump_clock: MockClock
 ) -> None:
     ann, bob = await h.join("ann"), await h.join("bob")
-    other_kind = EventLines()
+    other_kind = Wire(EventDialect(), LINES)
     clients = [await h.connect(ann, everywhere=True, most=2) for _ in range(2)]
     await h.connect(ann, everywhere=True, most=2, wire=other_kind)
     await h.connect(bob, everywhere=True, most=2)

@@ -11,6 +11,7 @@ from chinwag.engine.connections.in_process import EVENT_LINES, UNBOUNDED, InProc
 from chinwag.engine.connections.limits import SessionLimits
 from chinwag.engine.connections.session import Session, SessionPhase
 from chinwag.engine.connections.transport import ConnectionLost
+from chinwag.engine.connections.wires import LINES, Wire
 from chinwag.engine.engine import EngineConfig
 from chinwag.engine.model.events import Event, MessagePosted
 from chinwag.engine.model.values import Room
@@ -458,7 +459,7 @@ async def test_at_shutdown_everybody_is_told_and_stubborn_clients_do_not_hold_it
 
 
 class Breaking:
-    """A wire format with a bug that shows in what is replayed."""
+    """A dialect with a bug that shows in what is replayed."""
 
     user_events = ()
 
@@ -475,7 +476,7 @@ async def test_a_bug_in_a_replay_closes_the_session_instead_of_holding_it_for_ev
     room = await h.room("tea", ann)
     since = (await h.post(room, ann, "0")).id
     await h.post(room, ann, "1")
-    connected = await h.admit(ann, room, since=since, wire=Breaking())
+    connected = await h.admit(ann, room, since=since, wire=Wire(Breaking(), LINES))
     peer = Peer()
     h.serve(connected, peer, peer.until_aborted)
     await wait_all_tasks_blocked()

@@ -330,14 +330,14 @@ async def test_a_message_that_is_no_news_waits_for_the_replay_so_that_the_next_r
     client = await h.connect(ann, room, since=position, take_bytes=5_000)
     await wait_all_tasks_blocked()
     again = MessageReplayed(room_id=room.id, message=mine, status=Status.SENT)
-    client.session.send_message(EVENT_LINES.encode(again))  # the answer to a retry
+    client.session.say_message(EVENT_LINES.encode(again))  # the answer to a retry
     live = await h.post(room, ann, "live")
     events: list[Event] = []
     while client.session.outbox_bytes or client.session._held:
         client.transport.unblock(5_000)
         events += await all_of(client)
     assert texts(events) == [*missed, "mine", live.text, "mine"]
-    client.session.send_message(EVENT_LINES.encode(again))
+    client.session.say_message(EVENT_LINES.encode(again))
     assert texts(await all_of(client)) == ["mine"], "without a replay it does not wait"
 
 
@@ -351,9 +351,9 @@ async def test_a_client_that_asks_for_more_and_more_during_its_replay_is_a_slow_
         await post_many(h, room, ann, 5)
         client = await h.connect(ann, room, since=position, take_bytes=10)
         await wait_all_tasks_blocked()
-        client.session.send_message(bytes(1_000))
+        client.session.say_message(bytes(999))
         assert client.session.open
-        client.session.send_message(b"one more")
+        client.session.say_message(b"one more")
         assert client.closed_with is CloseReason.SLOW_CONSUMER
 
 

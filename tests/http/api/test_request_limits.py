@@ -6,6 +6,7 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from chinwag.engine.connections.limits import SessionLimits
+from chinwag.engine.connections.wires import LINES, Wire
 from chinwag.engine.engine import EngineConfig
 from chinwag.engine.model.errors import LimitReached, TooManyConnections
 from chinwag.http.api.front import Front, SocketRequest
@@ -110,6 +111,7 @@ async def admit(api: Api, front: Front, person: Person, room: str, client: str) 
             family_id=claims.family_id,
             expires_at=float("inf"),
             query=f"room_id={room}",
+            wire=Wire(endpoint.dialect, LINES),
             source=address_key(client),
         ),
     )

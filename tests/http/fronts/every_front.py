@@ -11,6 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from chinwag.engine.connections.in_process import InProcessTransport
 from chinwag.engine.connections.session import Session
+from chinwag.engine.connections.wires import LINES, Wire
 from chinwag.engine.testing.harness import keep_open
 from chinwag.http.api.front import Front, SocketEndpoint, SocketRequest
 from chinwag.http.fronts import chatrooms, chatterstack, messenger
@@ -93,7 +94,11 @@ class World:
         if front.name == "chatterstack":
             query = f"room_id={decimal(self.room)}&{query}"
         request = SocketRequest(
-            user_id=claims.user_id, family_id=claims.family_id, expires_at=trio.current_time() + 1800, query=query
+            user_id=claims.user_id,
+            family_id=claims.family_id,
+            expires_at=trio.current_time() + 1800,
+            query=query,
+            wire=Wire(endpoint.dialect, LINES),
         )
         admitted = await endpoint.admit(self.api.engine, request)
         transport = InProcessTransport()
@@ -116,7 +121,6 @@ class FrontSocket:
         self._endpoint = endpoint
         self._session = session
         self._transport = transport
-        self._read = 0
 
     async def say(self, frame: Any) -> list[Any]:
         """Send a frame (JSON, or a text as it is); all that came until nothing more happens."""
@@ -130,18 +134,7 @@ class FrontSocket:
     async def heard(self) -> list[Any]:
         """The frames that came since the last look."""
         await wait_all_tasks_blocked()
-        data, frames = bytes(self._transport.written), []
-        while self._read < len(data):
-            at, length = self._read + 2, data[self._read + 1]
-            if length > 125:
-                size = 2 if length == 126 else 8
-                length = int.from_bytes(data[at : at + size], "big")
-                at += size
-            text = data[at : at + length].decode()
-            assert "\n" not in text
-            frames.append(msgspec.json.decode(text))
-            self._read = at + length
-        return frames
+        return [msgspec.json.decode(line) for line in self._transport.take().splitlines()]
 
 
 @asynccontextmanager

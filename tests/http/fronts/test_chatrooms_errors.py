@@ -11,6 +11,7 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chinwag.engine.connections.wires import LINES, Wire
 from chinwag.engine.model.errors import LimitReached, StoreUnavailable
 from chinwag.engine.model.ids import FamilyId, UserId
 from chinwag.engine.rooms.message_rules import MOST_EMOJI
@@ -225,11 +226,15 @@ async def too_often(s: Scene) -> Answer:
 async def sixth_socket(s: Scene) -> Answer:
     engine, tokens = s.chatrooms.api.engine, s.chatrooms.api.tokens
     claims = tokens.verify(s.ann.token)
-    request = SocketRequest(
-        user_id=claims.user_id, family_id=claims.family_id, expires_at=trio.current_time() + 1800, query=""
-    )
     assert FRONT.socket is not None
     endpoint = FRONT.socket(Links())
+    request = SocketRequest(
+        user_id=claims.user_id,
+        family_id=claims.family_id,
+        expires_at=trio.current_time() + 1800,
+        query="",
+        wire=Wire(endpoint.dialect, LINES),
+    )
     connected = [await endpoint.admit(engine, request) for _ in range(5)]
     assert len(connected) == 5  # and all are alive
     with pytest.raises(LimitReached) as refusal:

@@ -1,6 +1,5 @@
 """All fronts over one engine, in this process: requests as their clients make them, and their sockets."""
 
-import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +10,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from chinwag.engine.connections.in_process import InProcessTransport
 from chinwag.engine.connections.session import Session
+from chinwag.engine.connections.wires import LINES, Wire
 from chinwag.engine.testing.harness import keep_open
 from chinwag.http.api.front import Front, SocketEndpoint, SocketRequest
 from chinwag.http.fronts.chatrooms import FRONT as CHATROOMS
@@ -31,7 +31,6 @@ class SocketClient:
         self._endpoint = endpoint
         self._session = session
         self._transport = transport
-        self._read = 0
 
     async def send(self, message: object) -> None:
         """Send a frame, and let everything come of it."""
@@ -43,18 +42,7 @@ class SocketClient:
     async def heard(self) -> list[Any]:
         """The frames that came since the last look."""
         await wait_all_tasks_blocked()
-        frames: list[Any] = []
-        written = bytes(self._transport.written)
-        while self._read < len(written):
-            size = written[self._read + 1]
-            at = self._read + 2
-            if size >= 126:
-                wide = 2 if size == 126 else 8
-                [size] = struct.unpack_from("!H" if wide == 2 else "!Q", written, at)
-                at += wide
-            frames.append(msgspec.json.decode(written[at : at + size]))
-            self._read = at + size
-        return frames
+        return [msgspec.json.decode(line) for line in self._transport.take().splitlines()]
 
     async def names(self) -> list[str]:
         """What those frames are called."""
@@ -143,7 +131,11 @@ class Together:
         admitted = await endpoint.admit(
             self.api.engine,
             SocketRequest(
-                user_id=claims.user_id, family_id=claims.family_id, expires_at=trio.current_time() + 1800, query=query
+                user_id=claims.user_id,
+                family_id=claims.family_id,
+                expires_at=trio.current_time() + 1800,
+                query=query,
+                wire=Wire(endpoint.dialect, LINES),
             ),
         )
         transport = InProcessTransport()

@@ -13,9 +13,9 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from chinwag.engine.connections.in_process import InProcessTransport
+from chinwag.engine.connections.wires import LINES, Wire
 from chinwag.engine.testing.harness import keep_open
 from chinwag.http.api.front import Front, SocketRequest
-from chinwag.http.carriers.asgi_transport import server_frames
 from chinwag.http.kit.links import Links
 from chinwag.http.registry import FRONTS
 from chinwag.persistence import open_folder_blobs
@@ -92,6 +92,7 @@ class Scene:
                 family_id=claims.family_id,
                 expires_at=trio.current_time() + 1800,
                 query=query,
+                wire=Wire(endpoint.dialect, LINES),
             ),
         )
         transport = InProcessTransport()
@@ -147,7 +148,7 @@ async def test_links_in_events_are_those_of_answers(tmp_path: Path, public_url: 
     async with opened(tmp_path, public_url) as scene, scene.socket(front) as transport:
         await scene.post_picture()
         await wait_all_tasks_blocked()
-        frames = [json.loads(payload) for _, payload in server_frames(bytes(transport.written))]
+        frames = [json.loads(line) for line in transport.written.splitlines()]
         found = list(links(frames))
         assert any("/files/" in link for link in found)
         assert front is not CHATROOMS or any("/avatars/" in link for link in found)
