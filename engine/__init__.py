@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from chinwag.engine.connections.session import Session
     from chinwag.engine.connections.transport import ConnectionLost, Transport
     from chinwag.engine.engine import Engine, EngineConfig, open_engine
+    from chinwag.engine.life.jobs import Job, More
     from chinwag.engine.messages.messages import post_command
     from chinwag.engine.messages.resume import Replay
+    from chinwag.engine.model.commits import Observer
     from chinwag.engine.model.errors import EngineError
     from chinwag.engine.model.ids import FamilyId, MessageId, RoomId, UserId
 
@@ -30,8 +32,11 @@ __all__ = [
     "EngineConfig",
     "EngineError",
     "FamilyId",
+    "Job",
     "LogIn",
     "MessageId",
+    "More",
+    "Observer",
     "Replay",
     "RoomId",
     "Session",
@@ -52,8 +57,10 @@ _MODULES = {
     "connections.session": ("Session",),
     "connections.transport": ("ConnectionLost", "Transport"),
     "engine": ("Engine", "EngineConfig", "open_engine"),
+    "life.jobs": ("Job", "More"),
     "messages.messages": ("post_command",),
     "messages.resume": ("Replay",),
+    "model.commits": ("Observer",),
     "model.errors": ("EngineError",),
     "model.ids": ("FamilyId", "MessageId", "RoomId", "UserId"),
 }

@@ -12,9 +12,11 @@ import trio
 from msgspec.structs import replace
 from PIL import Image
 
+from chinwag.engine.connections.fanout import Fanout
 from chinwag.engine.engine import open_engine
 from chinwag.engine.files.files import Files, OpenedFile
 from chinwag.engine.files.pictures import Pictures, open_pictures
+from chinwag.engine.life.commits import ObservedCommits
 from chinwag.engine.model.errors import (
     FileTooLarge,
     Forbidden,
@@ -58,7 +60,9 @@ async def pictures() -> AsyncIterator[Pictures]:
 
 @pytest.fixture
 def files(store: Store, blobs: FolderBlobs, pictures: Pictures) -> Files:
-    return Files(store=store, new_id=Counter(), blobs=blobs, pictures=pictures)
+    return Files(
+        store=store, commits=ObservedCommits(store, Fanout()), new_id=Counter(), blobs=blobs, pictures=pictures
+    )
 
 
 def on_disk(tmp_path: Path) -> int:
