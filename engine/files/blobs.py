@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
-from chinwag.engine.model.values import Record
+from chinwag.engine.model.values import ListedBlob
 
 
 class Draft(Protocol):
@@ -40,14 +40,6 @@ class Blob(Protocol):
         read.
         """
         ...
-
-
-class ListedBlob(Record):
-    """A committed blob, in a list. `written_us` is when the last of its bytes were written, in microseconds since 1970
-    by the blob store's clock."""
-
-    name: str
-    written_us: int
 
 
 class Blobs(Protocol):

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Final
 
 import structlog
 
 from chinwag.engine.model.commits import Observer
-from chinwag.engine.model.events import Event
+from chinwag.engine.model.events import Event, MembershipEvent, RoomEvent
 from chinwag.engine.model.publishing import Publisher
 from chinwag.engine.model.store import Store, Write
 from chinwag.engine.model.store_jobs import Savepoint
 
 log = structlog.get_logger("chinwag.engine")
+
+_OF_ROOMS: Final = (RoomEvent, MembershipEvent)
 
 
 class ObservedCommits:
@@ -76,7 +79,9 @@ class ObservedCommits:
     def _release(self, events: Sequence[Event], then: Callable[[], None] | None, asked: Sequence[Observer]) -> None:
         """It is durable."""
         if events:
-            self._publisher.publish(events[0].room_id, events)
+            first = events[0]
+            assert isinstance(first, _OF_ROOMS), "what is told to people alone is for `Publisher.publish_to`"
+            self._publisher.publish(first.room_id, events)
         for observer in asked:
             try:
                 observer.committed()

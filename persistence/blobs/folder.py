@@ -17,8 +17,8 @@ from typing import BinaryIO, Final, TypeVar
 
 import trio
 
-from chinwag.engine.files.blobs import ListedBlob
 from chinwag.engine.model.errors import StoreUnavailable
+from chinwag.engine.model.values import ListedBlob
 from chinwag.persistence.errors import CannotOpen
 from chinwag.persistence.places import check_folder
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from chinwag.engine.connections.fanout import Fanout
 from chinwag.engine.files.blob_sweep import LEAST_AGE_US, NAME, BlobSweep
 from chinwag.engine.files.files import Files
 from chinwag.engine.files.pictures import open_pictures
@@ -18,6 +17,7 @@ from chinwag.engine.model.ids import now_us
 from chinwag.engine.model.store import InsertFile, Store, Write
 from chinwag.engine.testing import MemoryStore, make_file
 from chinwag.persistence import FolderBlobs, open_folder_blobs
+from tests.engine.life.publishers import Heard
 from tests.engine.stores.stores import ANN, ROOM, world
 
 
@@ -39,7 +39,7 @@ def sweep(
     clock: Callable[[], int] = later,
     at_once: int = 500,
 ) -> BlobSweep:
-    commits = ObservedCommits(store, Fanout())
+    commits = ObservedCommits(store, Heard())
     return BlobSweep(store, commits, blobs, under_way=under_way, clock=clock, at_once=at_once)
 
 
@@ -96,7 +96,7 @@ async def test_an_upload_that_is_under_way_is_let_alone_however_old_its_bytes_ar
         ids = iter(range(5000, 6000))
         files = Files(
             store=store,
-            commits=ObservedCommits(store, Fanout()),
+            commits=ObservedCommits(store, Heard()),
             new_id=lambda: next(ids),
             blobs=blobs,
             pictures=pictures,

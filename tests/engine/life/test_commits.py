@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import apsw
@@ -15,12 +15,12 @@ from chinwag.engine.life.commits import ObservedCommits
 from chinwag.engine.model.commands import StartTyping
 from chinwag.engine.model.errors import InternalError, StoreUnavailable
 from chinwag.engine.model.events import Event, MessagePosted, RoomJoined, TypingStarted
-from chinwag.engine.model.ids import RoomId
 from chinwag.engine.model.store import InsertMember, Store, Write, WriteRejected
 from chinwag.engine.model.store_jobs import SetCursor
 from chinwag.engine.testing import MemoryStore, make_member
 from chinwag.engine.testing.harness import open_harness, texts
 from chinwag.persistence import open_sqlite_store
+from tests.engine.life.publishers import Heard, note_of
 from tests.engine.stores.stores import ANN, BOB, ROOM, post, world
 
 
@@ -43,10 +43,6 @@ class Notes:
 
     def _note(self, event: Event) -> Write:
         return SetCursor(name=f"{self.name} {note_of(event)}", position="due")
-
-
-def note_of(event: Event) -> str:
-    return event.message.text if isinstance(event, MessagePosted) else type(event).__name__
 
 
 def fail(event: Event) -> Write:
@@ -145,17 +141,6 @@ async def test_a_commit_that_fails_leaves_nothing_of_what_was_added_and_is_obser
 # --- in commit order, on every store ----------------------------------------------------------------------------------
 
 
-class Heard:
-    """A publisher that notes what is published."""
-
-    def __init__(self, log: list[str]) -> None:
-        self.log = log
-
-    def publish(self, room_id: RoomId, events: Iterable[Event]) -> None:
-        assert room_id == ROOM
-        self.log += [f"{note_of(event)} heard" for event in events]
-
-
 async def test_what_is_committed_is_published_in_the_order_of_the_commits(store: Store) -> None:
     """Then the observers are nudged, then the committer goes on: before anything that was committed later."""
     log: list[str] = []
@@ -199,17 +184,17 @@ async def test_what_writes_nothing_is_published_at_once(store: Store) -> None:
 WRITER = """
 import sys
 import trio
-from chinwag.engine.connections.fanout import Fanout
 from chinwag.engine.life.commits import ObservedCommits
 from chinwag.engine.model.events import MessagePosted
 from chinwag.persistence import open_sqlite_store
+from tests.engine.life.publishers import Heard
 from tests.engine.life.test_commits import Notes
 from tests.engine.stores.stores import ROOM, post
 
 
 async def main():
     async with open_sqlite_store(sys.argv[1]) as store:
-        commits = ObservedCommits(store, Fanout(), [Notes(MessagePosted)])
+        commits = ObservedCommits(store, Heard(), [Notes(MessagePosted)])
         for n in range(1, 100_000):
             write = post(1000 + n, ROOM, n, f"{n}")
             event = MessagePosted(room_id=ROOM, message=write.message)
