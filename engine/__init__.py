@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from chinwag.engine.connections.transport import ConnectionLost, Transport
     from chinwag.engine.connections.wires import LINES, Carrier, Dialect, PersonalDialect, Wire
     from chinwag.engine.engine import Engine, EngineConfig, open_engine
+    from chinwag.engine.life.jobs import Job, More
     from chinwag.engine.messages.messages import post_command
     from chinwag.engine.messages.resume import Replay
+    from chinwag.engine.model.commits import Observer
     from chinwag.engine.model.errors import EngineError
     from chinwag.engine.model.ids import FamilyId, MessageId, RoomId, UserId
 
@@ -33,8 +35,11 @@ __all__ = [
     "EngineConfig",
     "EngineError",
     "FamilyId",
+    "Job",
     "LogIn",
     "MessageId",
+    "More",
+    "Observer",
     "PersonalDialect",
     "Replay",
     "RoomId",
@@ -56,8 +61,10 @@ _MODULES = {
     "connections.transport": ("ConnectionLost", "Transport"),
     "connections.wires": ("LINES", "Carrier", "Dialect", "PersonalDialect", "Wire"),
     "engine": ("Engine", "EngineConfig", "open_engine"),
+    "life.jobs": ("Job", "More"),
     "messages.messages": ("post_command",),
     "messages.resume": ("Replay",),
+    "model.commits": ("Observer",),
     "model.errors": ("EngineError",),
     "model.ids": ("FamilyId", "MessageId", "RoomId", "UserId"),
 }

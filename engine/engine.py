@@ -26,18 +26,23 @@ from chinwag.engine.connections.presence import GRACE_S, PresenceNews, PresenceR
 from chinwag.engine.connections.session import Session
 from chinwag.engine.encryption.room_crypto import MasterKey
 from chinwag.engine.encryption.room_keys import RoomKeys, check_master_key
+from chinwag.engine.files.blob_sweep import BlobSweep
 from chinwag.engine.files.blobs import Blobs
 from chinwag.engine.files.files import Files
 from chinwag.engine.files.pictures import Pictures, open_pictures
 from chinwag.engine.life.background import Background
+from chinwag.engine.life.commits import ObservedCommits
+from chinwag.engine.life.jobs import Job, JobRunner
 from chinwag.engine.life.sweep import sweep_forever
 from chinwag.engine.messages.messages import Messages
 from chinwag.engine.messages.searches import search_lane
+from chinwag.engine.model.commits import Observer
 from chinwag.engine.model.ids import IdSource, UserId, now_us
 from chinwag.engine.model.store import Store
 from chinwag.engine.model.values import Presence, Record, StoredFile, User
 from chinwag.engine.rooms.actor import RoomStats
 from chinwag.engine.rooms.bans import Bans
+from chinwag.engine.rooms.ended_invitations import ended_invitations
 from chinwag.engine.rooms.invitations import Invitations
 from chinwag.engine.rooms.registry import RoomRegistry
 from chinwag.engine.rooms.renamed_members import tell_profile
@@ -82,12 +87,16 @@ class Engine:
         blobs: Blobs | None = None,
         refresh_key: bytes | None = None,
         clock: Callable[[], int] = now_us,
+        observers: Sequence[Observer] = (),
+        jobs: Sequence[Job] = (),
     ) -> None:
         self.config = config
         background = Background(nursery)
         self.spawn = background.spawn
         """Start a task of the engine's: see `Background.spawn`."""
         fanout: Fanout[Session] = Fanout(published=ids.last)
+        commits = ObservedCommits(store, fanout, observers)
+        self.commits = commits
         self._store = store
         self._nursery = nursery
         self._pictures = pictures
@@ -96,6 +105,7 @@ class Engine:
         self._tries = Tries(config.guessing)
         self.accounts = Accounts(
             store=store,
+            commits=commits,
             passwords=passwords,
             tries=self._tries,
             new_id=ids,
@@ -109,14 +119,14 @@ class Engine:
             refresh_key=refresh_key,
             clock=clock,
         )
-        self.keys = RoomKeys(store=store, master=master_key, publisher=fanout)
-        self.summaries = Summaries(store, summarizer, new_id=ids, spawn=background.spawn)
-        self.files = Files(store=store, new_id=ids, blobs=blobs, pictures=pictures)
+        self.keys = RoomKeys(store=store, commits=commits, master=master_key)
+        self.summaries = Summaries(store, summarizer, commits=commits, new_id=ids, spawn=background.spawn)
+        self.files = Files(store=store, commits=commits, new_id=ids, blobs=blobs, pictures=pictures)
         self.presence = PresenceRegistry(on_change=self._came_or_went, grace_s=config.presence_grace_s)
         self._presence_news = PresenceNews(store=store, publisher=fanout, spawn=background.spawn)
         self._registry = RoomRegistry(
             store=store,
-            publisher=fanout,
+            commits=commits,
             new_id=ids,
             spawn=background.spawn,
             start=nursery.start_soon,
@@ -126,7 +136,7 @@ class Engine:
         self.rooms = Rooms(
             store=store,
             registry=self._registry,
-            publisher=fanout,
+            commits=commits,
             new_id=ids,
             keys=self.keys,
             files=self.files,
@@ -144,6 +154,10 @@ class Engine:
             spawn=background.spawn,
             end_typing=self._registry.end_typing,
         )
+        own = [ended_invitations(store, commits, clock)]
+        if blobs is not None:
+            own.append(BlobSweep(store, commits, blobs, under_way=self.files.under_way, clock=clock).job())
+        self.jobs = JobRunner([*own, *jobs])
 
     # --- health ---
 
@@ -164,6 +178,7 @@ class Engine:
     def start(self) -> None:
         """Begin to take turns and to look at the time."""
         self._nursery.start_soon(self._turns.run)
+        self._nursery.start_soon(self.jobs.run)
         self._nursery.start_soon(
             sweep_forever, (self.connections.check, self.presence.sweep, self._sweep_summaries, self._passivate)
         )
@@ -171,12 +186,14 @@ class Engine:
     async def close_sessions(self) -> None:
         """Admit nobody any more and tell all sessions to go away, spread over a moment. Bounded in time."""
         self._registry.closing = True
+        self.jobs.stop()
         await self.connections.close_all(spread_s=self.config.shutdown_spread_s)
 
     async def shut_down(self) -> None:
-        """Close the sessions, then let every room finish what is queued."""
+        """Close the sessions, then let every room finish what is queued, and every job its step."""
         await self.close_sessions()
         await self._registry.shut_down()
+        await self.jobs.ended()
 
     # --- what one service has to tell another ---
 
@@ -223,6 +240,8 @@ async def open_engine(
     blobs: Blobs | None = None,
     refresh_key: bytes | None = None,
     clock: Callable[[], int] = now_us,
+    observers: Sequence[Observer] = (),
+    jobs: Sequence[Job] = (),
 ) -> AsyncIterator[Engine]:
     """Run an engine over an open store, and a blob store if it is to take files. On the way out sessions are told to go
     away and every room finishes.
@@ -231,8 +250,10 @@ async def open_engine(
     they end with the engine or before. Without a `summarizer` summaries are extractive; without a `master_key` no room
     can be made whose keys the server holds; without a `refresh_key` (32 secret bytes, the same ones at the next start)
     a refresh token that was traded cannot be traded again after a restart. `clock` gives microseconds since 1970, and
-    is what log-ins go by. Raises `StoreUnavailable` when the store does not answer, `WrongMasterKey` when its keys need
-    another one.
+    is what log-ins and jobs go by. `observers` add rows to the commits of rooms and services (`model.commits`), `jobs`
+    run beside the engine's own (`life.jobs`).
+
+    Raises `StoreUnavailable` when the store does not answer, `WrongMasterKey` when its keys need another one.
     """
     await check_master_key(store, master_key)
     ids = IdSource(above=await store.highest_id())
@@ -253,6 +274,8 @@ async def open_engine(
             blobs=blobs,
             refresh_key=refresh_key,
             clock=clock,
+            observers=observers,
+            jobs=jobs,
         )
         await engine.accounts.prepare()
         engine.start()

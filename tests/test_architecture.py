@@ -43,13 +43,14 @@ TOOLS = ("actors", "workers", "model")
 """What every service of the engine may use."""
 SERVICES: Mapping[str, Mapping[str, str]] = {
     "accounts": {},
-    "files": {},
+    "files": {"life": "bytes that a crash left behind are found by a job"},
     "summaries": {},
     "life": {},
     "encryption": {},
     "rooms": {
         "encryption": "who is taken out of a room has its key no longer: one commit",
         "files": "a room that is deleted takes its files with it",
+        "life": "invitations that ended long ago are deleted by a job",
     },
     "messages": {
         "encryption": "what clients encrypted is read with the room's key",
@@ -245,6 +246,20 @@ def test_only_connections_touch_the_fan_out() -> None:
     found = importers((*SHIPPED, "tests"), "chinwag.engine.connections.fanout")
     outside = {name for name in found if not name.startswith(("engine/connections/", "tests/engine/connections/"))}
     assert outside <= {"engine/engine.py", "engine/__init__.py"}
+
+
+def test_whatever_the_engine_changes_it_commits_in_the_one_way_that_is_observed() -> None:
+    exempt = {"engine/life/commits.py", "engine/accounts/deployment.py"}  # the way itself; before there is an engine
+    wrong = [
+        f"{name_of(path)}:{node.lineno}"
+        for path, tree in sources("engine")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("commit", "commit_soon")
+        and ast.unparse(node.value).endswith("store")
+        and name_of(path) not in exempt
+    ]
+    assert wrong == []
 
 
 # --- persistence ---

@@ -23,6 +23,7 @@ from chinwag.engine.accounts.passwords import Passwords
 from chinwag.engine.accounts.refresh_tokens import new_secret
 from chinwag.engine.accounts.tries import Tries
 from chinwag.engine.model import names
+from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.errors import AccountInactive, Conflict, NotFound, Unauthenticated, UnknownUser
 from chinwag.engine.model.ids import FamilyId, FileId, UserId, now_us
 from chinwag.engine.model.store import (
@@ -56,6 +57,7 @@ class Accounts:
         self,
         *,
         store: Store,
+        commits: Commits,
         passwords: Passwords,
         tries: Tries,
         new_id: Callable[[], int],
@@ -81,6 +83,7 @@ class Accounts:
         not wait.
         """
         self._store = store
+        self._commits = commits
         self._passwords = passwords
         self._tries = tries
         self._new_id = new_id
@@ -134,7 +137,7 @@ class Accounts:
         async with self._tries.registration(source):
             hashed = await self._passwords.hash(password)
         try:
-            await self._store.commit([InsertUser(user=user, password_hash=hashed)])
+            await self._commits.commit([InsertUser(user=user, password_hash=hashed)])
         except DuplicateKey as clash:
             self._tries.taken(source)
             raise Conflict(clash.key, f"{clash.key} is already in use") from None
@@ -215,7 +218,7 @@ class Accounts:
                 InsertRefreshToken(token=self._log_ins.token(secret, family)),
             ]
             try:
-                await self._store.commit(writes)
+                await self._commits.commit(writes)
             except WriteRejected:  # it was spent at this very moment
                 _token, family, user = await self._good_refresh_token(refresh_token)
         self._tries.proved(user, source)
@@ -239,7 +242,7 @@ class Accounts:
             self._on_revoked(user_id, family_id)
 
         # With the commit and not after it: it happens also when the caller is cancelled (a client that hangs up).
-        await self._store.commit([RevokeFamily(family_id=family_id, revoked_us=self._clock())], forget)
+        await self._commits.commit([RevokeFamily(family_id=family_id, revoked_us=self._clock())], then=forget)
 
     async def log_out_everywhere(self, user_id: UserId) -> None:
         """End all log-ins of a user."""
@@ -249,7 +252,7 @@ class Accounts:
             self._forget_families(user_id)
             self._on_revoked(user_id, None)
 
-        await self._store.commit(writes, forget)
+        await self._commits.commit(writes, then=forget)
 
     async def authenticate(self, family_id: FamilyId, user_id: UserId) -> User:
         """The user of a family that is still good; raises `Unauthenticated`, `UnknownUser`, `AccountInactive`. Only the
@@ -380,7 +383,7 @@ class Accounts:
         def note() -> None:
             self._on_declared(self._note_declared(user_id, declared), user_id, declared)
 
-        await self._store.commit([SetDeclaredPresence(user_id=user_id, declared=declared)], note)
+        await self._commits.commit([SetDeclaredPresence(user_id=user_id, declared=declared)], then=note)
 
     def may_have_declared(self, user_id: UserId) -> bool:
         """False when a user is known to follow their connections. Never waits."""
@@ -397,7 +400,7 @@ class Accounts:
         def note() -> None:
             self._note_declared(user_id, None)
 
-        await self._store.commit(writes, note)
+        await self._commits.commit(writes, then=note)
         return user.declared
 
     # --- pieces ---
@@ -425,7 +428,7 @@ class Accounts:
     async def _commit_row(self, writes: Sequence[Write], then: Callable[[], None]) -> None:
         """Commit within `_changing_row`. Shielded: a caller who is cancelled must not give up the lock before that."""
         with trio.CancelScope(shield=True):
-            await self._store.commit(writes, then)
+            await self._commits.commit(writes, then=then)
 
     def _remember_row(self, user: User) -> None:
         """What `UpdateUser` has stored: all but the declared presence, which is not its business."""

@@ -25,6 +25,7 @@ from chinwag.engine.encryption.room_crypto import (
 )
 from chinwag.engine.model.access import admit, admit_author, with_equal_roles
 from chinwag.engine.model.commands import BanMember, RemoveMember, RoomCommand
+from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.errors import (
     CannotDecrypt,
     Conflict,
@@ -38,7 +39,6 @@ from chinwag.engine.model.errors import (
 from chinwag.engine.model.events import Event, MemberKeyReplaced, RoomKeyChanged
 from chinwag.engine.model.ids import RoomId, UserId, now_us
 from chinwag.engine.model.keys import HeldKey, KeyRing, encrypted_characters
-from chinwag.engine.model.publishing import Publisher
 from chinwag.engine.model.store import InsertKeyVersion, InsertRoomKey, PutMemberKey, Store, Write, WriteRejected
 from chinwag.engine.model.values import KeyCustody, Member, MemberKey, Record, Role, Room, RoomKey, Sealed
 
@@ -82,11 +82,11 @@ async def check_master_key(store: Store, master: MasterKey | None) -> None:
 class RoomKeys:
     """The keys of all rooms. Hangs on the engine as `engine.keys`."""
 
-    def __init__(self, *, store: Store, master: MasterKey | None, publisher: Publisher) -> None:
-        """Without a `master` key there is client custody alone. `publisher` gets a room's events after their commit."""
+    def __init__(self, *, store: Store, commits: Commits, master: MasterKey | None) -> None:
+        """Without a `master` key there is client custody alone."""
         self._store = store
         self._master = master
-        self._publisher = publisher
+        self._commits = commits
         self._open: dict[tuple[RoomId, int], bytes] = {}
         self._locks: weakref.WeakValueDictionary[RoomId, trio.Lock] = weakref.WeakValueDictionary()
 
@@ -223,7 +223,7 @@ class RoomKeys:
             ]
             with trio.CancelScope(shield=True):  # what comes after the lock has to see it, also when the caller is gone
                 try:
-                    await self._store.commit(writes, lambda: self._publisher.publish(room_id, events))
+                    await self._commits.commit(writes, events)
                 except WriteRejected:
                     raise NotFound("room") from None  # it was deleted at this very moment
 

@@ -1,11 +1,18 @@
 """What the engine needs of a blob store: bytes under names that the store makes up. No file system here."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
+
+from chinwag.engine.model.values import ListedBlob
 
 
 class Draft(Protocol):
     """A blob that is being written. It ends by `commit` or `discard`."""
+
+    @property
+    def name(self) -> str:
+        """Its name from the commit on."""
+        ...
 
     async def write(self, data: bytes) -> None:
         """Append. Raises `StoreUnavailable`, for a full disk too."""
@@ -48,4 +55,9 @@ class Blobs(Protocol):
 
     async def delete(self, name: str) -> None:
         """Remove a blob. No error when there is none. Raises `StoreUnavailable`."""
+        ...
+
+    async def listing(self, *, after: str, limit: int) -> Sequence[ListedBlob]:
+        """Committed blobs by rising name, from the one behind `after` on; fewer than `limit` only at the end. One that
+        is committed or deleted meanwhile may be among them or not. Raises `StoreUnavailable`."""
         ...

@@ -26,6 +26,7 @@ from chinwag.engine.files.blobs import Blob, Blobs, Draft
 from chinwag.engine.files.file_types import AVATARS, IMAGES, Inspector, safe_name
 from chinwag.engine.files.pictures import BadPicture, Pictures, picture_type
 from chinwag.engine.model.access import admit
+from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.errors import (
     FileTooLarge,
     Forbidden,
@@ -58,12 +59,17 @@ class OpenedFile(Record):
 class Files:
     """The files of one engine. Without a blob store it has none, and takes none."""
 
-    def __init__(self, *, store: Store, new_id: Callable[[], int], blobs: Blobs | None, pictures: Pictures) -> None:
+    def __init__(
+        self, *, store: Store, commits: Commits, new_id: Callable[[], int], blobs: Blobs | None, pictures: Pictures
+    ) -> None:
         self._store = store
+        self._commits = commits
         self._new_id = new_id
         self._blobs = blobs
         self._pictures = pictures
         self._cleaning = trio.Lock()
+        self.under_way: set[str] = set()
+        """Blobs that no row names and that one may be about to."""
 
     # --- uploading ---
 
@@ -100,10 +106,12 @@ class Files:
         if self._blobs is None:
             raise Forbidden("this server stores no files")
         incoming = Incoming(self, await self._blobs.create(), limit_bytes=limit_bytes, types=types)
+        self.under_way.add(incoming.draft.name)
         try:
             yield incoming
         finally:
             await incoming.draft.discard()
+            self.under_way.discard(incoming.draft.name)
 
     async def keep(
         self, draft: Draft, content: Inspector, owner: UserId, room_id: RoomId | None, *, name: str, mime_type: str
@@ -134,12 +142,14 @@ class Files:
                 file = replace(file, thumbnail=await self._thumbnail(file, committed))
             try:
                 with trio.CancelScope(shield=True):  # whether it was stored must be known, or its bytes could go astray
-                    await self._store.commit([InsertFile(file=file)])
+                    await self._commits.commit([InsertFile(file=file)])
             except WriteRejected:
                 raise NotFound("room") from None  # it was deleted at this very moment
         except BaseException:  # cancellation too: bytes without a row would be found by nobody
             await self._delete(committed)
             raise
+        finally:
+            self.under_way.difference_update(committed)
         await self._delete([blob] if file.blob != blob else [])
         return file
 
@@ -183,9 +193,13 @@ class Files:
         """A blob's name, which joins those that are removed if its file is not stored after all."""
         assert self._blobs is not None
         draft = await self._blobs.create()
+        self.under_way.add(draft.name)
         try:
             await draft.write(data)
             committed.append(await draft.commit())
+        except BaseException:
+            self.under_way.discard(draft.name)
+            raise
         finally:
             await draft.discard()
         return committed[-1]
@@ -266,7 +280,7 @@ class Files:
             try:
                 file = await self._cleaned(before, committed)
                 with trio.CancelScope(shield=True):
-                    await self._store.commit([ReplaceFile(file=file, blob=before.blob)])
+                    await self._commits.commit([ReplaceFile(file=file, blob=before.blob)])
             except TypeNotAllowed as error:
                 log.warning("an avatar cannot be written anew", file=avatar_id, reason=error.reason)
                 raise NotFound("file") from None
@@ -276,6 +290,8 @@ class Files:
             except BaseException:  # cancellation too: as where a file is kept
                 await self._delete(committed)
                 raise
+            finally:
+                self.under_way.difference_update(committed)
         await self.forget([before])
         return file
 

@@ -18,6 +18,7 @@ from chinwag.engine.model.store_admissions import Access as Access
 from chinwag.engine.model.store_admissions import AdmissionStore, AdmissionWrite
 from chinwag.engine.model.store_admissions import InsertInvitation as InsertInvitation
 from chinwag.engine.model.store_admissions import UseInvitation as UseInvitation
+from chinwag.engine.model.store_jobs import JobStore, JobWrite, Savepoint
 from chinwag.engine.model.store_keys import InsertKeyVersion as InsertKeyVersion
 from chinwag.engine.model.store_keys import InsertRoomKey as InsertRoomKey
 from chinwag.engine.model.store_keys import KeyStore, KeyWrite
@@ -261,7 +262,9 @@ Write = (
     | InsertSummary
     | KeyWrite
     | AdmissionWrite
+    | JobWrite
 )
+NOT_IN_SAVEPOINTS = (InsertMessage, DeleteRoom, Savepoint)
 
 
 # --- what reads return --------------------------------------------------------------------------------------------
@@ -328,7 +331,7 @@ class Missed(Record):
     messages: tuple[Message, ...] | None = ()
 
 
-class Store(AdmissionStore, KeyStore, SearchStore, Protocol):
+class Store(AdmissionStore, JobStore, KeyStore, SearchStore, Protocol):
     """See the module's promises. Reads and `commit` raise `StoreUnavailable` when the store does not answer."""
 
     async def commit(self, writes: Sequence[Write], then: Callable[[], None] | None = None) -> None:

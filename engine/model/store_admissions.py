@@ -29,10 +29,9 @@ class DeleteBan(Record):
 
 
 class InsertInvitation(Record):
-    """Unique: digest ("invitation"). Some of those that had ended at `forget_us`, to any room, are forgotten by it."""
+    """Unique: digest ("invitation")."""
 
     invitation: Invitation
-    forget_us: int = 0
 
 
 class UseInvitation(Record):

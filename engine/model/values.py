@@ -417,6 +417,14 @@ class MemberKey(Record):
     created_us: int
 
 
+class ListedBlob(Record):
+    """A committed blob, in a list. `written_us` is when the last of its bytes were written, in microseconds since 1970
+    by the blob store's clock."""
+
+    name: str
+    written_us: int
+
+
 class Deployment(Record):
     """A server, or several over one store. `id` is random and stays the same for ever."""
 

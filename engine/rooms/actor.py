@@ -8,10 +8,10 @@ from chinwag.engine.actors.actor import Actor, CommandCrashed
 from chinwag.engine.actors.mailbox import Envelope
 from chinwag.engine.actors.turns import TurnLoop
 from chinwag.engine.model.commands import ExpireTyping, PostMessage, RoomCommand, UpdateProfile
+from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.errors import EngineError, InternalError, NotFound, Overloaded, StoreUnavailable
 from chinwag.engine.model.events import Event, MessagePosted
 from chinwag.engine.model.ids import NewId, RoomId, UserId, now_us
-from chinwag.engine.model.publishing import Publisher
 from chinwag.engine.model.store import DuplicateKey, Store, Write, WriteRejected
 from chinwag.engine.model.tasks import Spawn
 from chinwag.engine.rooms.memory import RECENT_MESSAGES, Outcome, Timer
@@ -50,7 +50,7 @@ class RoomActor(Actor[RoomCommand]):
         room_id: RoomId,
         *,
         store: Store,
-        publisher: Publisher,
+        commits: Commits,
         new_id: NewId,
         spawn: Spawn,
         stats: RoomStats,
@@ -67,7 +67,7 @@ class RoomActor(Actor[RoomCommand]):
         self.late_profiles: dict[UserId, UpdateProfile] = {}
         """What `renamed_members` could not tell it yet: its mailbox was full."""
         self._store = store
-        self._publisher = publisher
+        self._commits = commits
         self._new_id = new_id
         self._spawn = spawn
         self._stats = stats
@@ -118,14 +118,11 @@ class RoomActor(Actor[RoomCommand]):
             if state.lacks(command):
                 return False
         turn = self._apply(state, batch)
-        if turn.writes:
-            try:
-                self._store.commit_soon(turn.writes, partial(self._end, state, turn), self._fail)
-            except BaseException:  # whatever it is: as in `_take`
-                self.reset()
-                raise
-        else:
-            self._end(state, turn)
+        try:
+            self._commits.commit_soon(turn.writes, turn.events, partial(self._end, state, turn), self._fail)
+        except BaseException:  # whatever it is: as in `_take`
+            self.reset()
+            raise
         return True
 
     def _end(self, state: RoomState, turn: _Turn) -> None:
@@ -196,15 +193,12 @@ class RoomActor(Actor[RoomCommand]):
             return
         await self._recall(state, batch)
         turn = self._apply(state, batch)
-        if turn.writes:
-            try:
-                # The store runs `_release` in commit order over all rooms, which this task alone could not promise.
-                await self._store.commit(turn.writes, partial(self._release, turn))
-            except BaseException:
-                self.reset()  # the state is ahead of the store: nothing may be answered from it any more
-                raise
-        else:
-            self._release(turn)
+        try:
+            # The store releases it in commit order over all rooms, which this task alone could not promise.
+            await self._commits.commit(turn.writes, turn.events, partial(self._release, turn))
+        except BaseException:
+            self.reset()  # the state is ahead of the store: nothing may be answered from it any more
+            raise
         self._after(state)
 
     def _apply(self, state: RoomState, batch: list[Envelope[RoomCommand]]) -> _Turn:
@@ -226,13 +220,12 @@ class RoomActor(Actor[RoomCommand]):
         return turn
 
     def _release(self, turn: _Turn) -> None:
-        """What the turn wrote is durable: tell everybody."""
+        """What the turn wrote is durable, and its events are published: answer everybody."""
         self._typing_before = None
         self._stats.turns += 1
         self._stats.commands += len(turn.batch)
         if turn.events:
             self._stats.messages += [type(event) for event in turn.events].count(MessagePosted)
-            self._publisher.publish(self.room_id, turn.events)
         for envelope, outcome in zip(turn.batch, turn.outcomes, strict=True):
             if isinstance(outcome, Outcome):
                 if outcome.timer is not None:

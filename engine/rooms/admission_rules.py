@@ -17,9 +17,6 @@ from chinwag.engine.model.values import Ban, Invitation, Member, Role, RoomKind
 from chinwag.engine.rooms.member_rules import Change, MemberRules
 from chinwag.engine.rooms.memory import Outcome
 
-ENDED_KEPT_US = 3_600_000_000
-"""How long an invitation is kept after its time: until then a member who accepts again is told that they are one."""
-
 
 class AdmissionRules(MemberRules):
     """A part of `RoomState`."""
@@ -42,8 +39,7 @@ class AdmissionRules(MemberRules):
             max_uses=command.max_uses,
             maker_role=caller.role,
         )
-        write = InsertInvitation(invitation=invitation, forget_us=now_us - ENDED_KEPT_US)
-        return Outcome(answer=invitation, writes=(write,))
+        return Outcome(answer=invitation, writes=(InsertInvitation(invitation=invitation),))
 
     def _revoke_invitation(self, command: RevokeInvitation) -> Outcome:
         caller = self._member(command.caller)

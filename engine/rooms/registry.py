@@ -8,9 +8,9 @@ import trio
 
 from chinwag.engine.actors.turns import TurnLoop
 from chinwag.engine.model.commands import RoomCommand, StopTyping
+from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.errors import ActorStopped, TryLater
 from chinwag.engine.model.ids import NewId, RoomId, UserId
-from chinwag.engine.model.publishing import Publisher
 from chinwag.engine.model.store import Store
 from chinwag.engine.model.tasks import Spawn
 from chinwag.engine.rooms.actor import RoomActor, RoomStats
@@ -30,7 +30,7 @@ class RoomRegistry:
         self,
         *,
         store: Store,
-        publisher: Publisher,
+        commits: Commits,
         new_id: NewId,
         spawn: Spawn,
         start: Callable[[Callable[[RoomActor], Awaitable[None]], RoomActor], None],
@@ -43,7 +43,7 @@ class RoomRegistry:
         self.closing = False
         """Set at shutdown: no room is started any more."""
         self._store = store
-        self._publisher = publisher
+        self._commits = commits
         self._new_id = new_id
         self._spawn = spawn
         self._start = start
@@ -65,7 +65,7 @@ class RoomRegistry:
             actor = RoomActor(
                 room_id,
                 store=self._store,
-                publisher=self._publisher,
+                commits=self._commits,
                 new_id=self._new_id,
                 spawn=self._spawn,
                 stats=self.stats,

@@ -20,11 +20,11 @@ from chinwag.engine.model.commands import (
     SetMemberRole,
     UpdateRoom,
 )
+from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.errors import Invalid, LimitReached, NotFound
 from chinwag.engine.model.events import Event, MessagePosted, RoomJoined
 from chinwag.engine.model.ids import MessageId, NewId, RoomId, UserId, now_us
 from chinwag.engine.model.limits import search_text
-from chinwag.engine.model.publishing import Publisher
 from chinwag.engine.model.storable import refuse_unstorable
 from chinwag.engine.model.store import DuplicateKey, InsertMember, InsertMessage, InsertRoom, Overviews, Store, Write
 from chinwag.engine.model.values import (
@@ -56,14 +56,14 @@ class Rooms(RoomService):
         *,
         store: Store,
         registry: RoomRegistry,
-        publisher: Publisher,
+        commits: Commits,
         new_id: NewId,
         keys: RoomKeys,
         files: Files,
         searches: TimedLane,
     ) -> None:
         super().__init__(store=store, registry=registry)
-        self._publisher = publisher
+        self._commits = commits
         self._new_id = new_id
         self._keys = keys
         self._files = files
@@ -343,7 +343,7 @@ class Rooms(RoomService):
                 message = self._announcement(room, user, seq)
                 writes.append(InsertMessage(message=message))
                 events.append(MessagePosted(room_id=room.id, message=message))
-        await self._store.commit(writes, lambda: self._publisher.publish(room.id, events))
+        await self._commits.commit(writes, events)
 
     def _announcement(self, room: Room, user: User, seq: int) -> Message:
         """That somebody is in the room from its beginning."""

@@ -15,6 +15,7 @@ import structlog
 import trio
 
 from chinwag.engine.model.access import admit
+from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.errors import EngineError, NotFound, Overloaded
 from chinwag.engine.model.ids import IdSource, RoomId, SummaryId, UserId, now_us
 from chinwag.engine.model.store import InsertSummary, Store, WriteRejected
@@ -103,11 +104,13 @@ class Summaries:
         store: Store,
         summarizer: Summarizer,
         *,
+        commits: Commits,
         new_id: IdSource,
         spawn: Spawn,
     ) -> None:
         """`spawn` starts a task of the engine's, which ends with the engine."""
         self._store = store
+        self._commits = commits
         self._summarizer = summarizer
         self._new_id = new_id
         self._spawn = spawn
@@ -263,7 +266,7 @@ class Summaries:
             created_us=now_us(),
         )
         try:
-            await self._store.commit([InsertSummary(summary=summary)])
+            await self._commits.commit([InsertSummary(summary=summary)])
         except WriteRejected:  # the room was deleted meanwhile
             raise NotFound("room") from None
         return summary

@@ -56,6 +56,11 @@ class MemoryAdmissions(ABC):
         found.sort(key=lambda invitation: invitation.id, reverse=True)
         return InvitationPage(access=access, invitations=tuple(found[skip : skip + limit]), total=len(found))
 
+    async def ended_invitations(self, *, by_us: int, limit: int) -> list[InvitationId]:
+        ended = [each for each in (await self._read()).invitations.values() if each.expires_us <= by_us]
+        ended.sort(key=lambda invitation: (invitation.expires_us, invitation.id))
+        return [invitation.id for invitation in ended[:limit]]
+
 
 def _named(tables: Tables, ban: Ban) -> Ban:
     """With the user's present names."""

@@ -27,6 +27,17 @@ class UndoableTables:
                 undo()
             raise
 
+    @contextmanager
+    def _all_or_none_of_part(self) -> Iterator[None]:
+        """The same for a part of such a block: what it did before stays."""
+        before = len(self._undo)
+        try:
+            yield
+        except BaseException:
+            while len(self._undo) > before:
+                self._undo.pop()()
+            raise
+
     def _insert(self, table: dict[K, V], key: K, value: V, name: str) -> None:
         if key in table:
             raise DuplicateKey(name)

@@ -24,7 +24,9 @@ from chinwag.engine.connections.transport import Transport
 from chinwag.engine.connections.wires import Wire
 from chinwag.engine.encryption.room_crypto import MasterKey
 from chinwag.engine.engine import Engine, EngineConfig, open_engine
+from chinwag.engine.life.jobs import Job
 from chinwag.engine.model.commands import RoomCommand
+from chinwag.engine.model.commits import Observer
 from chinwag.engine.model.events import Event, MessagePosted, MessageReplayed
 from chinwag.engine.model.ids import FamilyId, MessageId, RoomId, UserId, now_us
 from chinwag.engine.model.positions import Position
@@ -262,10 +264,12 @@ async def open_harness(
     config: EngineConfig | None = None,
     summarizer: Summarizer | None = None,
     clock: Callable[[], int] = now_us,
+    observers: Sequence[Observer] = (),
+    jobs: Sequence[Job] = (),
 ) -> AsyncIterator[EngineHarness]:
     """Run an engine for a test. Pass the `store` of an earlier harness to see what a restart makes of it.
 
-    `clock` is the engine's, in microseconds since 1970.
+    `clock` is the engine's, in microseconds since 1970; `observers` and `jobs` are as for `open_engine`.
     """
     store = store or MemoryStore()
     passwords = PlainPasswords()
@@ -278,6 +282,8 @@ async def open_harness(
             master_key=MASTER_KEY,
             refresh_key=REFRESH_KEY,
             clock=clock,
+            observers=observers,
+            jobs=jobs,
         ) as engine:
             yield EngineHarness(engine, store, passwords, nursery)
         nursery.cancel_scope.cancel()

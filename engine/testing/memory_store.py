@@ -69,6 +69,11 @@ class MemoryStore(MemoryAdmissions):
         self._running = False
         self._failures: deque[EngineError] = deque()
 
+    @property
+    def refused_savepoints(self) -> int:
+        """How many parts of commits were refused, while the rest stood."""
+        return self._tables.refused_savepoints
+
     def fail_next_commits(self, count: int, error: EngineError) -> None:
         """The next `count` commits raise `error`, with nothing applied; those after them work again."""
         self._failures.extend([error] * count)
@@ -173,6 +178,13 @@ class MemoryStore(MemoryAdmissions):
     async def avatars_of(self, user_id: UserId) -> list[StoredFile]:
         files = (await self._read()).files.values()
         return [each for each in files if each.owner_id == user_id and each.room_id is None]
+
+    async def named_blobs(self, names: Sequence[str]) -> set[str]:
+        files = (await self._read()).files.values()
+        return {blob for each in files for blob in (each.blob, each.thumbnail) if blob is not None}.intersection(names)
+
+    async def cursor(self, name: str) -> str | None:
+        return (await self._read()).cursors.get(name)
 
     async def summaries(
         self, room_id: RoomId, *, automatic: bool | None, after_us: int | None, before_us: int | None, limit: int

@@ -1,13 +1,14 @@
 """The rows of `testing.MemoryStore`: dictionaries, their unique keys, and every write over them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import assert_never
 
 from msgspec.structs import replace
 
 from chinwag.engine.model import addresses, names
-from chinwag.engine.model.ids import FamilyId, FileId, InvitationId, MessageId, RoomId, SummaryId, UserId
+from chinwag.engine.model.ids import FamilyId, FileId, MessageId, RoomId, SummaryId, UserId
 from chinwag.engine.model.store import (
+    NOT_IN_SAVEPOINTS,
     UNREAD_BOUND,
     Access,
     Credentials,
@@ -15,7 +16,6 @@ from chinwag.engine.model.store import (
     DeleteMember,
     DeleteMessage,
     DeleteRoom,
-    DuplicateKey,
     InsertDeployment,
     InsertFamily,
     InsertFile,
@@ -48,20 +48,18 @@ from chinwag.engine.model.store import (
     WriteRejected,
 )
 from chinwag.engine.model.store_admissions import (
-    AdmissionWrite,
     DeleteBan,
     EndInvitation,
     EndInvitationsOf,
     EndInvitationsOfMembers,
     PutBan,
 )
+from chinwag.engine.model.store_jobs import DeleteInvitations, Savepoint, SetCursor
 from chinwag.engine.model.text import folded
 from chinwag.engine.model.values import (
-    Ban,
     Deployment,
     Family,
     FoundMessage,
-    Invitation,
     KeyCustody,
     Member,
     MemberKey,
@@ -69,7 +67,6 @@ from chinwag.engine.model.values import (
     MessageKind,
     Receipts,
     RefreshToken,
-    Role,
     Room,
     RoomKey,
     RoomOverview,
@@ -78,7 +75,7 @@ from chinwag.engine.model.values import (
     User,
     receipt_floor,
 )
-from chinwag.engine.testing.changes import UndoableTables
+from chinwag.engine.testing.admission_tables import AdmissionTables
 
 
 def _new_id(write: Write) -> int | None:
@@ -104,7 +101,7 @@ def _new_id(write: Write) -> int | None:
             return None
 
 
-class Tables(UndoableTables):
+class Tables(AdmissionTables):
     """The rows, their unique keys, and every write and read over them. Synchronous; nothing here waits.
 
     Names and avatars are the users' alone: messages and members are given them when they are read.
@@ -113,21 +110,17 @@ class Tables(UndoableTables):
     def __init__(self) -> None:
         super().__init__()
         self.highest_id = 0
+        self.refused_savepoints = 0
         self.deployments: dict[int, Deployment] = {}
-        self.users: dict[UserId, Credentials] = {}
+        self.cursors: dict[str, str] = {}
         self.usernames: dict[str, UserId] = {}
         self.emails: dict[str, UserId] = {}
         self.families: dict[FamilyId, Family] = {}
         self.refresh_tokens: dict[bytes, RefreshToken] = {}
-        self.rooms: dict[RoomId, Room] = {}
         self.direct_keys: dict[str, RoomId] = {}
-        self._members: dict[RoomId, dict[UserId, Member]] = {}
         self._messages: dict[RoomId, dict[int, KeyedMessage]] = {}
         self.places: dict[MessageId, tuple[RoomId, int]] = {}
         self.keys: dict[tuple[RoomId, UserId, str], tuple[RoomId, int]] = {}
-        self.invitations: dict[bytes, Invitation] = {}
-        self.bans: dict[tuple[RoomId, UserId], Ban] = {}
-        self.invitation_ids: dict[InvitationId, bytes] = {}
         self.files: dict[FileId, StoredFile] = {}
         self.summaries: dict[SummaryId, Summary] = {}
         self.room_keys: dict[tuple[RoomId, int], RoomKey] = {}
@@ -138,13 +131,36 @@ class Tables(UndoableTables):
 
     def apply(self, writes: Sequence[Write]) -> None:
         """All of `writes` in order, or an exception and none."""
+        new_ids: list[int] = []
         with self._all_or_none():
             for write in writes:
-                self._write(write)
-        self.highest_id = max((self.highest_id, *filter(None, map(_new_id, writes))))
+                if isinstance(write, Savepoint):
+                    if self._applied_whole(write):
+                        new_ids += filter(None, map(_new_id, write.writes))
+                else:
+                    self._write(write)
+                    new_ids += filter(None, (_new_id(write),))
+        self.highest_id = max((self.highest_id, *new_ids))
+
+    def _applied_whole(self, savepoint: Savepoint) -> bool:
+        """Apply a part of a commit that may be refused, and then leaves the rest as it is."""
+        try:
+            with self._all_or_none_of_part():
+                for write in savepoint.writes:
+                    if isinstance(write, NOT_IN_SAVEPOINTS):
+                        raise WriteRejected(f"{type(write).__name__} cannot be part of a savepoint")
+                    self._write(write)
+        except Exception:  # noqa: BLE001 - whatever is wrong with the part is no business of the rest of the commit
+            self.refused_savepoints += 1
+            return False
+        return True
 
     def _write(self, write: Write) -> None:
         match write:
+            case Savepoint():
+                raise AssertionError("no part of another")
+            case SetCursor():
+                self._put(self.cursors, write.name, write.position)
             case InsertDeployment(deployment=deployment):
                 self._insert(self.deployments, 1, deployment, "deployment")
             case InsertUser(user=user):
@@ -223,7 +239,7 @@ class Tables(UndoableTables):
                 )
             case PutBan() | DeleteBan() | InsertInvitation() | UseInvitation():
                 self._write_admission(write)
-            case EndInvitation() | EndInvitationsOf() | EndInvitationsOfMembers():
+            case EndInvitation() | EndInvitationsOf() | EndInvitationsOfMembers() | DeleteInvitations():
                 self._write_admission(write)
             case InsertFile(file=file):
                 self._existing(self.users, file.owner_id)
@@ -255,47 +271,6 @@ class Tables(UndoableTables):
                 self._put(self.member_keys, (key.room_id, key.user_id, key.version), key)
             case _:
                 assert_never(write)
-
-    def _write_admission(self, write: AdmissionWrite) -> None:
-        match write:
-            case PutBan(ban=ban):
-                self._existing(self.rooms, ban.room_id)
-                self._existing(self.users, ban.user_id)
-                self._existing(self.users, ban.banned_by)
-                if any(each.id == ban.id for each in self.bans.values()):
-                    raise DuplicateKey("id")
-                self._put(self.bans, (ban.room_id, ban.user_id), ban)
-            case DeleteBan(ban=ban):
-                self._remove(self.bans, (ban.room_id, ban.user_id))
-            case InsertInvitation(invitation=invitation):
-                self._existing(self.rooms, invitation.room_id)
-                self._existing(self.users, invitation.created_by)
-                self._insert(self.invitation_ids, invitation.id, invitation.digest, "id")
-                self._insert(self.invitations, invitation.digest, invitation, "invitation")
-                for ended in [each for each in self.invitations.values() if each.expires_us <= write.forget_us]:
-                    self._remove(self.invitations, ended.digest)
-                    self._remove(self.invitation_ids, ended.id)
-            case UseInvitation():
-                invitation = self._existing(self.invitations, write.digest)
-                if invitation.uses >= invitation.max_uses:
-                    raise WriteRejected("the invitation is used up")
-                self._put(self.invitations, write.digest, replace(invitation, uses=invitation.uses + 1))
-            case EndInvitation():
-                self._end_invitations(lambda each: each.digest == write.digest)
-            case EndInvitationsOf():
-                self._end_invitations(
-                    lambda each: each.created_by == write.user_id and write.room_id in (None, each.room_id)
-                )
-            case EndInvitationsOfMembers():
-                members = self._members.get(write.room_id, {}).values()
-                may = {member.user_id for member in members if member.role >= Role.MODERATOR}
-                self._end_invitations(lambda each: each.room_id == write.room_id and each.created_by not in may)
-            case _:
-                assert_never(write)
-
-    def _end_invitations(self, ends: Callable[[Invitation], bool]) -> None:
-        for invitation in [each for each in self.invitations.values() if ends(each)]:
-            self._put(self.invitations, invitation.digest, replace(invitation, expires_us=0))
 
     def _write_room(self, write: InsertRoom | UpdateRoom | DeleteRoom) -> None:
         match write:

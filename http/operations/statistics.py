@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 
 from chinwag.engine.engine import Engine
+from chinwag.engine.life.jobs import Job
 from chinwag.engine.workers.lanes import FairLane
 from chinwag.http.operations.metrics import Distribution, Reading
 from chinwag.persistence.sqlite.store import SqliteStore
@@ -81,6 +82,16 @@ class EngineStats:
         yield _counter("failed_tries", "Log-ins and registrations that failed, and were counted", engine.failed_tries())
         for lane in engine.lanes():
             yield from _of_lane(lane)
+        for job in engine.jobs:
+            yield from _of_job(job)
+        for observer, failures in engine.commits.failures.items():
+            yield Reading(
+                name="observer_failures",
+                help="Commits that an observer failed to add its rows to",
+                kind="counter",
+                value=failures,
+                labels={"observer": observer},
+            )
         for reason, count in engine.connections.stats.closed_by_reason.items():
             yield Reading(
                 name="sessions_closed",
@@ -104,6 +115,9 @@ class StoreStats:
         yield _counter("store_units", "Groups of writes, of one turn or request each, committed", statistics.units)
         yield _counter("store_writes", "Single writes in them", statistics.writes)
         yield _counter("store_failed_units", "Groups of writes that were refused or failed", statistics.failed_units)
+        yield _counter(
+            "store_refused_savepoints", "Parts of groups that were refused on their own", self._store.refused_savepoints
+        )
         yield _gauge("store_queued_units", "Groups of writes that wait for their commit", statistics.queued_units)
         yield _gauge("store_journal_messages", "Committed messages not in their table yet", self._store.journaled)
         yield _gauge("search_backlog", "Messages that the search index is behind", self._store.search_backlog)
@@ -114,6 +128,17 @@ def _of_lane(lane: FairLane) -> Iterator[Reading]:
     yield Reading(name="lane_running", help="Work under way", kind="gauge", value=lane.running, labels=labels)
     yield Reading(name="lane_waiting", help="Work that waits its turn", kind="gauge", value=lane.waiting, labels=labels)
     yield Reading(name="lane_refused", help="Work turned away", kind="counter", value=lane.refused, labels=labels)
+
+
+def _of_job(job: Job) -> Iterator[Reading]:
+    labels = {"job": job.name}
+    yield Reading(name="job_steps", help="Steps of jobs that were done", kind="counter", value=job.steps, labels=labels)
+    yield Reading(
+        name="job_failures", help="Steps of jobs that failed", kind="counter", value=job.failures, labels=labels
+    )
+    yield Reading(
+        name="job_failing", help="Whether a job's last step failed", kind="gauge", value=job.failing, labels=labels
+    )
 
 
 def _gauge(name: str, text: str, value: float) -> Reading:

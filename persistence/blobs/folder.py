@@ -18,6 +18,7 @@ from typing import BinaryIO, Final, TypeVar
 import trio
 
 from chinwag.engine.model.errors import StoreUnavailable
+from chinwag.engine.model.values import ListedBlob
 from chinwag.persistence.errors import CannotOpen
 from chinwag.persistence.places import check_folder
 
@@ -30,6 +31,7 @@ THREADS: Final = 8
 
 _DRAFTS: Final = "drafts"
 _NAME: Final = re.compile(r"[0-9a-f]{32}")
+_SHARD: Final = re.compile(r"[0-9a-f]{2}")
 
 
 class FolderBlobs:
@@ -57,6 +59,10 @@ class FolderBlobs:
         path = self.path(name)
         await self.work(lambda: path.unlink(missing_ok=True))
 
+    async def listing(self, *, after: str, limit: int) -> list[ListedBlob]:
+        """Committed blobs by rising name, from the one behind `after` on. See `Blobs.listing`."""
+        return await self.work(_listing, self._folder, after, limit)
+
     def path(self, name: str) -> Path:
         """Where a blob is. Raises ValueError for what is no name of ours: that is a bug, and must not become a path."""
         if _NAME.fullmatch(name) is None:
@@ -80,6 +86,11 @@ class FolderDraft:
         self._draft = draft
         self._final = final
         self._ended = False
+
+    @property
+    def name(self) -> str:
+        """Its name from the commit on."""
+        return self._final.name
 
     async def write(self, data: bytes) -> None:
         """Append. Raises `StoreUnavailable`, for a full disk too."""
@@ -193,6 +204,28 @@ def _write(file: BinaryIO, data: bytes) -> None:
         written = 0
         while written < len(rest):
             written += file.write(rest[written:])
+
+
+def _listing(folder: Path, after: str, limit: int) -> list[ListedBlob]:
+    found: list[ListedBlob] = []
+    for shard in _names(folder, _SHARD):
+        if shard < after[:2]:
+            continue
+        for name in _names(folder / shard, _NAME):
+            if name <= after:
+                continue
+            if len(found) == limit:
+                return found
+            try:
+                written_ns = (folder / shard / name).stat().st_mtime_ns
+            except FileNotFoundError:
+                continue  # it was deleted at this very moment
+            found.append(ListedBlob(name=name, written_us=written_ns // 1_000))
+    return found
+
+
+def _names(folder: Path, pattern: re.Pattern[str]) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if pattern.fullmatch(path.name))
 
 
 def _size_of(path: Path) -> int | None:

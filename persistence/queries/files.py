@@ -24,3 +24,11 @@ DELETE_FILE = "DELETE FROM files WHERE id = $1"
 
 # Index: files_by_room
 DELETE_FILES = "DELETE FROM files WHERE room_id = $1"
+
+# Those of a JSON array ($1) of blobs that a file names.
+# Index: files_by_blob, files_by_thumbnail
+# Scan: the list of names, twice
+NAMED_BLOBS = """
+SELECT f.blob FROM json_each($1) AS j CROSS JOIN files AS f ON f.blob = j.value
+UNION ALL SELECT f.thumbnail FROM json_each($1) AS j CROSS JOIN files AS f ON f.thumbnail = j.value
+"""

@@ -54,8 +54,10 @@ WHERE room_id = $1 AND expires_us > 0 AND NOT EXISTS (
 # Index: invitations_by_end
 ENDED_INVITATIONS = "SELECT id FROM invitations WHERE expires_us <= $1 ORDER BY expires_us, id LIMIT $2"
 
+# A JSON array ($1) of ids.
 # Index: primary key
-FORGET_INVITATION = "DELETE FROM invitations WHERE id = $1"
+# Scan: the list of ids
+FORGET_INVITATIONS = "DELETE FROM invitations WHERE id IN (SELECT j.value FROM json_each($1) AS j)"
 
 # Index: invitations_by_room
 DELETE_INVITATIONS = "DELETE FROM invitations WHERE room_id = $1"

@@ -44,6 +44,7 @@ from chinwag.persistence.queries import (
     bans,
     files,
     invitations,
+    jobs,
     keys,
     messages,
     rooms,
@@ -323,6 +324,16 @@ class Snapshot(AccountReads):
 
     def avatars_of(self, user_id: UserId) -> list[StoredFile]:
         return list(map(self._reader.file, self._all(files.AVATARS_OF_USER, (user_id,))))
+
+    def named_blobs(self, names: Sequence[str]) -> set[str]:
+        return {row[0] for row in self._all(files.NAMED_BLOBS, (json.dumps(names),))}
+
+    def cursor(self, name: str) -> str | None:
+        row = self._one(jobs.CURSOR, name)
+        return row[0] if row else None
+
+    def ended_invitations(self, by_us: int, limit: int) -> list[InvitationId]:
+        return [InvitationId(row[0]) for row in self._all(invitations.ENDED_INVITATIONS, (by_us, limit))]
 
     def summaries(
         self, room_id: RoomId, automatic: bool | None, after_us: int | None, before_us: int | None, limit: int

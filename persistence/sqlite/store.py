@@ -57,6 +57,7 @@ from chinwag.persistence.rows import RowReader
 from chinwag.persistence.sqlite.admissions import SqliteAdmissions
 from chinwag.persistence.sqlite.errors import engine_error
 from chinwag.persistence.sqlite.former_names import BRING_OVER
+from chinwag.persistence.sqlite.job_reads import SqliteJobReads
 from chinwag.persistence.sqlite.journal import MIN_UNITS, Journal
 from chinwag.persistence.sqlite.message_rows import MessageRow
 from chinwag.persistence.sqlite.opening import open_database
@@ -90,6 +91,8 @@ class SqliteDriver:
         self._stored_row = 0  # all up to it are in their table
         self._indexer: Indexer | None = None
         self._unflushed = trio.Event()
+        self.refused_savepoints = 0
+        """Parts of commits that were refused, while the rest stood."""
 
     @property
     def journaled(self) -> int:
@@ -117,6 +120,7 @@ class SqliteDriver:
             applied = await self._writer.run(apply_units, units, self._last_row, self._journal)
         finally:  # when that failed, the journal may have been flushed all the same
             self._last_row += applied.added
+            self.refused_savepoints += applied.refused
             if self.journaled:
                 self._unflushed.set()
             else:
@@ -149,7 +153,7 @@ class SqliteDriver:
             await self.apply([FLUSH])
 
 
-class SqliteStore(SqliteAdmissions):
+class SqliteStore(SqliteAdmissions, SqliteJobReads):
     """See `Store`. Made by `open_sqlite_store`."""
 
     def __init__(
@@ -181,6 +185,11 @@ class SqliteStore(SqliteAdmissions):
     def journaled(self) -> int:
         """How many messages are committed and not in their table yet."""
         return self._driver.journaled
+
+    @property
+    def refused_savepoints(self) -> int:
+        """How many parts of commits were refused, while the rest stood."""
+        return self._driver.refused_savepoints
 
     @property
     def search_backlog(self) -> int:

@@ -1,12 +1,16 @@
 """A batch of the engine's writes as one SQLite transaction. Runs in the writer's thread."""
 
+import json
 from collections.abc import Sequence
 from typing import Final, NamedTuple, assert_never
 
 import apsw
+import structlog
 
 from chinwag.engine.model import addresses, names
+from chinwag.engine.model.errors import StoreUnavailable
 from chinwag.engine.model.store import (
+    NOT_IN_SAVEPOINTS,
     DeleteFile,
     DeleteMember,
     DeleteMessage,
@@ -46,6 +50,7 @@ from chinwag.engine.model.store_admissions import (
     EndInvitationsOfMembers,
     PutBan,
 )
+from chinwag.engine.model.store_jobs import DeleteInvitations, Savepoint, SetCursor
 from chinwag.engine.model.values import Role
 from chinwag.persistence.folding import folded_column
 from chinwag.persistence.group_commit import DriverWrite, Flush
@@ -54,6 +59,7 @@ from chinwag.persistence.queries import (
     bans,
     files,
     invitations,
+    jobs,
     keys,
     messages,
     rooms,
@@ -67,8 +73,7 @@ from chinwag.persistence.sqlite.former_names import make_way
 from chinwag.persistence.sqlite.journal import Journal
 from chinwag.persistence.sqlite.message_rows import MessageRow, insert_rows, row_of
 
-FORGOTTEN_AT_ONCE = 20
-"""Invitations that have ended and go with the making of a new one."""
+log = structlog.get_logger("chinwag.persistence")
 
 
 class Applied(NamedTuple):
@@ -78,6 +83,8 @@ class Applied(NamedTuple):
     """Messages that were committed, be it to the journal."""
     stale: int
     """Rows of the search index that are stale now."""
+    refused: int = 0
+    """Savepoints that were refused, while the rest of their commits stands."""
 
 
 NOTHING_APPLIED: Final = Applied(added=0, stale=0)
@@ -105,7 +112,7 @@ def apply_units(
         if refined is error:
             raise
         raise refined from error
-    return Applied(added=batch.last_row - last_row, stale=batch.stale_rows)
+    return Applied(added=batch.last_row - last_row, stale=batch.stale_rows, refused=batch.refused)
 
 
 class _FlushRejected(Exception):
@@ -137,6 +144,7 @@ class _Batch:
         self._messages: list[MessageRow] = []  # consecutive new ones
         self.last_row = last_row
         self.stale_rows = 0
+        self.refused = 0
 
     def add(self, write: DriverWrite) -> None:
         if type(write) is InsertMessage:
@@ -297,6 +305,14 @@ class _Batch:
                 self._change("family", accounts.REVOKE_FAMILY, write.family_id, write.revoked_us)
             case RevokeFamilies():
                 self._execute(accounts.REVOKE_FAMILIES, write.user_id, write.revoked_us)
+            case Savepoint():
+                self._write_savepoint(write)
+            case SetCursor():
+                self._execute(jobs.SET_CURSOR, write.name, write.position)
+            case DeleteInvitations():
+                self._execute(invitations.FORGET_INVITATIONS, json.dumps(write.invitation_ids))
+                if write.invitation_ids:
+                    self._execute(rooms.REMEMBER_ID, max(write.invitation_ids))
             case InsertInvitation(invitation=invitation):
                 self._execute(
                     invitations.INSERT_INVITATION,
@@ -310,7 +326,6 @@ class _Batch:
                     invitation.uses,
                     int(invitation.maker_role),
                 )
-                self._forget_invitations(write.forget_us)
             case UseInvitation():
                 self._change("invitation's last use", invitations.USE_INVITATION, write.digest)
             case EndInvitation():
@@ -396,14 +411,24 @@ class _Batch:
             case _:
                 assert_never(write)
 
-    def _forget_invitations(self, forget_us: int) -> None:
-        """Delete some that have ended: more than come in, so that they cannot gather."""
-        query = sqlite_text(invitations.ENDED_INVITATIONS)
-        ended = [row[0] for row in self._connection.execute(query, (forget_us, FORGOTTEN_AT_ONCE))]
-        for invitation_id in ended:
-            self._execute(invitations.FORGET_INVITATION, invitation_id)
-        if ended:
-            self._execute(rooms.REMEMBER_ID, max(ended))
+    def _write_savepoint(self, savepoint: Savepoint) -> None:
+        """Write a part of a commit that may be refused, and then leaves the rest as it is."""
+        stale_rows = self.stale_rows
+        self._connection.execute("SAVEPOINT part")
+        try:
+            for write in savepoint.writes:
+                if isinstance(write, NOT_IN_SAVEPOINTS):
+                    raise WriteRejected(f"{type(write).__name__} cannot be part of a savepoint")
+                self._write(write)
+        except Exception as error:
+            if isinstance(error, apsw.Error) and isinstance(engine_error(error), StoreUnavailable):
+                raise
+            # Whatever is wrong with the part is no business of the rest of the commit.
+            self._connection.execute("ROLLBACK TO part")
+            self.stale_rows = stale_rows
+            self.refused += 1
+            log.error("a part of a commit was refused", writes=len(savepoint.writes), exc_info=error)
+        self._connection.execute("RELEASE part")
 
     def _delete_room(self, write: DeleteRoom) -> None:
         self.stale_rows += self._execute(search.MARK_ROOM_STALE, write.room_id)

@@ -5,13 +5,12 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from chinwag.engine.model.store import InsertMember, InsertRoom, InsertUser, Store
-from chinwag.engine.model.values import Role
-from chinwag.engine.testing import MemoryStore, make_member, make_room, make_user
+from chinwag.engine.model.store import Store
+from chinwag.engine.testing import MemoryStore
 from chinwag.engine.testing.harness import EngineHarness, RoomHarness, open_harness
 from chinwag.persistence.sqlite.journal import MIN_UNITS
 from chinwag.persistence.sqlite.store import open_sqlite_store
-from tests.engine.stores.stores import ANN, BOB, CAT, OTHER, PEOPLE, ROOM
+from tests.engine.stores.stores import world
 
 
 @pytest.fixture
@@ -43,15 +42,5 @@ async def empty(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 @pytest.fixture
 async def store(empty: Store) -> Store:
     """Ann and Bob are in ROOM; Ann and Cat are in OTHER."""
-    await empty.commit(
-        [
-            *(InsertUser(user=make_user(n, name), password_hash=f"hash-{n}") for n, name in PEOPLE),
-            InsertRoom(room=make_room(ROOM, ANN)),
-            InsertRoom(room=make_room(OTHER, ANN)),
-            InsertMember(room_id=ROOM, member=make_member(ANN, role=Role.ADMIN)),
-            InsertMember(room_id=ROOM, member=make_member(BOB, joined_us=2)),
-            InsertMember(room_id=OTHER, member=make_member(ANN)),
-            InsertMember(room_id=OTHER, member=make_member(CAT)),
-        ]
-    )
+    await empty.commit(world())
     return empty

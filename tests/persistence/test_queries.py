@@ -13,6 +13,7 @@ from chinwag.persistence.queries import (
     accounts,
     files,
     invitations,
+    jobs,
     journal,
     keys,
     messages,
@@ -39,6 +40,7 @@ def queries() -> Iterator[tuple[str, str, str]]:
         files,
         summaries,
         keys,
+        jobs,
         journal,
         rewrites,
     ]

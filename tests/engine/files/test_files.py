@@ -15,6 +15,7 @@ from PIL import Image
 from chinwag.engine.engine import open_engine
 from chinwag.engine.files.files import Files, OpenedFile
 from chinwag.engine.files.pictures import Pictures, open_pictures
+from chinwag.engine.life.commits import ObservedCommits
 from chinwag.engine.model.errors import (
     FileTooLarge,
     Forbidden,
@@ -30,6 +31,7 @@ from chinwag.engine.model.store import DeleteMember, InsertFile, Store
 from chinwag.engine.model.values import StoredFile
 from chinwag.engine.testing import MemoryStore, make_file
 from chinwag.persistence import FolderBlobs, open_folder_blobs
+from tests.engine.life.publishers import Heard
 from tests.engine.stores.stores import ANN, BOB, CAT, ROOM
 
 NO_ROOM = RoomId(999)
@@ -58,7 +60,7 @@ async def pictures() -> AsyncIterator[Pictures]:
 
 @pytest.fixture
 def files(store: Store, blobs: FolderBlobs, pictures: Pictures) -> Files:
-    return Files(store=store, new_id=Counter(), blobs=blobs, pictures=pictures)
+    return Files(store=store, commits=ObservedCommits(store, Heard()), new_id=Counter(), blobs=blobs, pictures=pictures)
 
 
 def on_disk(tmp_path: Path) -> int:

@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 from chinwag.engine.actors.mailbox import Ask, Envelope
 from chinwag.engine.actors.turns import TurnLoop
+from chinwag.engine.life.commits import ObservedCommits
 from chinwag.engine.model.commands import RoomCommand
 from chinwag.engine.model.errors import EngineError
 from chinwag.engine.model.events import Event, UserEvent
@@ -61,7 +62,7 @@ class ActorMachine(RuleBasedStateMachine):
             return RoomActor(
                 ROOM,
                 store=self.store,
-                publisher=self,
+                commits=ObservedCommits(self.store, self),
                 new_id=self.new_id,
                 spawn=_no_timers,
                 stats=RoomStats(),

@@ -39,7 +39,6 @@ from chinwag.engine.model.store_admissions import (
     PutBan,
 )
 from chinwag.engine.model.values import Ban, Invitation, KeyCustody, Member, Role, RoomKey, RoomKind
-from chinwag.engine.rooms.admission_rules import ENDED_KEPT_US
 from chinwag.engine.rooms.memory import Outcome
 from chinwag.engine.rooms.state import RoomState
 from chinwag.engine.testing import make_user
@@ -89,7 +88,7 @@ def test_any_member_invites_to_an_open_group_and_a_moderator_to_a_private_one(
     assert (made.digest, made.created_by, made.max_uses, made.uses) == (CODE, caller, 3, 0)
     assert (made.created_us, made.expires_us) == (NOW, NOW + 100)
     assert made.maker_role is {DAN: Role.MEMBER, CID: Role.MODERATOR, ANN: Role.OWNER}[caller]
-    assert outcome.writes == (InsertInvitation(invitation=made, forget_us=NOW - ENDED_KEPT_US),)
+    assert outcome.writes == (InsertInvitation(invitation=made),)
     assert outcome.events == ()
 
 

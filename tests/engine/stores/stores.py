@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from chinwag.engine.model.ids import FamilyId, MessageId, RoomId, UserId
-from chinwag.engine.model.store import InsertMessage, Store, UpdateMessage
-from chinwag.engine.model.values import Family, MemberKey, Message, Reaction, RefreshToken, RoomKey
-from chinwag.engine.testing import make_message, make_room
+from chinwag.engine.model.store import InsertMember, InsertMessage, InsertRoom, InsertUser, Store, UpdateMessage, Write
+from chinwag.engine.model.values import Family, MemberKey, Message, Reaction, RefreshToken, Role, RoomKey
+from chinwag.engine.testing import make_member, make_message, make_room, make_user
 
 ANN, BOB, CAT = UserId(1), UserId(2), UserId(3)
 ROOM, OTHER = RoomId(10), RoomId(11)
@@ -27,6 +27,19 @@ FAMILY = Family(id=FamilyId(40), user_id=ANN, created_us=5)
 THUMB = Reaction(user_id=BOB, username="bob", emoji="👍", created_us=8)
 ROOM_KEY = RoomKey(room_id=ROOM, version=1, sealed=b"\x00\xffsealed", created_us=6)
 MEMBER_KEY = MemberKey(room_id=ROOM, version=1, user_id=BOB, sealed="for Bob", sealed_by=ANN, created_us=7)
+
+
+def world() -> list[Write]:
+    """Ann and Bob are in ROOM; Ann and Cat are in OTHER."""
+    return [
+        *(InsertUser(user=make_user(n, name), password_hash=f"hash-{n}") for n, name in PEOPLE),
+        InsertRoom(room=make_room(ROOM, ANN)),
+        InsertRoom(room=make_room(OTHER, ANN)),
+        InsertMember(room_id=ROOM, member=make_member(ANN, role=Role.ADMIN)),
+        InsertMember(room_id=ROOM, member=make_member(BOB, joined_us=2)),
+        InsertMember(room_id=OTHER, member=make_member(ANN)),
+        InsertMember(room_id=OTHER, member=make_member(CAT)),
+    ]
 
 
 def post(n: int, room: RoomId, seq: int, text: str = "hello", *, author: UserId = ANN) -> InsertMessage:

@@ -22,6 +22,7 @@ from chinwag.engine.model.store_admissions import (
     EndInvitationsOfMembers,
     PutBan,
 )
+from chinwag.engine.model.store_jobs import DeleteInvitations
 from chinwag.engine.model.values import Role, User
 from chinwag.engine.testing import make_ban, make_invitation, make_member, make_user
 from tests.engine.stores.stores import ANN, BOB, CAT, NOWHERE, OTHER, ROOM
@@ -89,7 +90,7 @@ async def test_the_ids_of_bans_and_of_forgotten_invitations_are_never_given_agai
     assert await store.highest_id() == 3000
     old = make_invitation(4000, ROOM, ANN)
     await store.commit([InsertInvitation(invitation=old), EndInvitation(digest=old.digest)])
-    await store.commit([InsertInvitation(invitation=make_invitation(3500, ROOM, ANN))])
+    await store.commit([DeleteInvitations(invitation_ids=(old.id,)), DeleteInvitations(invitation_ids=())])
     assert await store.invitation(old.digest) is None
     assert await store.highest_id() == 4000
 
@@ -180,21 +181,16 @@ async def test_the_end_of_a_makers_invitations_is_part_of_what_takes_them_out(st
     assert await good(store, BOB) == []
 
 
-async def test_those_that_ended_long_ago_are_forgotten_with_the_next_ones(store: Store) -> None:
+async def test_those_that_ended_by_a_time_are_listed_and_deleted(store: Store) -> None:
     old = [replace(make_invitation(50 + n, ROOM, ANN), expires_us=100 + n) for n in range(3)]
-    ended = make_invitation(60, OTHER, ANN)
-    await store.commit([InsertInvitation(invitation=each) for each in (*old, ended)])
+    ended, good = make_invitation(60, OTHER, ANN), make_invitation(61, ROOM, ANN)
+    await store.commit([InsertInvitation(invitation=each) for each in (*old, ended, good)])
     await store.commit([EndInvitation(digest=ended.digest)])
-    new = make_invitation(61, ROOM, ANN)
-    await store.commit([InsertInvitation(invitation=new, forget_us=101)])
-    found = [await store.invitation(each.digest) for each in (*old, ended, new)]
-    assert found == [None, None, old[2], None, new]
-
-
-async def test_many_that_have_ended_are_gone_after_a_few_new_ones(store: Store) -> None:
-    old = [make_invitation(100 + n, ROOM, ANN) for n in range(50)]
-    await store.commit([*(InsertInvitation(invitation=each) for each in old)])
-    await store.commit([EndInvitationsOf(user_id=ANN, room_id=None)])
-    for n in range(5):
-        await store.commit([InsertInvitation(invitation=make_invitation(200 + n, ROOM, ANN))])
-    assert [await store.invitation(each.digest) for each in old] == [None] * 50
+    assert await store.ended_invitations(by_us=101, limit=9) == [60, 50, 51]
+    assert await store.ended_invitations(by_us=101, limit=2) == [60, 50]
+    gone = (InvitationId(60), InvitationId(50))
+    for _ in range(2):  # those that are gone are no error
+        await store.commit([DeleteInvitations(invitation_ids=gone)])
+    assert await store.ended_invitations(by_us=101, limit=9) == [51]
+    found = [await store.invitation(each.digest) for each in (*old, ended, good)]
+    assert found == [None, old[1], old[2], None, good]

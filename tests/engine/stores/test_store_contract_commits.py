@@ -45,6 +45,7 @@ from chinwag.engine.model.store_admissions import (
     EndInvitationsOfMembers,
     PutBan,
 )
+from chinwag.engine.model.store_jobs import DeleteInvitations, Savepoint, SetCursor
 from chinwag.engine.model.values import Presence, Role, Status
 from chinwag.engine.testing import (
     make_ban,
@@ -193,6 +194,7 @@ async def test_every_kind_of_write_is_undone_with_the_commit_it_belongs_to(store
             InsertInvitation(invitation=invitation),
             PutMemberKey(key=MEMBER_KEY),
             PutBan(ban=ban),
+            SetCursor(name="a", position="1"),
             post(1001, ROOM, 1),
         ]
     )
@@ -204,10 +206,13 @@ async def test_every_kind_of_write_is_undone_with_the_commit_it_belongs_to(store
                 edit(ROOM, message.id, "changed"),
                 SetReactions(message=replace(message, reactions=(THUMB,))),
                 UseInvitation(digest=invitation.digest),
-                InsertInvitation(invitation=make_invitation(60, ROOM, ANN), forget_us=10**15),
+                InsertInvitation(invitation=make_invitation(60, ROOM, ANN)),
                 EndInvitation(digest=invitation.digest),
                 EndInvitationsOf(user_id=ANN, room_id=None),
                 EndInvitationsOfMembers(room_id=ROOM),
+                DeleteInvitations(invitation_ids=(invitation.id,)),
+                Savepoint(writes=(SetCursor(name="a", position="2"),)),
+                SetCursor(name="b", position="2"),
                 DeleteBan(ban=ban),
                 PutBan(ban=make_ban(63, ROOM, BOB, ANN)),
                 InsertKeyVersion(room_id=ROOM, version=1, made_by=ANN),
@@ -228,6 +233,7 @@ async def test_every_kind_of_write_is_undone_with_the_commit_it_belongs_to(store
     assert await store.room_keys(ROOM) == []
     assert await store.member_keys(ROOM, BOB) == [MEMBER_KEY]
     assert await store.key_maker(ROOM, 1) is None
+    assert (await store.cursor("a"), await store.cursor("b")) == ("1", None)
     assert await store.ban(ROOM, CAT) == replace(ban, username="cat")
     assert await store.ban(ROOM, BOB) is None
     assert await store.highest_id() == 1001

@@ -152,3 +152,24 @@ async def test_a_folders_path_may_be_text_and_a_file_is_refused_with_what_to_do(
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(CannotOpen, match="/file is a file, and has to be a folder"):
             await open_folder_blobs(folder)
+
+
+async def test_blobs_are_listed_by_name_in_pages(blobs: FolderBlobs, tmp_path: Path) -> None:
+    assert await blobs.listing(after="", limit=9) == []
+    names = sorted([await committed(blobs, b"x") for _ in range(40)])
+    (tmp_path / "blobs" / names[0][:2] / "stranger.txt").write_text("not ours")
+    (tmp_path / "blobs" / "lost+found").mkdir()
+    listed: list[str] = []
+    while page := await blobs.listing(after=listed[-1] if listed else "", limit=7):
+        assert len(page) == 7 or len(listed) + len(page) == 40
+        listed += [blob.name for blob in page]
+    assert listed == names
+    assert [blob.name for blob in await blobs.listing(after=names[38], limit=7)] == names[39:]
+    assert await blobs.listing(after="f" * 32, limit=7) == []
+
+
+async def test_a_listed_blob_tells_when_it_was_written(blobs: FolderBlobs) -> None:
+    name = await committed(blobs, b"x")
+    os.utime(blobs.path(name), ns=(0, 1_234_567_891_000))
+    (listed,) = await blobs.listing(after="", limit=7)
+    assert (listed.name, listed.written_us) == (name, 1_234_567_891)
