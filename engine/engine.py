@@ -22,7 +22,7 @@ from chinwag.engine.actors.turns import TurnLoop
 from chinwag.engine.connections.connections import Connections
 from chinwag.engine.connections.fanout import Fanout
 from chinwag.engine.connections.limits import SessionLimits
-from chinwag.engine.connections.presence import GRACE_S, PresenceNews, PresenceRegistry
+from chinwag.engine.connections.presence import GRACE_S, PresenceService
 from chinwag.engine.connections.session import Session
 from chinwag.engine.encryption.room_crypto import MasterKey
 from chinwag.engine.encryption.room_keys import RoomKeys, check_master_key
@@ -33,9 +33,9 @@ from chinwag.engine.life.background import Background
 from chinwag.engine.life.sweep import sweep_forever
 from chinwag.engine.messages.messages import Messages
 from chinwag.engine.messages.searches import search_lane
-from chinwag.engine.model.ids import IdSource, UserId, now_us
+from chinwag.engine.model.ids import IdSource, now_us
 from chinwag.engine.model.store import Store
-from chinwag.engine.model.values import Presence, Record, StoredFile, User
+from chinwag.engine.model.values import Record, StoredFile, User
 from chinwag.engine.rooms.actor import RoomStats
 from chinwag.engine.rooms.bans import Bans
 from chinwag.engine.rooms.invitations import Invitations
@@ -102,7 +102,6 @@ class Engine:
             on_revoked=lambda user_id, family_id: self.connections.end_log_in(user_id, family_id),
             on_deactivated=lambda user_id: self.connections.shut_out(user_id),
             on_profile=self._profile_changed,
-            on_declared=self._declared_presence,
             on_dropped=self._avatars_dropped,
             refresh_days=config.refresh_token_days,
             log_in_days=config.log_in_days,
@@ -112,8 +111,13 @@ class Engine:
         self.keys = RoomKeys(store=store, master=master_key, publisher=fanout)
         self.summaries = Summaries(store, summarizer, new_id=ids, spawn=background.spawn)
         self.files = Files(store=store, new_id=ids, blobs=blobs, pictures=pictures)
-        self.presence = PresenceRegistry(on_change=self._came_or_went, grace_s=config.presence_grace_s)
-        self._presence_news = PresenceNews(store=store, publisher=fanout, spawn=background.spawn)
+        self.presence = PresenceService(
+            store=store,
+            accounts=self.accounts,
+            publisher=fanout,
+            spawn=background.spawn,
+            grace_s=config.presence_grace_s,
+        )
         self._registry = RoomRegistry(
             store=store,
             publisher=fanout,
@@ -194,22 +198,6 @@ class Engine:
     def _avatars_dropped(self, files: Sequence[StoredFile]) -> None:
         if files:
             self.spawn(self.files.forget, files)
-
-    def _came_or_went(self, user_id: UserId, now: Presence) -> None:
-        if self.accounts.may_have_declared(user_id):
-            self.spawn(self._follow_connections, user_id, now)
-        else:
-            self._presence_news.announce(user_id, now)
-
-    async def _follow_connections(self, user_id: UserId, now: Presence) -> None:
-        declared = await self.accounts.follow_connections(user_id)
-        if declared is not now:
-            self._presence_news.announce(user_id, now)
-
-    def _declared_presence(self, before: User | None, user_id: UserId, declared: Presence | None) -> None:
-        now = declared if declared is not None else self.presence.connected(user_id)
-        if before is None or self.presence.of(before) is not now:
-            self._presence_news.announce(user_id, now)
 
 
 @contextlib.asynccontextmanager

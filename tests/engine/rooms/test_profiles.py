@@ -54,7 +54,7 @@ async def test_the_cache_follows_and_what_changes_nothing_is_not_stored(
 ) -> None:
     ann = await h.join("ann")
     await h.engine.accounts.authenticate(ann.family_id, ann.id)
-    await h.engine.accounts.set_presence(ann.id, Presence.OFFLINE)
+    await h.engine.presence.declare(ann.id, Presence.OFFLINE)
     await h.engine.accounts.update_profile(ann.id, display_name="Ann")
     commits = h.store.commits
     await h.engine.accounts.update_profile(ann.id, display_name="Ann")
@@ -73,7 +73,7 @@ async def test_changes_of_one_profile_at_once_all_last(h: EngineHarness, autojum
         nursery.start_soon(lambda: accounts.update_profile(ann.id, avatar_url="https://a.example/a.png"))
         nursery.start_soon(h.log_in, "ann")
         nursery.start_soon(lambda: accounts.update_profile(ann.id, public_key="-----BEGIN"))
-        nursery.start_soon(accounts.set_presence, ann.id, Presence.ONLINE)
+        nursery.start_soon(h.engine.presence.declare, ann.id, Presence.ONLINE)
     user = await accounts.user(ann.id)
     assert (user.display_name, user.avatar_url, user.public_key) == ("Ann", "https://a.example/a.png", "-----BEGIN")
     assert user.declared is Presence.ONLINE
