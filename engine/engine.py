@@ -9,7 +9,7 @@ come from what is in memory anyway. Who may see what is decided in `model.access
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import trio
 
@@ -33,7 +33,8 @@ from chinwag.engine.life.background import Background
 from chinwag.engine.life.sweep import sweep_forever
 from chinwag.engine.messages.messages import Messages
 from chinwag.engine.messages.searches import search_lane
-from chinwag.engine.model.ids import IdSource, now_us
+from chinwag.engine.model.clock import Clock, wall_clock
+from chinwag.engine.model.ids import IdSource
 from chinwag.engine.model.store import Store
 from chinwag.engine.model.values import Record, StoredFile, User
 from chinwag.engine.rooms.actor import RoomStats
@@ -74,6 +75,7 @@ class Engine:
         *,
         nursery: trio.Nursery,
         ids: IdSource,
+        clock: Clock,
         passwords: Passwords,
         config: EngineConfig,
         summarizer: Summarizer,
@@ -81,9 +83,10 @@ class Engine:
         master_key: MasterKey | None = None,
         blobs: Blobs | None = None,
         refresh_key: bytes | None = None,
-        clock: Callable[[], int] = now_us,
     ) -> None:
         self.config = config
+        self.clock = clock
+        """What time it is, for all that belongs to the engine."""
         background = Background(nursery)
         self.spawn = background.spawn
         """Start a task of the engine's: see `Background.spawn`."""
@@ -108,9 +111,9 @@ class Engine:
             refresh_key=refresh_key,
             clock=clock,
         )
-        self.keys = RoomKeys(store=store, master=master_key, publisher=fanout)
-        self.summaries = Summaries(store, summarizer, new_id=ids, spawn=background.spawn)
-        self.files = Files(store=store, new_id=ids, blobs=blobs, pictures=pictures)
+        self.keys = RoomKeys(store=store, master=master_key, publisher=fanout, clock=clock)
+        self.summaries = Summaries(store, summarizer, new_id=ids, clock=clock, spawn=background.spawn)
+        self.files = Files(store=store, new_id=ids, clock=clock, blobs=blobs, pictures=pictures)
         self.presence = PresenceService(
             store=store,
             accounts=self.accounts,
@@ -122,6 +125,7 @@ class Engine:
             store=store,
             publisher=fanout,
             new_id=ids,
+            clock=clock,
             spawn=background.spawn,
             start=nursery.start_soon,
             stats=RoomStats(),
@@ -135,8 +139,9 @@ class Engine:
             keys=self.keys,
             files=self.files,
             searches=self._searches,
+            clock=clock,
         )
-        self.invitations = Invitations(store=store, registry=self._registry)
+        self.invitations = Invitations(store=store, registry=self._registry, clock=clock)
         self.bans = Bans(store=store, registry=self._registry, keys=self.keys)
         self.messages = Messages(store=store, registry=self._registry, keys=self.keys, searches=self._searches)
         self.connections = Connections(
@@ -147,6 +152,7 @@ class Engine:
             limits=config.limits,
             spawn=background.spawn,
             end_typing=self._registry.end_typing,
+            clock=clock,
         )
 
     # --- health ---
@@ -210,7 +216,7 @@ async def open_engine(
     master_key: MasterKey | None = None,
     blobs: Blobs | None = None,
     refresh_key: bytes | None = None,
-    clock: Callable[[], int] = now_us,
+    clock: Clock = wall_clock,
 ) -> AsyncIterator[Engine]:
     """Run an engine over an open store, and a blob store if it is to take files. On the way out sessions are told to go
     away and every room finishes.
@@ -218,12 +224,12 @@ async def open_engine(
     The first image that is uploaded starts a worker process (`pictures`), and so does the first extractive summary;
     they end with the engine or before. Without a `summarizer` summaries are extractive; without a `master_key` no room
     can be made whose keys the server holds; without a `refresh_key` (32 secret bytes, the same ones at the next start)
-    a refresh token that was traded cannot be traded again after a restart. `clock` gives microseconds since 1970, and
-    is what log-ins go by. Raises `StoreUnavailable` when the store does not answer, `WrongMasterKey` when its keys need
-    another one.
+    a refresh token that was traded cannot be traded again after a restart. `clock` gives microseconds since
+    1970: every time that is stored, or compared with one that is. Raises `StoreUnavailable` when the store does not
+    answer, `WrongMasterKey` when its keys need another one.
     """
     await check_master_key(store, master_key)
-    ids = IdSource(above=await store.highest_id())
+    ids = IdSource(clock=clock, above=await store.highest_id())
     async with (
         open_pictures() as pictures,
         open_extractive_summarizer() as extractive,
@@ -233,6 +239,7 @@ async def open_engine(
             store,
             nursery=nursery,
             ids=ids,
+            clock=clock,
             passwords=passwords or Argon2Passwords(),
             config=config or EngineConfig(),
             summarizer=summarizer or extractive,
@@ -240,7 +247,6 @@ async def open_engine(
             master_key=master_key,
             blobs=blobs,
             refresh_key=refresh_key,
-            clock=clock,
         )
         await engine.accounts.prepare()
         engine.start()

@@ -31,6 +31,7 @@ TRIO_SOCKETS = (
     "trio.open_tcp_stream",
     "trio.open_tcp_listeners",
 )
+WALL_CLOCKS = {"time", "time_ns", "now", "utcnow", "today", "localtime", "gmtime"}
 SQL_STARTS = ("SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM ", "CREATE TABLE ", "PRAGMA ")
 
 PACKAGES = ("engine", "http", "persistence", "benchmarks")
@@ -190,6 +191,30 @@ def test_positions_are_opaque_outside_the_engine() -> None:
         or (isinstance(node, ast.keyword) and node.arg == "newest_id")
     ]
     assert wrong == []
+
+
+def test_the_wall_clock_is_handed_in() -> None:
+    """Every service and actor gets it from the engine; only `open_engine` knows the real one."""
+    reads_it = {
+        str(path.relative_to(ROOT))
+        for folder in ("engine", "persistence")
+        for path, tree in sources(folder)
+        if {name.split(".")[-1] for name in imports(path, tree) if name.startswith(("time.", "datetime."))}
+        & WALL_CLOCKS
+        or uses(tree) & {f"{module}.{name}" for module in ("time", "datetime", "date") for name in WALL_CLOCKS}
+    }
+    assert reads_it == {"engine/model/clock.py"}
+    knows_it = {
+        str(path.relative_to(ROOT))
+        for folder in ("engine", "persistence")
+        for path, tree in sources(folder)
+        if "chinwag.engine.model.clock.wall_clock" in imports(path, tree)
+    }
+    assert knows_it == {"engine/engine.py"}
+    tree = ast.parse((ROOT / "engine/engine.py").read_text())
+    named = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "wall_clock"]
+    [opens] = [node for node in tree.body if isinstance(node, ast.AsyncFunctionDef) and node.name == "open_engine"]
+    assert named == [each for each in opens.args.kw_defaults if isinstance(each, ast.Name)]
 
 
 def test_the_engine_opens_no_sockets() -> None:

@@ -23,8 +23,9 @@ from chinwag.engine.accounts.passwords import Passwords
 from chinwag.engine.accounts.refresh_tokens import new_secret
 from chinwag.engine.accounts.tries import Tries
 from chinwag.engine.model import names
+from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.errors import AccountInactive, Conflict, NotFound, Unauthenticated, UnknownUser
-from chinwag.engine.model.ids import FamilyId, FileId, UserId, now_us
+from chinwag.engine.model.ids import FamilyId, FileId, UserId
 from chinwag.engine.model.store import (
     Credentials,
     DeleteFile,
@@ -59,6 +60,7 @@ class Accounts:
         passwords: Passwords,
         tries: Tries,
         new_id: Callable[[], int],
+        clock: Clock,
         on_revoked: Callable[[UserId, FamilyId | None], None],
         on_deactivated: Callable[[UserId], None],
         on_profile: Callable[[User], None],
@@ -66,10 +68,9 @@ class Accounts:
         refresh_days: float = REFRESH_TOKEN_DAYS,
         log_in_days: float = LOG_IN_DAYS,
         refresh_key: bytes | None = None,
-        clock: Callable[[], int] = now_us,
     ) -> None:
         """`refresh_key` is what the successors of refresh tokens are computed with; None: one that nobody else has, so
-        that a token's grace ends with this process. `clock` gives microseconds since 1970.
+        that a token's grace ends with this process.
 
         `on_revoked(user, family)` ends the sessions of one family, or with None all of the user's, and so does
         `on_deactivated(user)`, for who may not come back.

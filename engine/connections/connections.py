@@ -17,6 +17,7 @@ from chinwag.engine.connections.session import Session
 from chinwag.engine.connections.transport import LOST, Transport
 from chinwag.engine.messages.resume import ALL_RESUMES_BYTES, RESUME_BYTES, RESUME_LIMIT, Replay, build_replay
 from chinwag.engine.model.access import admit
+from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.errors import ActorStopped, Forbidden, TooManyConnections
 from chinwag.engine.model.ids import FamilyId, RoomId, UserId
 from chinwag.engine.model.store import Missed, Store
@@ -41,6 +42,7 @@ class Connections:
         limits: SessionLimits,
         spawn: Spawn,
         end_typing: Callable[[UserId], None],
+        clock: Clock,
     ) -> None:
         """`end_typing` ends what a user types in all rooms. It must not wait."""
         self.closing = False
@@ -53,6 +55,7 @@ class Connections:
         self._limits = limits
         self._spawn = spawn
         self._end_typing = end_typing
+        self._clock = clock
 
     # --- opening ---
 
@@ -127,14 +130,15 @@ class Connections:
         except BaseException:  # cancellation too: a session that nobody will run must not stay subscribed
             session.abandon()
             raise
+        now_us = self._clock()
         refused = () if room_ids is None else tuple(strange)
         if not admission.resume:
-            return Admitted(session=session, user=user, replay=Replay(), refused=refused, present=present)
+            return Admitted(session=session, user=user, at_us=now_us, replay=Replay(), refused=refused, present=present)
         mine = {room_id: found for room_id, found in missed.items() if found.access.member is not None}
         left = ALL_RESUMES_BYTES - self.stats.replaying_bytes
         replay = build_replay(mine, published=self._fanout.published, most_bytes=max(0, min(RESUME_BYTES, left)))
         session.expect_replay(replay.size_bytes)
-        return Admitted(session=session, user=user, replay=replay, refused=refused, present=present)
+        return Admitted(session=session, user=user, at_us=now_us, replay=replay, refused=refused, present=present)
 
     # --- while they are open ---
 

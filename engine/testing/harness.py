@@ -24,12 +24,14 @@ from chinwag.engine.connections.in_process import EVENT_LINES, UNBOUNDED, InProc
 from chinwag.engine.connections.transport import Transport
 from chinwag.engine.encryption.room_crypto import MasterKey
 from chinwag.engine.engine import Engine, EngineConfig, open_engine
+from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commands import RoomCommand
 from chinwag.engine.model.events import Event, MessagePosted, MessageReplayed
-from chinwag.engine.model.ids import FamilyId, MessageId, RoomId, UserId, now_us
+from chinwag.engine.model.ids import FamilyId, MessageId, RoomId, UserId
 from chinwag.engine.model.positions import Position
 from chinwag.engine.model.values import Message, Record, Role, Room, User
 from chinwag.engine.summaries.summaries import Summarizer
+from chinwag.engine.testing.clock import SetClock
 from chinwag.engine.testing.memory_store import MemoryStore
 
 __all__ = [
@@ -261,11 +263,11 @@ async def open_harness(
     *,
     config: EngineConfig | None = None,
     summarizer: Summarizer | None = None,
-    clock: Callable[[], int] = now_us,
+    clock: Clock | None = None,
 ) -> AsyncIterator[EngineHarness]:
     """Run an engine for a test. Pass the `store` of an earlier harness to see what a restart makes of it.
 
-    `clock` is the engine's, in microseconds since 1970.
+    `clock` is the engine's; without one its time stands still. Pass a `SetClock` to move it.
     """
     store = store or MemoryStore()
     passwords = PlainPasswords()
@@ -277,7 +279,7 @@ async def open_harness(
             summarizer=summarizer,
             master_key=MASTER_KEY,
             refresh_key=REFRESH_KEY,
-            clock=clock,
+            clock=clock or SetClock(),
         ) as engine:
             yield EngineHarness(engine, store, passwords, nursery)
         nursery.cancel_scope.cancel()

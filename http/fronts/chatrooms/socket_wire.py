@@ -33,7 +33,7 @@ from chinwag.engine.model.events import (
     TypingStarted,
     TypingStopped,
 )
-from chinwag.engine.model.ids import RoomId, now_us
+from chinwag.engine.model.ids import RoomId
 from chinwag.engine.model.values import Message, Presence, Status, User
 from chinwag.http.carriers.websocket import frame_text
 from chinwag.http.fronts.chatrooms import wire
@@ -236,9 +236,9 @@ def event_frame(name: str, data: msgspec.Struct) -> bytes:
 PONG: Final = event_frame("pong", Nothing())
 
 
-def connected_frame(user: User) -> bytes:
+def connected_frame(user: User, now_us: int) -> bytes:
     """The first event of all."""
-    data = ConnectedData(user_id=wire.encode(user.id), username=user.username, timestamp=rfc3339(now_us()))
+    data = ConnectedData(user_id=wire.encode(user.id), username=user.username, timestamp=rfc3339(now_us))
     return event_frame("connected", data)
 
 
