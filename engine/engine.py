@@ -9,7 +9,7 @@ come from what is in memory anyway. Who may see what is decided in `model.access
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import trio
 
@@ -22,7 +22,7 @@ from chinwag.engine.actors.turns import TurnLoop
 from chinwag.engine.connections.connections import Connections
 from chinwag.engine.connections.fanout import Fanout
 from chinwag.engine.connections.limits import SessionLimits
-from chinwag.engine.connections.presence import GRACE_S, PresenceNews, PresenceRegistry
+from chinwag.engine.connections.presence import GRACE_S, PresenceService
 from chinwag.engine.connections.session import Session
 from chinwag.engine.encryption.room_crypto import MasterKey
 from chinwag.engine.encryption.room_keys import RoomKeys, check_master_key
@@ -36,10 +36,11 @@ from chinwag.engine.life.jobs import Job, JobRunner
 from chinwag.engine.life.sweep import sweep_forever
 from chinwag.engine.messages.messages import Messages
 from chinwag.engine.messages.searches import search_lane
+from chinwag.engine.model.clock import Clock, wall_clock
 from chinwag.engine.model.commits import Observer
-from chinwag.engine.model.ids import IdSource, UserId, now_us
+from chinwag.engine.model.ids import IdSource
 from chinwag.engine.model.store import Store
-from chinwag.engine.model.values import Presence, Record, StoredFile, User
+from chinwag.engine.model.values import Record, StoredFile, User
 from chinwag.engine.rooms.actor import RoomStats
 from chinwag.engine.rooms.bans import Bans
 from chinwag.engine.rooms.ended_invitations import ended_invitations
@@ -79,6 +80,7 @@ class Engine:
         *,
         nursery: trio.Nursery,
         ids: IdSource,
+        clock: Clock,
         passwords: Passwords,
         config: EngineConfig,
         summarizer: Summarizer,
@@ -86,11 +88,12 @@ class Engine:
         master_key: MasterKey | None = None,
         blobs: Blobs | None = None,
         refresh_key: bytes | None = None,
-        clock: Callable[[], int] = now_us,
         observers: Sequence[Observer] = (),
         jobs: Sequence[Job] = (),
     ) -> None:
         self.config = config
+        self.clock = clock
+        """What time it is, for all that belongs to the engine."""
         background = Background(nursery)
         self.spawn = background.spawn
         """Start a task of the engine's: see `Background.spawn`."""
@@ -112,22 +115,27 @@ class Engine:
             on_revoked=lambda user_id, family_id: self.connections.end_log_in(user_id, family_id),
             on_deactivated=lambda user_id: self.connections.shut_out(user_id),
             on_profile=self._profile_changed,
-            on_declared=self._declared_presence,
             on_dropped=self._avatars_dropped,
             refresh_days=config.refresh_token_days,
             log_in_days=config.log_in_days,
             refresh_key=refresh_key,
             clock=clock,
         )
-        self.keys = RoomKeys(store=store, commits=commits, master=master_key)
-        self.summaries = Summaries(store, summarizer, commits=commits, new_id=ids, spawn=background.spawn)
-        self.files = Files(store=store, commits=commits, new_id=ids, blobs=blobs, pictures=pictures)
-        self.presence = PresenceRegistry(on_change=self._came_or_went, grace_s=config.presence_grace_s)
-        self._presence_news = PresenceNews(store=store, publisher=fanout, spawn=background.spawn)
+        self.keys = RoomKeys(store=store, commits=commits, master=master_key, clock=clock)
+        self.summaries = Summaries(store, summarizer, commits=commits, new_id=ids, clock=clock, spawn=background.spawn)
+        self.files = Files(store=store, commits=commits, new_id=ids, clock=clock, blobs=blobs, pictures=pictures)
+        self.presence = PresenceService(
+            store=store,
+            accounts=self.accounts,
+            publisher=fanout,
+            spawn=background.spawn,
+            grace_s=config.presence_grace_s,
+        )
         self._registry = RoomRegistry(
             store=store,
             commits=commits,
             new_id=ids,
+            clock=clock,
             spawn=background.spawn,
             start=nursery.start_soon,
             stats=RoomStats(),
@@ -141,8 +149,9 @@ class Engine:
             keys=self.keys,
             files=self.files,
             searches=self._searches,
+            clock=clock,
         )
-        self.invitations = Invitations(store=store, registry=self._registry)
+        self.invitations = Invitations(store=store, registry=self._registry, clock=clock)
         self.bans = Bans(store=store, registry=self._registry, keys=self.keys)
         self.messages = Messages(store=store, registry=self._registry, keys=self.keys, searches=self._searches)
         self.connections = Connections(
@@ -153,6 +162,7 @@ class Engine:
             limits=config.limits,
             spawn=background.spawn,
             end_typing=self._registry.end_typing,
+            clock=clock,
         )
         own = [ended_invitations(store, commits, clock)]
         if blobs is not None:
@@ -212,22 +222,6 @@ class Engine:
         if files:
             self.spawn(self.files.forget, files)
 
-    def _came_or_went(self, user_id: UserId, now: Presence) -> None:
-        if self.accounts.may_have_declared(user_id):
-            self.spawn(self._follow_connections, user_id, now)
-        else:
-            self._presence_news.announce(user_id, now)
-
-    async def _follow_connections(self, user_id: UserId, now: Presence) -> None:
-        declared = await self.accounts.follow_connections(user_id)
-        if declared is not now:
-            self._presence_news.announce(user_id, now)
-
-    def _declared_presence(self, before: User | None, user_id: UserId, declared: Presence | None) -> None:
-        now = declared if declared is not None else self.presence.connected(user_id)
-        if before is None or self.presence.of(before) is not now:
-            self._presence_news.announce(user_id, now)
-
 
 @contextlib.asynccontextmanager
 async def open_engine(
@@ -239,7 +233,7 @@ async def open_engine(
     master_key: MasterKey | None = None,
     blobs: Blobs | None = None,
     refresh_key: bytes | None = None,
-    clock: Callable[[], int] = now_us,
+    clock: Clock = wall_clock,
     observers: Sequence[Observer] = (),
     jobs: Sequence[Job] = (),
 ) -> AsyncIterator[Engine]:
@@ -249,14 +243,14 @@ async def open_engine(
     The first image that is uploaded starts a worker process (`pictures`), and so does the first extractive summary;
     they end with the engine or before. Without a `summarizer` summaries are extractive; without a `master_key` no room
     can be made whose keys the server holds; without a `refresh_key` (32 secret bytes, the same ones at the next start)
-    a refresh token that was traded cannot be traded again after a restart. `clock` gives microseconds since 1970, and
-    is what log-ins and jobs go by. `observers` add rows to the commits of rooms and services (`model.commits`), `jobs`
-    run beside the engine's own (`life.jobs`).
+    a refresh token that was traded cannot be traded again after a restart. `clock` gives microseconds since 1970: every
+    time that is stored, or compared with one that is. `observers` add rows to the commits of rooms and services
+    (`model.commits`), `jobs` run beside the engine's own (`life.jobs`).
 
     Raises `StoreUnavailable` when the store does not answer, `WrongMasterKey` when its keys need another one.
     """
     await check_master_key(store, master_key)
-    ids = IdSource(above=await store.highest_id())
+    ids = IdSource(clock=clock, above=await store.highest_id())
     async with (
         open_pictures() as pictures,
         open_extractive_summarizer() as extractive,
@@ -266,6 +260,7 @@ async def open_engine(
             store,
             nursery=nursery,
             ids=ids,
+            clock=clock,
             passwords=passwords or Argon2Passwords(),
             config=config or EngineConfig(),
             summarizer=summarizer or extractive,
@@ -273,7 +268,6 @@ async def open_engine(
             master_key=master_key,
             blobs=blobs,
             refresh_key=refresh_key,
-            clock=clock,
             observers=observers,
             jobs=jobs,
         )

@@ -17,6 +17,7 @@ import trio
 from chinwag.engine.accounts.deployment import deployment_of
 from chinwag.engine.connections.limits import SessionLimits
 from chinwag.engine.engine import Engine, EngineConfig, open_engine
+from chinwag.engine.model.clock import wall_clock
 from chinwag.engine.summaries.summaries import Summarizer
 from chinwag.http.api.cors import Cors
 from chinwag.http.api.front import Front
@@ -72,7 +73,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
         )
         tokens = AccessTokens(
             load_secret(settings.data_dir),
-            deployment=await deployment_of(store),
+            deployment=await deployment_of(store, wall_clock),
             lifetime_s=settings.access_token_minutes * 60,
         )
         blobs = await open_folder_blobs(settings.data_dir / BLOBS_NAME)

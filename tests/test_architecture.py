@@ -31,6 +31,7 @@ TRIO_SOCKETS = (
     "trio.open_tcp_stream",
     "trio.open_tcp_listeners",
 )
+WALL_CLOCKS = {"time", "time_ns", "now", "utcnow", "today", "localtime", "gmtime"}
 SQL_STARTS = ("SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM ", "CREATE TABLE ", "PRAGMA ")
 
 PACKAGES = ("engine", "http", "persistence", "benchmarks")
@@ -183,14 +184,27 @@ def test_the_engine_knows_no_http_and_no_sql() -> None:
 
 def test_positions_are_opaque_outside_the_engine() -> None:
     wrong = [
-        f"{path.relative_to(ROOT)}:{node.lineno}"
-        for folder in ("http", "persistence", "benchmarks", "examples")
-        for path, tree in sources(folder)
+        f"{name_of(path)}:{node.lineno}"
+        for path, tree in sources("http", "persistence", "benchmarks", "examples")
         for node in ast.walk(tree)
         if (isinstance(node, ast.Attribute) and node.attr == "newest_id")
         or (isinstance(node, ast.keyword) and node.arg == "newest_id")
     ]
     assert wrong == []
+
+
+def test_the_wall_clock_is_handed_in() -> None:
+    """Every service and actor gets it from the engine; only `open_engine` knows the real one."""
+    readings = {f"{module}.{name}" for module in ("time", "datetime", "date") for name in WALL_CLOCKS}
+    reading = [path for path, tree in sources("engine", "persistence") if (imports(path) | uses(tree)) & readings]
+    assert list(map(name_of, reading)) == ["engine/model/clock.py"]
+    real = "chinwag.engine.model.clock.wall_clock"
+    knowing = [path for path, _ in sources("engine", "persistence") if real in imports(path)]
+    assert list(map(name_of, knowing)) == ["engine/engine.py"]
+    tree = parsed(ROOT / "engine/engine.py")
+    named = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "wall_clock"]
+    [opens] = [node for node in tree.body if isinstance(node, ast.AsyncFunctionDef) and node.name == "open_engine"]
+    assert named == [each for each in opens.args.kw_defaults if isinstance(each, ast.Name)]
 
 
 def test_the_engine_opens_no_sockets() -> None:

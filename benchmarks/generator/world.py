@@ -10,7 +10,8 @@ import trio
 
 from chinwag.benchmarks.generator.http_client import HttpClient
 from chinwag.engine.accounts.deployment import deployment_of
-from chinwag.engine.model.ids import FamilyId, IdSource, MessageId, RoomId, UserId, now_us
+from chinwag.engine.model.clock import wall_clock
+from chinwag.engine.model.ids import FamilyId, IdSource, MessageId, RoomId, UserId
 from chinwag.engine.model.store import InsertFamily, InsertMember, InsertMessage, InsertRoom, InsertUser, Write
 from chinwag.engine.model.values import Deployment, Family, Member, Message, Role, Room, RoomKind, User
 from chinwag.http.security.tokens import AccessTokens, load_secret
@@ -82,7 +83,7 @@ def prepare(folder: Path, plan: Plan) -> World:
     """Write a world into a data folder, with log-ins that the server of that folder accepts."""
     folder.mkdir(parents=True, exist_ok=True)
     tokens = folder_tokens(folder)
-    new_id = IdSource()
+    new_id = IdSource(clock=wall_clock)
     world = World()
     fill(folder, _writes(plan, new_id, tokens, world))
     return world
@@ -93,7 +94,7 @@ def folder_tokens(folder: Path) -> AccessTokens:
 
     async def named() -> Deployment:
         async with open_sqlite_store(folder / DATABASE_NAME) as store:
-            return await deployment_of(store)
+            return await deployment_of(store, wall_clock)
 
     return AccessTokens(load_secret(folder), deployment=trio.run(named), lifetime_s=TOKEN_LIFETIME_S)
 
@@ -136,7 +137,7 @@ def _writes(plan: Plan, new_id: IdSource, tokens: AccessTokens, world: World) ->
 
 def new_user(new_id: IdSource) -> tuple[User, Family]:
     """A user that nobody else has the name of, and one log-in."""
-    now = now_us()
+    now = wall_clock()
     user_id = UserId(new_id())
     user = User(id=user_id, username=f"user{user_id}", email=f"user{user_id}@example.org", created_us=now)
     return user, Family(id=FamilyId(new_id()), user_id=user_id, created_us=now)
@@ -150,14 +151,14 @@ def new_room(new_id: IdSource, creator: User, name: str) -> Room:
         name=name,
         description="",
         created_by=creator.id,
-        created_us=now_us(),
+        created_us=wall_clock(),
     )
 
 
 def new_member(user: User, *, admin: bool = False) -> Member:
     """Somebody's place in a room."""
     role = Role.ADMIN if admin else Role.MEMBER
-    return Member(user_id=user.id, username=user.username, role=role, joined_us=now_us())
+    return Member(user_id=user.id, username=user.username, role=role, joined_us=wall_clock())
 
 
 def new_message(new_id: IdSource, room: Room, seq: int, author: User) -> Message:
@@ -169,7 +170,7 @@ def new_message(new_id: IdSource, room: Room, seq: int, author: User) -> Message
         author_id=author.id,
         author_name=author.username,
         text=f"message {seq} of {room.name}: nothing to see here",
-        created_us=now_us(),
+        created_us=wall_clock(),
     )
 
 
@@ -201,7 +202,7 @@ def register(client: HttpClient, plan: Plan, progress: Callable[[int], None] | N
 
 
 def _register_one(client: HttpClient) -> Person:
-    name = f"bench{now_us():x}"
+    name = f"bench{wall_clock():x}"
     account = {"username": name, "email": f"{name}@example.com", "password": _PASSWORD}
     user = client.expect("POST", "/v1/auth/register", account, status=201)
     opened = client.expect("POST", "/v1/auth/login", {"email": account["email"], "password": _PASSWORD}, status=200)

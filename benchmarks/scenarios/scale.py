@@ -33,6 +33,7 @@ from chinwag.benchmarks.generator.world import (
 )
 from chinwag.benchmarks.report.results import Result
 from chinwag.benchmarks.report.statistics import latency, rate_over_time
+from chinwag.engine.model.clock import wall_clock
 from chinwag.engine.model.ids import IdSource
 from chinwag.engine.model.store import InsertFamily, InsertMember, InsertMessage, InsertRoom, InsertUser, Write
 from chinwag.http.security.tokens import AccessTokens
@@ -94,7 +95,7 @@ def _store(size: int, cpu: int | None, stage: Callable[[str], None]) -> Iterator
 
 def _writes(size: int, tokens: AccessTokens, world: World) -> Iterator[Write]:
     """The store's content, in the order in which it could have come about; `world` gets a sample of it."""
-    new_id = IdSource()
+    new_id = IdSource(clock=wall_clock)
     count = max(2, size // ROOMS_PER_USER)
     users = []
     families = []

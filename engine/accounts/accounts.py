@@ -23,9 +23,10 @@ from chinwag.engine.accounts.passwords import Passwords
 from chinwag.engine.accounts.refresh_tokens import new_secret
 from chinwag.engine.accounts.tries import Tries
 from chinwag.engine.model import names
+from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.errors import AccountInactive, Conflict, NotFound, Unauthenticated, UnknownUser
-from chinwag.engine.model.ids import FamilyId, FileId, UserId, now_us
+from chinwag.engine.model.ids import FamilyId, FileId, UserId
 from chinwag.engine.model.store import (
     Credentials,
     DeleteFile,
@@ -61,26 +62,23 @@ class Accounts:
         passwords: Passwords,
         tries: Tries,
         new_id: Callable[[], int],
+        clock: Clock,
         on_revoked: Callable[[UserId, FamilyId | None], None],
         on_deactivated: Callable[[UserId], None],
         on_profile: Callable[[User], None],
-        on_declared: Callable[[User | None, UserId, Presence | None], None],
         on_dropped: Callable[[Sequence[StoredFile]], None],
         refresh_days: float = REFRESH_TOKEN_DAYS,
         log_in_days: float = LOG_IN_DAYS,
         refresh_key: bytes | None = None,
-        clock: Callable[[], int] = now_us,
     ) -> None:
         """`refresh_key` is what the successors of refresh tokens are computed with; None: one that nobody else has, so
-        that a token's grace ends with this process. `clock` gives microseconds since 1970.
+        that a token's grace ends with this process.
 
         `on_revoked(user, family)` ends the sessions of one family, or with None all of the user's, and so does
         `on_deactivated(user)`, for who may not come back.
 
-        `on_profile(user)` hears of a user's new display name, avatar or key, and `on_declared(before, user_id,
-        declared)` of a presence set by hand; `before` is the user until then, None when that is not known.
-        `on_dropped(files)` is told which avatars nobody shows any more. All five are called with the commit, and must
-        not wait.
+        `on_profile(user)` hears of a user's new display name, avatar or key. `on_dropped(files)` is told which avatars
+        nobody shows any more. All four are called with the commit, and must not wait.
         """
         self._store = store
         self._commits = commits
@@ -90,7 +88,6 @@ class Accounts:
         self._on_revoked = on_revoked
         self._on_deactivated = on_deactivated
         self._on_profile = on_profile
-        self._on_declared = on_declared
         self._on_dropped = on_dropped
         self._log_ins = LogInRules(
             store, refresh_days=refresh_days, log_in_days=log_in_days, refresh_key=refresh_key, clock=clock
@@ -377,31 +374,22 @@ class Accounts:
 
             await self._commit_row(writes, note)
 
-    async def set_presence(self, user_id: UserId, declared: Presence | None) -> None:
-        """Let a user be seen as online or offline whatever their connections say; None goes back to those."""
+    async def set_declared(
+        self, user_id: UserId, declared: Presence | None, then: Callable[[User | None], None] | None = None
+    ) -> None:
+        """Keep what a user declared of their presence; what that means is for `engine.presence.declare`, which calls
+        this. `then` is called with the commit, of the user as known until then; None when they were not. It must not
+        wait."""
 
         def note() -> None:
-            self._on_declared(self._note_declared(user_id, declared), user_id, declared)
+            self._changes += 1
+            before = self._users.get(user_id)
+            if before is not None:
+                self._users[user_id] = replace(before, declared=declared)
+            if then is not None:
+                then(before)
 
         await self._commits.commit([SetDeclaredPresence(user_id=user_id, declared=declared)], then=note)
-
-    def may_have_declared(self, user_id: UserId) -> bool:
-        """False when a user is known to follow their connections. Never waits."""
-        user = self._users.get(user_id)
-        return user is None or user.declared is not None
-
-    async def follow_connections(self, user_id: UserId) -> Presence | None:
-        """Forget what a user declared by hand: it held until they came or went. Returns what that was."""
-        user = self._users.get(user_id) or await self._store.user(user_id)
-        if user is None or user.declared is None:
-            return None
-        writes = [SetDeclaredPresence(user_id=user_id, declared=None)]
-
-        def note() -> None:
-            self._note_declared(user_id, None)
-
-        await self._commits.commit(writes, then=note)
-        return user.declared
 
     # --- pieces ---
 
@@ -436,14 +424,6 @@ class Accounts:
         cached = self._users.get(user.id)
         if cached is not None:
             self._users[user.id] = replace(user, declared=cached.declared)
-
-    def _note_declared(self, user_id: UserId, declared: Presence | None) -> User | None:
-        """The user as they were known until now."""
-        self._changes += 1
-        cached = self._users.get(user_id)
-        if cached is not None:
-            self._users[user_id] = replace(cached, declared=declared)
-        return cached
 
     def _forget_families(self, user_id: UserId) -> None:
         self._changes += 1

@@ -1,17 +1,16 @@
 """What a deployment is called, for whatever has to be good here and nowhere else."""
 
 import secrets
-from collections.abc import Callable
 
-from chinwag.engine.model.ids import now_us
+from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.store import DuplicateKey, InsertDeployment, Store
 from chinwag.engine.model.values import Deployment
 
 
-async def deployment_of(store: Store, clock: Callable[[], int] = now_us) -> Deployment:
+async def deployment_of(store: Store, clock: Clock) -> Deployment:
     """The deployment that a store belongs to. It gets its name at the first call, and keeps it as long as the store.
 
-    `clock` gives microseconds since 1970. Raises `StoreUnavailable`.
+    Raises `StoreUnavailable`.
     """
     known = await store.deployment()
     if known is not None:

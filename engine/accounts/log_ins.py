@@ -4,10 +4,10 @@ Reads the store and changes nothing: what a log-in's beginning, a refresh or a l
 """
 
 import secrets
-from collections.abc import Callable
 from typing import Final
 
 from chinwag.engine.accounts.refresh_tokens import KEY_BYTES, digest, successor, within_grace
+from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.errors import AccountInactive, Unauthenticated
 from chinwag.engine.model.ids import FamilyId
 from chinwag.engine.model.store import Store
@@ -49,7 +49,7 @@ class LogInRules:
         refresh_days: float,
         log_in_days: float,
         refresh_key: bytes | None,
-        clock: Callable[[], int],
+        clock: Clock,
     ) -> None:
         """See `Accounts`."""
         self._store = store

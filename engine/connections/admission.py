@@ -43,11 +43,12 @@ class Admitted(Record):
 
     Somebody has to attach a transport to it (`Connections.attach`), or abandon the session. `refused` are those of the
     rooms asked for that are not the user's; `present` those who share a room with the user and are online, where that
-    was asked for.
+    was asked for; `at_us` is when it was granted.
     """
 
     session: Session
     user: User
+    at_us: int
     replay: Replay
     refused: tuple[RoomId, ...] = ()
     present: tuple[UserId, ...] = ()

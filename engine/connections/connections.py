@@ -12,21 +12,19 @@ from chinwag.engine.connections.admission import Admission, Admitted
 from chinwag.engine.connections.close_reasons import CloseReason
 from chinwag.engine.connections.fanout import Fanout
 from chinwag.engine.connections.limits import SessionLimits, SessionStats
-from chinwag.engine.connections.presence import PresenceRegistry
+from chinwag.engine.connections.presence import PresenceService
 from chinwag.engine.connections.session import Session
 from chinwag.engine.connections.transport import LOST, Transport
 from chinwag.engine.messages.resume import ALL_RESUMES_BYTES, RESUME_BYTES, RESUME_LIMIT, Replay, build_replay
 from chinwag.engine.model.access import admit
+from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.errors import ActorStopped, Forbidden, TooManyConnections
 from chinwag.engine.model.ids import FamilyId, RoomId, UserId
 from chinwag.engine.model.store import Missed, Store
 from chinwag.engine.model.tasks import Spawn
-from chinwag.engine.model.values import Presence
 
 log = structlog.get_logger("chinwag.engine")
 
-MOST_LISTED = 1_000
-"""Peers whose rows are read for the list of who is present: beyond that a crowd that reconnects would read millions."""
 CLOSING_BATCHES = 20
 """In how many portions the connections are told to go away."""
 
@@ -40,10 +38,11 @@ class Connections:
         store: Store,
         accounts: Accounts,
         fanout: Fanout[Session],
-        presence: PresenceRegistry,
+        presence: PresenceService,
         limits: SessionLimits,
         spawn: Spawn,
         end_typing: Callable[[UserId], None],
+        clock: Clock,
     ) -> None:
         """`end_typing` ends what a user types in all rooms. It must not wait."""
         self.closing = False
@@ -56,6 +55,7 @@ class Connections:
         self._limits = limits
         self._spawn = spawn
         self._end_typing = end_typing
+        self._clock = clock
 
     # --- opening ---
 
@@ -111,7 +111,8 @@ class Connections:
                 for room_id in wanted:
                     self._fanout.subscribe(session, room_id)
             user = await self._accounts.authenticate(family_id, user_id)
-            present = await self._present_peers(user_id) if admission.list_present else ()
+            # Who comes or goes from now on is told to the session, which is there already.
+            present = await self._presence.online_peers_of(user_id) if admission.list_present else ()
             missed: Mapping[RoomId, Missed] = {}
             if room_ids is None and not admission.resume:
                 still = set(await self._store.room_ids_of(user_id))
@@ -130,14 +131,15 @@ class Connections:
         except BaseException:  # cancellation too: a session that nobody will run must not stay subscribed
             session.abandon()
             raise
+        now_us = self._clock()
         refused = () if room_ids is None else tuple(strange)
         if not admission.resume:
-            return Admitted(session=session, user=user, replay=Replay(), refused=refused, present=present)
+            return Admitted(session=session, user=user, at_us=now_us, replay=Replay(), refused=refused, present=present)
         mine = {room_id: found for room_id, found in missed.items() if found.access.member is not None}
         left = ALL_RESUMES_BYTES - self.stats.replaying_bytes
         replay = build_replay(mine, published=self._fanout.published, most_bytes=max(0, min(RESUME_BYTES, left)))
         session.expect_replay(replay.size_bytes)
-        return Admitted(session=session, user=user, replay=replay, refused=refused, present=present)
+        return Admitted(session=session, user=user, at_us=now_us, replay=replay, refused=refused, present=present)
 
     # --- while they are open ---
 
@@ -259,18 +261,6 @@ class Connections:
             raise TooManyConnections(f"only {limits.per_user} connections at a time")
         if source and limits.per_source is not None and self.stats.by_source.get(source, 0) >= limits.per_source:
             raise TooManyConnections("too many connections from the same address")
-
-    async def _present_peers(self, user_id: UserId) -> tuple[UserId, ...]:
-        """Those who share a room with a user and are seen as online, by rising id.
-
-        Who comes or goes from now on is told to the session, which is there already. Of more peers than `MOST_LISTED`
-        only those are looked at who are connected: who declared to be online without it is then not among them.
-        """
-        peers = await self._store.peers_of(user_id)
-        if len(peers) > MOST_LISTED:
-            peers = {peer for peer in peers if self._presence.connected(peer) is Presence.ONLINE}
-        users = await self._store.users(sorted(peers))
-        return tuple(sorted(user.id for user in users if self._presence.of(user) is Presence.ONLINE))
 
     def _refuse_when_closing(self) -> None:
         if self.closing:

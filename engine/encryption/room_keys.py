@@ -24,6 +24,7 @@ from chinwag.engine.encryption.room_crypto import (
     make_key,
 )
 from chinwag.engine.model.access import admit, admit_author, with_equal_roles
+from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commands import BanMember, RemoveMember, RoomCommand
 from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.errors import (
@@ -37,7 +38,7 @@ from chinwag.engine.model.errors import (
     Rule,
 )
 from chinwag.engine.model.events import Event, MemberKeyReplaced, RoomKeyChanged
-from chinwag.engine.model.ids import RoomId, UserId, now_us
+from chinwag.engine.model.ids import RoomId, UserId
 from chinwag.engine.model.keys import HeldKey, KeyRing, encrypted_characters
 from chinwag.engine.model.store import InsertKeyVersion, InsertRoomKey, PutMemberKey, Store, Write, WriteRejected
 from chinwag.engine.model.values import KeyCustody, Member, MemberKey, Record, Role, Room, RoomKey, Sealed
@@ -82,11 +83,12 @@ async def check_master_key(store: Store, master: MasterKey | None) -> None:
 class RoomKeys:
     """The keys of all rooms. Hangs on the engine as `engine.keys`."""
 
-    def __init__(self, *, store: Store, commits: Commits, master: MasterKey | None) -> None:
+    def __init__(self, *, store: Store, commits: Commits, master: MasterKey | None, clock: Clock) -> None:
         """Without a `master` key there is client custody alone."""
         self._store = store
         self._master = master
         self._commits = commits
+        self._clock = clock
         self._open: dict[tuple[RoomId, int], bytes] = {}
         self._locks: weakref.WeakValueDictionary[RoomId, trio.Lock] = weakref.WeakValueDictionary()
 
@@ -207,7 +209,7 @@ class RoomKeys:
             else:
                 replaced = await self._replaced(room_id, members[caller], version, sealed, members)
                 events += [MemberKeyReplaced(room_id=room_id, user_id=each, version=version) for each in replaced]
-            now = now_us()
+            now = self._clock()
             writes += [
                 PutMemberKey(
                     key=MemberKey(
@@ -259,7 +261,7 @@ class RoomKeys:
         if versions:
             self._opened(versions[-1])  # a new version under another master key than the old ones helps nobody
         newest = versions[-1].version if versions else 0
-        return _new_version(self._needed_master(), room_id, newest + 1, now_us())
+        return _new_version(self._needed_master(), room_id, newest + 1, self._clock())
 
     async def _key(self, room_id: RoomId, version: int) -> bytes:
         """One version of a room's key. Raises `CannotDecrypt` when there is none such, `KeysUnavailable`."""

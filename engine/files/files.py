@@ -26,6 +26,7 @@ from chinwag.engine.files.blobs import Blob, Blobs, Draft
 from chinwag.engine.files.file_types import AVATARS, IMAGES, Inspector, safe_name
 from chinwag.engine.files.pictures import BadPicture, Pictures, picture_type
 from chinwag.engine.model.access import admit
+from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.errors import (
     FileTooLarge,
@@ -36,7 +37,7 @@ from chinwag.engine.model.errors import (
     TryLater,
     TypeNotAllowed,
 )
-from chinwag.engine.model.ids import FileId, RoomId, UserId, now_us
+from chinwag.engine.model.ids import FileId, RoomId, UserId
 from chinwag.engine.model.store import InsertFile, ReplaceFile, Store, WriteRejected
 from chinwag.engine.model.values import Attachment, Record, StoredFile
 
@@ -60,11 +61,19 @@ class Files:
     """The files of one engine. Without a blob store it has none, and takes none."""
 
     def __init__(
-        self, *, store: Store, commits: Commits, new_id: Callable[[], int], blobs: Blobs | None, pictures: Pictures
+        self,
+        *,
+        store: Store,
+        commits: Commits,
+        new_id: Callable[[], int],
+        clock: Clock,
+        blobs: Blobs | None,
+        pictures: Pictures,
     ) -> None:
         self._store = store
         self._commits = commits
         self._new_id = new_id
+        self._clock = clock
         self._blobs = blobs
         self._pictures = pictures
         self._cleaning = trio.Lock()
@@ -134,7 +143,7 @@ class Files:
                 digest=content.digest,
                 blob=blob,
                 thumbnail=None,
-                created_us=now_us(),
+                created_us=self._clock(),
             )
             if room_id is None:
                 file = await self._cleaned(file, committed)

@@ -201,6 +201,15 @@ class Messages(RoomService):
         [found] = await self.window(room_id, viewer, around=message_id, limit=1)
         return found
 
+    async def find(self, viewer: UserId, message_id: MessageId) -> ViewedMessage:
+        """One message by its id alone; its `room_id` says where it is. Raises `NotFound("message")` when there is no
+        such message in any of the viewer's rooms."""
+        page = await self._store.find_message(message_id, viewer)
+        if page is None:
+            raise NotFound("message")
+        [found] = _viewed_page(page)
+        return found
+
     async def window(self, room_id: RoomId, viewer: UserId, *, around: MessageId, limit: int) -> list[ViewedMessage]:
         """Up to `limit` messages, oldest first: at most half of them before `around`, the rest it and what follows.
 

@@ -5,9 +5,9 @@ in the order of creation. One `IdSource` serves the whole process, so ids rise s
 it goes on above the highest id in the store, also when the clock was set back meanwhile.
 """
 
-import time
-from collections.abc import Callable
 from typing import NewType, Protocol
+
+from chinwag.engine.model.clock import Clock
 
 UserId = NewType("UserId", int)
 RoomId = NewType("RoomId", int)
@@ -28,11 +28,6 @@ SEQUENCE_BITS = 12
 MAX_ID = (1 << 53) - 1
 
 
-def now_us() -> int:
-    """Wall-clock time in microseconds since 1970, UTC: the unit of every time in the engine and the store."""
-    return time.time_ns() // 1000
-
-
 class NewId(Protocol):
     """Where ids come from: see `IdSource`."""
 
@@ -42,14 +37,14 @@ class NewId(Protocol):
 class IdSource:
     """Hands out ids, each larger than every one before it."""
 
-    __slots__ = ("_clock_us", "_last", "_next_us")
+    __slots__ = ("_clock", "_last", "_next_us")
 
-    def __init__(self, *, above: int = 0, clock_us: Callable[[], int] = now_us) -> None:
+    def __init__(self, *, clock: Clock, above: int = 0) -> None:
         """`above`: the highest id that was ever handed out, 0 when there is none."""
         self._last = above
         self._next_us = 0
         """When the millisecond after the one last looked at begins: until then the clock adds nothing to `_last`."""
-        self._clock_us = clock_us
+        self._clock = clock
 
     @property
     def last(self) -> int:
@@ -62,7 +57,7 @@ class IdSource:
         `now_us`: what the clock said a moment ago, where that is known.
         """
         if now_us is None:
-            now_us = self._clock_us()
+            now_us = self._clock()
         if now_us >= self._next_us:
             now_ms = now_us // 1000
             self._next_us = (now_ms + 1) * 1000

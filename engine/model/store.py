@@ -432,6 +432,10 @@ class Store(AdmissionStore, JobStore, KeyStore, SearchStore, Protocol):
         """One message of this room (tombstones too)."""
         ...
 
+    async def find_message(self, message_id: MessageId, viewer: UserId) -> MessagePage | None:
+        """The message alone, whatever room of the viewer's it is in; None for tombstones and for anybody else."""
+        ...
+
     async def keyed_message(self, room_id: RoomId, author_id: UserId, key: str) -> KeyedMessage | None:
         """The message that this author first sent to this room under `key` (tombstones too)."""
         ...

@@ -7,11 +7,12 @@ import trio
 from chinwag.engine.actors.actor import Actor, CommandCrashed
 from chinwag.engine.actors.mailbox import Envelope
 from chinwag.engine.actors.turns import TurnLoop
+from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commands import ExpireTyping, PostMessage, RoomCommand, UpdateProfile
 from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.errors import EngineError, InternalError, NotFound, Overloaded, StoreUnavailable
 from chinwag.engine.model.events import Event, MessagePosted
-from chinwag.engine.model.ids import NewId, RoomId, UserId, now_us
+from chinwag.engine.model.ids import NewId, RoomId, UserId
 from chinwag.engine.model.store import DuplicateKey, Store, Write, WriteRejected
 from chinwag.engine.model.tasks import Spawn
 from chinwag.engine.rooms.memory import RECENT_MESSAGES, Outcome, Timer
@@ -52,6 +53,7 @@ class RoomActor(Actor[RoomCommand]):
         store: Store,
         commits: Commits,
         new_id: NewId,
+        clock: Clock,
         spawn: Spawn,
         stats: RoomStats,
         turns: TurnLoop,
@@ -69,6 +71,7 @@ class RoomActor(Actor[RoomCommand]):
         self._store = store
         self._commits = commits
         self._new_id = new_id
+        self._clock = clock
         self._spawn = spawn
         self._stats = stats
         self._typists = typists
@@ -204,7 +207,7 @@ class RoomActor(Actor[RoomCommand]):
     def _apply(self, state: RoomState, batch: list[Envelope[RoomCommand]]) -> _Turn:
         """Have the rules applied to each command, in order."""
         turn = _Turn(batch)
-        now = now_us()
+        now = self._clock()
         self._typing_before = self._typing.copy()
         for envelope in batch:
             try:

@@ -5,11 +5,14 @@ import re
 import secrets
 
 from chinwag.engine.model.access import admit
+from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commands import AcceptInvitation, CreateInvitation, RevokeInvitation
 from chinwag.engine.model.errors import Invalid, NotFound
-from chinwag.engine.model.ids import NOBODY, InvitationId, RoomId, UserId, now_us
+from chinwag.engine.model.ids import NOBODY, InvitationId, RoomId, UserId
+from chinwag.engine.model.store import Store
 from chinwag.engine.model.store_admissions import InvitationPage
 from chinwag.engine.model.values import Invitation, Member, Role, Room
+from chinwag.engine.rooms.registry import RoomRegistry
 from chinwag.engine.rooms.room_service import RoomService
 
 MOST_INVITATION_USES = 1_000_000
@@ -21,6 +24,10 @@ _CODE = re.compile(r"[A-Za-z0-9_-]{22}")
 
 class Invitations(RoomService):
     """What can be done with invitations."""
+
+    def __init__(self, *, store: Store, registry: RoomRegistry, clock: Clock) -> None:
+        super().__init__(store=store, registry=registry)
+        self._clock = clock
 
     async def create(
         self, room_id: RoomId, caller: UserId, *, max_uses: int, lifetime_s: float
@@ -59,7 +66,7 @@ class Invitations(RoomService):
     async def get(self, code: str) -> tuple[Room, Invitation]:
         """What a code invites to, for whoever holds it. Raises `NotFound("invitation")` as `accept` does."""
         room, invitation = await self._invited(code)
-        if not invitation.is_good(now_us()):
+        if not invitation.is_good(self._clock()):
             raise NotFound("invitation")
         return room, invitation
 
@@ -69,7 +76,7 @@ class Invitations(RoomService):
         Their codes are not known any more. Raises `NotFound` or `NotAMember`.
         """
         found = await self._store.invitations(
-            room_id, viewer, all_from=Role.MODERATOR, now_us=now_us(), skip=skip, limit=limit
+            room_id, viewer, all_from=Role.MODERATOR, now_us=self._clock(), skip=skip, limit=limit
         )
         admit(found.access)
         return found
@@ -81,7 +88,7 @@ class Invitations(RoomService):
         """
         admit(await self._store.access(room_id, caller))
         found = await self._store.invitation_to(room_id, invitation_id)
-        if found is None or not found.is_good(now_us()):
+        if found is None or not found.is_good(self._clock()):
             raise NotFound("invitation")
         await self._ask(room_id, RevokeInvitation(caller=caller, invitation=found))
 

@@ -7,6 +7,7 @@ import structlog
 import trio
 
 from chinwag.engine.actors.turns import TurnLoop
+from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commands import RoomCommand, StopTyping
 from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.errors import ActorStopped, TryLater
@@ -32,6 +33,7 @@ class RoomRegistry:
         store: Store,
         commits: Commits,
         new_id: NewId,
+        clock: Clock,
         spawn: Spawn,
         start: Callable[[Callable[[RoomActor], Awaitable[None]], RoomActor], None],
         stats: RoomStats,
@@ -45,6 +47,7 @@ class RoomRegistry:
         self._store = store
         self._commits = commits
         self._new_id = new_id
+        self._clock = clock
         self._spawn = spawn
         self._start = start
         self.stats = stats
@@ -67,6 +70,7 @@ class RoomRegistry:
                 store=self._store,
                 commits=self._commits,
                 new_id=self._new_id,
+                clock=self._clock,
                 spawn=self._spawn,
                 stats=self.stats,
                 turns=self._turns,

@@ -10,6 +10,7 @@ from chinwag.engine.encryption.room_keys import RoomKeys
 from chinwag.engine.files.files import Files
 from chinwag.engine.model import names
 from chinwag.engine.model.access import admit, admit_author, with_equal_roles
+from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commands import (
     AddMember,
     DeleteRoom,
@@ -23,7 +24,7 @@ from chinwag.engine.model.commands import (
 from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.errors import Invalid, LimitReached, NotFound
 from chinwag.engine.model.events import Event, MessagePosted, RoomJoined
-from chinwag.engine.model.ids import MessageId, NewId, RoomId, UserId, now_us
+from chinwag.engine.model.ids import MessageId, NewId, RoomId, UserId
 from chinwag.engine.model.limits import search_text
 from chinwag.engine.model.storable import refuse_unstorable
 from chinwag.engine.model.store import DuplicateKey, InsertMember, InsertMessage, InsertRoom, Overviews, Store, Write
@@ -61,6 +62,7 @@ class Rooms(RoomService):
         keys: RoomKeys,
         files: Files,
         searches: TimedLane,
+        clock: Clock,
     ) -> None:
         super().__init__(store=store, registry=registry)
         self._commits = commits
@@ -68,6 +70,7 @@ class Rooms(RoomService):
         self._keys = keys
         self._files = files
         self._searches = searches
+        self._clock = clock
 
     # --- making and changing ---
 
@@ -106,7 +109,7 @@ class Rooms(RoomService):
             name=name,
             description=description,
             created_by=creator,
-            created_us=now_us(),
+            created_us=self._clock(),
             private=private,
             max_members=max_members,
             auto_summary=auto_summary,
@@ -137,7 +140,7 @@ class Rooms(RoomService):
                 name=key,
                 description="",
                 created_by=caller,
-                created_us=now_us(),
+                created_us=self._clock(),
                 direct_key=key,
             )
             try:

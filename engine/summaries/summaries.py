@@ -15,9 +15,10 @@ import structlog
 import trio
 
 from chinwag.engine.model.access import admit
+from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.errors import EngineError, NotFound, Overloaded
-from chinwag.engine.model.ids import IdSource, RoomId, SummaryId, UserId, now_us
+from chinwag.engine.model.ids import IdSource, RoomId, SummaryId, UserId
 from chinwag.engine.model.store import InsertSummary, Store, WriteRejected
 from chinwag.engine.model.tasks import Spawn
 from chinwag.engine.model.values import Member, Message, MessageKind, Record, Room, Summary
@@ -106,6 +107,7 @@ class Summaries:
         *,
         commits: Commits,
         new_id: IdSource,
+        clock: Clock,
         spawn: Spawn,
     ) -> None:
         """`spawn` starts a task of the engine's, which ends with the engine."""
@@ -113,6 +115,7 @@ class Summaries:
         self._commits = commits
         self._summarizer = summarizer
         self._new_id = new_id
+        self._clock = clock
         self._spawn = spawn
         self._at_once = trio.CapacityLimiter(AT_ONCE)
         self._making: set[RoomId] = set()
@@ -263,7 +266,7 @@ class Summaries:
             keywords=draft.keywords,
             sentiment=draft.sentiment,
             language=draft.language,
-            created_us=now_us(),
+            created_us=self._clock(),
         )
         try:
             await self._commits.commit([InsertSummary(summary=summary)])

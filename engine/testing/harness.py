@@ -25,13 +25,15 @@ from chinwag.engine.connections.wires import Wire
 from chinwag.engine.encryption.room_crypto import MasterKey
 from chinwag.engine.engine import Engine, EngineConfig, open_engine
 from chinwag.engine.life.jobs import Job
+from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commands import RoomCommand
 from chinwag.engine.model.commits import Observer
 from chinwag.engine.model.events import Event, MessagePosted, MessageReplayed
-from chinwag.engine.model.ids import FamilyId, MessageId, RoomId, UserId, now_us
+from chinwag.engine.model.ids import FamilyId, MessageId, RoomId, UserId
 from chinwag.engine.model.positions import Position
 from chinwag.engine.model.values import Message, Record, Role, Room, User
 from chinwag.engine.summaries.summaries import Summarizer
+from chinwag.engine.testing.clock import SetClock
 from chinwag.engine.testing.memory_store import MemoryStore
 
 __all__ = [
@@ -263,13 +265,14 @@ async def open_harness(
     *,
     config: EngineConfig | None = None,
     summarizer: Summarizer | None = None,
-    clock: Callable[[], int] = now_us,
+    clock: Clock | None = None,
     observers: Sequence[Observer] = (),
     jobs: Sequence[Job] = (),
 ) -> AsyncIterator[EngineHarness]:
     """Run an engine for a test. Pass the `store` of an earlier harness to see what a restart makes of it.
 
-    `clock` is the engine's, in microseconds since 1970; `observers` and `jobs` are as for `open_engine`.
+    `clock` is the engine's; without one its time stands still. Pass a `SetClock` to move it. `observers` and `jobs` are
+    as for `open_engine`.
     """
     store = store or MemoryStore()
     passwords = PlainPasswords()
@@ -281,7 +284,7 @@ async def open_harness(
             summarizer=summarizer,
             master_key=MASTER_KEY,
             refresh_key=REFRESH_KEY,
-            clock=clock,
+            clock=clock or SetClock(),
             observers=observers,
             jobs=jobs,
         ) as engine:

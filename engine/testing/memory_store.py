@@ -269,6 +269,17 @@ class MemoryStore(MemoryAdmissions):
         place = tables.places.get(message_id)
         return tables.stored(place).message if place is not None and place[0] == room_id else None
 
+    async def find_message(self, message_id: MessageId, viewer: UserId) -> MessagePage | None:
+        tables = await self._read()
+        place = tables.places.get(message_id)
+        if place is None:
+            return None
+        room_id, message = place[0], tables.stored(place).message
+        access = tables.access(room_id, viewer)
+        if access.member is None or message.deleted_us is not None:
+            return None
+        return MessagePage(access=access, receipts=tables.receipts(room_id), messages=(message,))
+
     async def keyed_message(self, room_id: RoomId, author_id: UserId, key: str) -> KeyedMessage | None:
         tables = await self._read()
         place = tables.keys.get((room_id, author_id, key))

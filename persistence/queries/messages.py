@@ -10,6 +10,14 @@ _KEYED = f"SELECT {MESSAGE_COLUMNS}, m.digest FROM messages AS m LEFT JOIN users
 # Index: messages_by_id
 MESSAGE = f"{MESSAGES} WHERE m.id = $2 AND m.room_id = $1"
 
+# A living message whose room is not known, for one who is in it ($2).
+# Index: messages_by_id, members_by_room
+FIND = f"""
+{MESSAGES}
+JOIN members AS mm ON mm.room_id = m.room_id AND mm.user_id = $2
+WHERE m.id = $1 AND m.deleted_us IS NULL
+"""
+
 # Index: messages_by_key
 KEYED_MESSAGE = f"{_KEYED} WHERE m.room_id = $1 AND m.author_id = $2 AND m.key = $3"
 

@@ -23,7 +23,7 @@ import apsw
 import msgspec
 import structlog
 
-from chinwag.engine.model.ids import RoomId, UserId
+from chinwag.engine.model.ids import MessageId, RoomId, UserId
 from chinwag.engine.model.store import DeleteRoom, InsertMessage
 from chinwag.engine.model.values import Message
 from chinwag.persistence.folding import UNSEARCHED, folded_column
@@ -84,6 +84,12 @@ class Journal:
     def holds(self, room_id: RoomId) -> bool:
         """Whether messages of a room are among them. Any thread may ask."""
         return room_id in self._rooms
+
+    def may_hold(self, message_id: MessageId) -> bool:
+        """Whether a message may be among them: ids rise in the order of commit, so all of the table's are lower, and a
+        look for an older message need not wait. Any thread may ask."""
+        rows = self._rows
+        return bool(rows) and message_id >= rows[0].id
 
     def messages(self) -> list[MessageRow]:
         """What is in the journal, in the order of commit. Any thread may ask.

@@ -179,6 +179,13 @@ class Snapshot(AccountReads):
         row = self._one(messages.MESSAGE, room_id, message_id)
         return self._reader.message(row) if row else None
 
+    def find_message(self, message_id: MessageId, viewer: UserId) -> MessagePage | None:
+        found = self._messages(messages.FIND, message_id, viewer)
+        if not found:
+            return None
+        room_id = found[0].room_id
+        return MessagePage(access=self.access(room_id, viewer), receipts=self.receipts(room_id), messages=tuple(found))
+
     def keyed_message(self, room_id: RoomId, author_id: UserId, key: str) -> KeyedMessage | None:
         row = self._one(messages.KEYED_MESSAGE, room_id, author_id, key)
         return self._keyed(row) if row else None

@@ -107,6 +107,10 @@ class SqliteDriver:
         """Whether messages of a room, or with None of any room, are in the journal."""
         return self.journaled > 0 and (room_id is None or self._journal.holds(room_id))
 
+    def may_hold(self, message_id: MessageId) -> bool:
+        """Whether a message may be in the journal. See `Journal.may_hold`."""
+        return self._journal.may_hold(message_id)
+
     def start(self, indexer: Indexer) -> None:
         """To be called before anything is applied: the indexer, which needs the actor, is told of what it may index."""
         self._indexer = indexer
@@ -297,6 +301,11 @@ class SqliteStore(SqliteAdmissions, SqliteJobReads):
     async def message(self, room_id: RoomId, message_id: MessageId) -> Message | None:
         return await self._read_room(Snapshot.message, room_id, message_id)
 
+    async def find_message(self, message_id: MessageId, viewer: UserId) -> MessagePage | None:
+        if self._driver.may_hold(message_id):
+            await self._actor.commit(FLUSH)
+        return await self._read(Snapshot.find_message, message_id, viewer)
+
     async def keyed_message(self, room_id: RoomId, author_id: UserId, key: str) -> KeyedMessage | None:
         return await self._read_room(Snapshot.keyed_message, room_id, author_id, key)
 
@@ -376,7 +385,7 @@ class SqliteStore(SqliteAdmissions, SqliteJobReads):
     async def _read(self, read: Callable[Concatenate[Snapshot, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one of the snapshot's reads in a reader's thread, in a transaction of its own.
 
-        One that looks at messages goes through `_read_room` or `_read_rooms`.
+        One that looks at messages goes through `_read_room` or `_read_rooms`, or knows that none of them is journaled.
         """
         return await self._read_in(self._readers, read, *args, **kwargs)
 

@@ -7,7 +7,7 @@ from typing import Literal
 import trio
 
 from chinwag.engine.model.errors import EngineError
-from chinwag.engine.model.ids import FileId, now_us
+from chinwag.engine.model.ids import FileId
 from chinwag.engine.model.limits import MAX_AVATAR_BYTES
 from chinwag.http.api.refusals import MalformedBody
 from chinwag.http.api.requests import Reply, Request
@@ -80,7 +80,9 @@ async def health(request: Request[None, None]) -> Reply:
         except EngineError:
             database = "unhealthy"
     services = wire.Services(database=database, redis="not_configured", mongodb="not_configured")
-    found = wire.Health(status=database, timestamp=rfc3339(now_us()), version=version("chinwag"), services=services)
+    found = wire.Health(
+        status=database, timestamp=rfc3339(request.engine.clock()), version=version("chinwag"), services=services
+    )
     return success(found)
 
 

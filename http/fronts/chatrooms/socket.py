@@ -90,7 +90,7 @@ class ChatroomsSocket:
 
     def greeting(self, admitted: Admitted) -> Sequence[bytes]:
         """Whom the server takes the client for."""
-        return [connected_event(admitted.user)]
+        return [connected_event(admitted.user, admitted.at_us)]
 
     def receive(self, engine: Engine, session: Session, message: str | bytes) -> Awaitable[None] | None:
         """One frame of the client. Joining a chatroom, and posting what is encrypted or has files, are awaited."""

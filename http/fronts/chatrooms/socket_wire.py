@@ -33,7 +33,7 @@ from chinwag.engine.model.events import (
     TypingStarted,
     TypingStopped,
 )
-from chinwag.engine.model.ids import RoomId, now_us
+from chinwag.engine.model.ids import RoomId
 from chinwag.engine.model.values import Message, Presence, Status, User
 from chinwag.http.fronts.chatrooms import wire
 from chinwag.http.fronts.chatrooms.errors import details, status_and_code, words
@@ -235,9 +235,9 @@ def event_body(name: str, data: msgspec.Struct) -> bytes:
 PONG: Final = event_body("pong", Nothing())
 
 
-def connected_event(user: User) -> bytes:
+def connected_event(user: User, now_us: int) -> bytes:
     """The first event of all."""
-    data = ConnectedData(user_id=wire.encode(user.id), username=user.username, timestamp=rfc3339(now_us()))
+    data = ConnectedData(user_id=wire.encode(user.id), username=user.username, timestamp=rfc3339(now_us))
     return event_body("connected", data)
 
 

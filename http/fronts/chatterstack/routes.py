@@ -70,7 +70,7 @@ async def set_status(request: Request[requests.SetStatus, None]) -> Reply:
     if user_id != request.user:
         await request.engine.accounts.user(user_id)
         raise Forbidden("you can only set your own status")
-    await request.engine.accounts.set_presence(user_id, model.Presence[request.body.status])
+    await request.engine.presence.declare(user_id, model.Presence[request.body.status])
     return Reply()
 
 

@@ -287,7 +287,7 @@ async def test_only_the_first_look_costs_the_store_anything(h: EngineHarness, au
 async def test_the_cache_keeps_up_with_a_declared_presence(h: EngineHarness, autojump_clock: MockClock) -> None:
     ann = await h.join("ann")
     await h.engine.accounts.authenticate(ann.family_id, ann.id)
-    await h.engine.accounts.set_presence(ann.id, Presence.OFFLINE)
+    await h.engine.presence.declare(ann.id, Presence.OFFLINE)
     assert (await h.engine.accounts.authenticate(ann.family_id, ann.id)).declared is Presence.OFFLINE
 
 

@@ -5,7 +5,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chinwag.engine.connections.in_process import PRESENCE_LINES, InProcessTransport
-from chinwag.engine.connections.presence import GRACE_S, PresenceRegistry
+from chinwag.engine.connections.presence import GRACE_S
 from chinwag.engine.model.events import PresenceChanged
 from chinwag.engine.model.ids import UserId
 from chinwag.engine.model.values import Presence, User
@@ -15,45 +15,37 @@ from chinwag.engine.testing.harness import EngineHarness, open_harness
 ANN = UserId(1)
 
 
-class Watched(PresenceRegistry):
-    """Keeps what it announces."""
-
-    def __init__(self) -> None:
-        self.announced: list[Presence] = []
-        super().__init__(on_change=lambda _, presence: self.announced.append(presence))
-
-
-def test_the_first_session_brings_a_user_online_and_the_last_takes_them_off_after_the_grace() -> None:
-    registry = Watched()
-    registry.arrive(ANN)
-    registry.arrive(ANN)
-    registry.depart(ANN, 100.0)
-    registry.sweep(1000.0)
-    assert registry.connected(ANN) is Presence.ONLINE
-    registry.depart(ANN, 1000.0)
-    registry.sweep(1000.0 + GRACE_S - 0.1)
-    assert registry.connected(ANN) is Presence.ONLINE
-    registry.sweep(1000.0 + GRACE_S)
-    assert registry.connected(ANN) is Presence.OFFLINE
-    assert registry.announced == [Presence.ONLINE, Presence.OFFLINE]
+async def test_the_first_session_brings_a_user_online_and_the_last_takes_them_off_after_the_grace(
+    h: EngineHarness, autojump_clock: MockClock
+) -> None:
+    presence = h.engine.presence
+    presence.arrive(ANN)
+    presence.arrive(ANN)
+    presence.depart(ANN, 100.0)
+    presence.sweep(1000.0)
+    assert presence.connected(ANN) is Presence.ONLINE
+    presence.depart(ANN, 1000.0)
+    presence.sweep(1000.0 + GRACE_S - 0.1)
+    assert presence.connected(ANN) is Presence.ONLINE
+    presence.sweep(1000.0 + GRACE_S)
+    assert presence.connected(ANN) is Presence.OFFLINE
 
 
-def test_a_reconnect_within_the_grace_is_not_announced() -> None:
-    registry = Watched()
-    registry.arrive(ANN)
-    registry.depart(ANN, 0.0)
-    registry.arrive(ANN)
-    registry.sweep(1000.0)
-    assert registry.connected(ANN) is Presence.ONLINE
-    assert registry.announced == [Presence.ONLINE]
+async def test_who_comes_back_within_the_grace_stays(h: EngineHarness, autojump_clock: MockClock) -> None:
+    presence = h.engine.presence
+    presence.arrive(ANN)
+    presence.depart(ANN, 0.0)
+    presence.arrive(ANN)
+    presence.sweep(1000.0)
+    assert presence.connected(ANN) is Presence.ONLINE
 
 
-def test_what_is_declared_wins() -> None:
-    registry = Watched()
-    registry.arrive(ANN)
+async def test_what_is_declared_wins(h: EngineHarness, autojump_clock: MockClock) -> None:
+    presence = h.engine.presence
+    presence.arrive(ANN)
     user = User(id=ANN, username="ann", email=None, created_us=0, declared=Presence.OFFLINE)
-    assert registry.of(user) is Presence.OFFLINE
-    assert registry.connected(ANN) is Presence.ONLINE
+    assert presence.of(user) is Presence.OFFLINE
+    assert presence.connected(ANN) is Presence.ONLINE
 
 
 async def test_a_user_is_online_while_connected_and_offline_a_grace_later(
@@ -79,12 +71,12 @@ async def test_what_was_declared_holds_until_the_user_next_comes_or_goes(
 ) -> None:
     ann = await h.join("ann")
     accounts = h.engine.accounts
-    await accounts.set_presence(ann.id, Presence.ONLINE)
+    await h.engine.presence.declare(ann.id, Presence.ONLINE)
     assert h.engine.presence.of(await accounts.user(ann.id)) is Presence.ONLINE
     client = await h.connect(ann)
     await wait_all_tasks_blocked()
     assert (await accounts.user(ann.id)).declared is None
-    await accounts.set_presence(ann.id, Presence.OFFLINE)
+    await h.engine.presence.declare(ann.id, Presence.OFFLINE)
     assert h.engine.presence.of(await accounts.user(ann.id)) is Presence.OFFLINE
     await trio.sleep(60)
     assert h.engine.presence.of(await accounts.user(ann.id)) is Presence.OFFLINE

@@ -87,7 +87,7 @@ async def test_where_nobody_wants_to_know_nothing_is_read(autojump_clock: MockCl
         tea = await h.room("tea", ann, bob)
         for person in (ann, bob):
             client = await h.connect(person, tea)
-            await h.engine.accounts.set_presence(person.id, OFFLINE)
+            await h.engine.presence.declare(person.id, OFFLINE)
             client.transport.abort()
         await trio.sleep(GRACE_S * 2)
         assert store.asked == []
@@ -142,7 +142,7 @@ async def test_what_is_declared_is_told_when_it_changes_what_is_seen(
     if connected:
         await h.connect(ann, tea)
         assert await news(bobs) == [("ann", ONLINE)]
-    declare = h.engine.accounts.set_presence
+    declare = h.engine.presence.declare
     as_connected, otherwise = (ONLINE, OFFLINE) if connected else (OFFLINE, ONLINE)
     for declared, told in (
         (as_connected, []),
@@ -161,11 +161,11 @@ async def test_who_declared_themselves_online_and_comes_is_not_told_of_again(
     ann, bob = await h.join("ann"), await h.join("bob")
     tea = await h.room("tea", ann, bob)
     bobs = await watch(h, bob)
-    await h.engine.accounts.set_presence(ann.id, ONLINE)
+    await h.engine.presence.declare(ann.id, ONLINE)
     assert await news(bobs) == [("ann", ONLINE)]
     client = await h.connect(ann, tea)
     assert await news(bobs) == []
-    await h.engine.accounts.set_presence(ann.id, OFFLINE)
+    await h.engine.presence.declare(ann.id, OFFLINE)
     assert await news(bobs) == [("ann", OFFLINE)]
     client.transport.abort()
     await trio.sleep(GRACE_S + 2.0)

@@ -276,7 +276,7 @@ def test_a_room_knows_which_version_is_in_use(version: int, later_us: int, taken
             recent=(),
             key=KeyVersion(version=4, changed_us=changed_us),
         ),
-        new_id=IdSource(clock_us=lambda: 0),
+        new_id=IdSource(clock=lambda: 0),
     )
     sealed = Sealed(data="x", iv="y", key_version=version)
     post = PostMessage(author=UserId(1), text="tea?", sealed=sealed)

@@ -12,8 +12,8 @@ from chinwag.engine.files.files import Files
 from chinwag.engine.files.pictures import open_pictures
 from chinwag.engine.life.commits import ObservedCommits
 from chinwag.engine.life.jobs import More
+from chinwag.engine.model.clock import wall_clock
 from chinwag.engine.model.errors import StoreUnavailable
-from chinwag.engine.model.ids import now_us
 from chinwag.engine.model.store import InsertFile, Store, Write
 from chinwag.engine.testing import MemoryStore, make_file
 from chinwag.persistence import FolderBlobs, open_folder_blobs
@@ -28,7 +28,7 @@ async def blobs(tmp_path: Path) -> FolderBlobs:
 
 def later() -> int:
     """When everything that is there now is old enough."""
-    return now_us() + LEAST_AGE_US + 1_000_000
+    return wall_clock() + LEAST_AGE_US + 1_000_000
 
 
 def sweep(
@@ -72,9 +72,9 @@ async def test_blobs_without_a_row_are_deleted_and_those_of_files_stay(store: St
 async def test_none_is_deleted_that_is_younger_than_a_day(store: Store, blobs: FolderBlobs) -> None:
     young, old = await committed(blobs, 2)
     for name, age_s in ((young, LEAST_AGE_US / 1e6 - 60), (old, LEAST_AGE_US / 1e6 + 60)):
-        written_s = now_us() / 1e6 - age_s
+        written_s = wall_clock() / 1e6 - age_s
         os.utime(blobs.path(name), (written_s, written_s))
-    await sweep(store, blobs, clock=now_us).step()
+    await sweep(store, blobs, clock=wall_clock).step()
     assert await left(blobs) == [young]
 
 
@@ -98,6 +98,7 @@ async def test_an_upload_that_is_under_way_is_let_alone_however_old_its_bytes_ar
             store=store,
             commits=ObservedCommits(store, Heard()),
             new_id=lambda: next(ids),
+            clock=wall_clock,
             blobs=blobs,
             pictures=pictures,
         )

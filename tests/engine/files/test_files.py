@@ -30,6 +30,7 @@ from chinwag.engine.model.ids import FileId, RoomId, UserId
 from chinwag.engine.model.store import DeleteMember, InsertFile, Store
 from chinwag.engine.model.values import StoredFile
 from chinwag.engine.testing import MemoryStore, make_file
+from chinwag.engine.testing.clock import SetClock
 from chinwag.persistence import FolderBlobs, open_folder_blobs
 from tests.engine.life.publishers import Heard
 from tests.engine.stores.stores import ANN, BOB, CAT, ROOM
@@ -60,7 +61,8 @@ async def pictures() -> AsyncIterator[Pictures]:
 
 @pytest.fixture
 def files(store: Store, blobs: FolderBlobs, pictures: Pictures) -> Files:
-    return Files(store=store, commits=ObservedCommits(store, Heard()), new_id=Counter(), blobs=blobs, pictures=pictures)
+    commits = ObservedCommits(store, Heard())
+    return Files(store=store, commits=commits, new_id=Counter(), clock=SetClock(), blobs=blobs, pictures=pictures)
 
 
 def on_disk(tmp_path: Path) -> int:

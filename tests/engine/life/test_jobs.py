@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chinwag.engine.life.jobs import ENDING_S, MOST_RETRY_S, REST_S, Job, JobRunner, More
+from chinwag.engine.model.clock import wall_clock
 from chinwag.engine.model.errors import StoreUnavailable
-from chinwag.engine.model.ids import RoomId, SummaryId, now_us
+from chinwag.engine.model.ids import RoomId, SummaryId
 from chinwag.engine.model.store import InsertSummary
 from chinwag.engine.model.store_jobs import SetCursor
 from chinwag.engine.rooms.ended_invitations import EVERY_S, FIRST_S, KEPT_US
@@ -219,7 +220,7 @@ async def test_deliveries_go_on_behind_their_cursor_after_a_crash(autojump_clock
 
 
 async def test_invitations_are_deleted_a_month_after_they_expired(autojump_clock: MockClock) -> None:
-    now = [now_us()]
+    now = [wall_clock()]
     store = MemoryStore()
     async with open_harness(store, clock=lambda: now[0]) as h:
         ann = await h.join("ann")

@@ -19,6 +19,7 @@ from chinwag.engine.rooms.actor import RoomActor, RoomStats
 from chinwag.engine.rooms.state import RoomState
 from chinwag.engine.rooms.typists import Typists
 from chinwag.engine.testing import MemoryStore
+from chinwag.engine.testing.clock import SetClock
 
 ROOM = RoomId(1_000)
 USERS = [UserId(n) for n in range(1, 5)]
@@ -42,7 +43,7 @@ class ActorMachine(RuleBasedStateMachine):
 
     def open_store(self, writes: Sequence[Write]) -> None:
         """Begin with the users, and these rows."""
-        self.new_id = IdSource(above=2_000, clock_us=lambda: 0)
+        self.new_id = IdSource(above=2_000, clock=lambda: 0)
         self.store = MemoryStore()
         users = [User(id=user, username=f"u{user}", email=None, created_us=0) for user in USERS]
         wait(self.store.commit, [*(InsertUser(user=user, password_hash="") for user in users), *writes])
@@ -64,6 +65,7 @@ class ActorMachine(RuleBasedStateMachine):
                 store=self.store,
                 commits=ObservedCommits(self.store, self),
                 new_id=self.new_id,
+                clock=SetClock(),
                 spawn=_no_timers,
                 stats=RoomStats(),
                 turns=TurnLoop(),

@@ -45,7 +45,7 @@ def state_of(
             last_seq=0,
             recent=(),
         ),
-        new_id=IdSource(above=1, clock_us=lambda: 0),
+        new_id=IdSource(above=1, clock=lambda: 0),
         recent_messages=recent_messages,
     )
 

@@ -334,7 +334,7 @@ class StatusMachine(RuleBasedStateMachine):
         room = Room(id=ROOM, kind=RoomKind.GROUP, name="r", description="", created_by=USERS[0], created_us=0)
         members = tuple(Member(user_id=u, username=f"u{u}", role=Role.MEMBER, joined_us=u) for u in USERS[:3])
         snapshot = RoomSnapshot(room=room, members=members, last_seq=0, recent=())
-        self.state = RoomState(snapshot, new_id=IdSource(clock_us=lambda: 0))
+        self.state = RoomState(snapshot, new_id=IdSource(clock=lambda: 0))
         self.messages: list[Message] = []
         self.told: dict[MessageId, Status] = {}
 

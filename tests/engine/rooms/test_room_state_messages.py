@@ -54,7 +54,7 @@ def test_times_rise_strictly_over_a_reload_also_after_a_tombstone() -> None:
     first.handle(DeleteMessage(caller=ANN, message_id=newest.id), NOW)
     recent = tuple(KeyedMessage(message=each, digest=None) for each in first._recent.values())
     snapshot = RoomSnapshot(room=first.room, members=first.members, last_seq=3, recent=recent)
-    again = RoomState(snapshot, new_id=IdSource(above=10_000, clock_us=lambda: 0))
+    again = RoomState(snapshot, new_id=IdSource(above=10_000, clock=lambda: 0))
     assert post(again, ANN).created_us == newest.created_us + 1
 
 

@@ -206,7 +206,7 @@ async def test_processes_that_name_a_deployment_at_once_agree(empty: Store) -> N
     names: set[str] = set()
 
     async def start() -> None:
-        names.add((await deployment_of(empty)).id)
+        names.add((await deployment_of(empty, lambda: 9)).id)
 
     async with trio.open_nursery() as nursery:
         for _ in range(5):

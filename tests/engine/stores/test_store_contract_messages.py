@@ -37,6 +37,24 @@ async def test_a_message_comes_back_as_it_was_stored(store: Store) -> None:
     assert await store.keyed_message(ROOM, BOB, "k") is None
 
 
+async def test_a_message_is_found_by_its_id_alone_by_who_is_in_its_room(store: Store) -> None:
+    await store.commit([post(1001, ROOM, 1), post(1002, OTHER, 1, "there", author=ANN), post(1003, ROOM, 2)])
+    await store.commit([SetWatermarks(room_id=ROOM, user_id=BOB, delivered_seq=1, read_seq=1)])
+    for message_id, room in ((1001, ROOM), (1002, OTHER), (1003, ROOM)):
+        found = await store.find_message(MessageId(message_id), ANN)
+        window = await store.window(room, ANN, around=MessageId(message_id), limit=1)
+        assert found == window
+        assert ids(window.messages) == [message_id]
+    assert await store.find_message(MessageId(1001), BOB) is not None
+    assert await store.find_message(MessageId(1002), BOB) is None
+    assert await store.find_message(MessageId(1001), CAT) is None
+    assert await store.find_message(MessageId(1000), ANN) is None
+    await store.commit([DeleteMessage(room_id=ROOM, message_id=MessageId(1001), deleted_us=3000)])
+    assert await store.find_message(MessageId(1001), ANN) is None
+    await store.commit([DeleteMember(room_id=ROOM, user_id=BOB)])
+    assert await store.find_message(MessageId(1003), BOB) is None
+
+
 async def test_an_edit_changes_text_and_time(store: Store) -> None:
     await fill(store, ROOM, 1)
     change = edit(ROOM, MessageId(1001), "edited", edited_us=2000)

@@ -131,6 +131,7 @@ async def test_what_no_store_could_hold_is_not_found(store: Store) -> None:
     assert await store.access(RoomId(huge), ANN) == Access(room=None, member=None)
     assert await store.room_snapshot(RoomId(huge), recent=9) is None
     assert await store.message(ROOM, MessageId(huge)) is None
+    assert await store.find_message(MessageId(huge), ANN) is None
     assert await store.keyed_message(ROOM, ANN, surrogate) is None
     assert (await store.window(ROOM, ANN, around=MessageId(huge), limit=9)).messages == ()
     found = await store.missed([ROOM, RoomId(huge)], ANN, since=MessageId(huge), limit=9)

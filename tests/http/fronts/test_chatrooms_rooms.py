@@ -6,6 +6,7 @@ import pytest
 from msgspec import UNSET
 
 from chinwag.engine.model.ids import UserId
+from chinwag.http.kit.times import rfc3339
 from chinwag.http.kit.uuid_ids import IDS
 from tests.http.fronts.chatrooms_api import (
     NOBODY,
@@ -144,12 +145,13 @@ async def test_reading_shows_in_the_members_last_read_at(chatrooms: Chatrooms) -
     ann, bob = await chatrooms.people("ann", "bob")
     room = await chatrooms.chatroom(ann, bob)
     message = await chatrooms.send(ann, room)
+    chatrooms.clock.now += 1
     answer = await chatrooms.ask("POST", f"/chatrooms/{room}/messages/{message['id']}/read", as_=bob)
     assert answer.json == {"success": True, "message": "Marked as read"}
     members = succeeded(await chatrooms.ask("GET", f"/chatrooms/{room}", as_=ann))["members"]
     read_at = {each["username"]: each["last_read_at"] for each in members}
     assert read_at["ann"] is None
-    assert read_at["bob"] >= message["created_at"]
+    assert read_at["bob"] == rfc3339(int(chatrooms.clock.now * 1_000_000)) > message["created_at"]
 
 
 async def test_settings_change_only_where_they_are_told_to(chatrooms: Chatrooms) -> None:

@@ -12,7 +12,8 @@ import trio
 
 from chinwag.engine.accounts.deployment import deployment_of
 from chinwag.engine.engine import Engine, open_engine
-from chinwag.engine.model.ids import FileId, RoomId, UserId, now_us
+from chinwag.engine.model.clock import wall_clock
+from chinwag.engine.model.ids import FileId, RoomId, UserId
 from chinwag.engine.model.store import DeleteMember, InsertMember, InsertRoom
 from chinwag.engine.model.values import Member, Role, Room, RoomKind, StoredFile
 from chinwag.engine.testing import MemoryStore
@@ -193,7 +194,7 @@ class FileServer:
     async def room(self, *user_ids: UserId) -> str:
         """A room of these users; its id on the wire."""
         room_id = RoomId(FILES_FRONT_IDS())
-        now = now_us()
+        now = wall_clock()
         room = Room(id=room_id, kind=RoomKind.GROUP, name="tea", description="", created_by=user_ids[0], created_us=now)
         members = [
             InsertMember(
@@ -289,7 +290,7 @@ async def open_file_server(
 ) -> AsyncIterator[FileServer]:
     """Run a server within the block."""
     store = MemoryStore()
-    tokens = AccessTokens(SECRET, deployment=await deployment_of(store), lifetime_s=1800.0)
+    tokens = AccessTokens(SECRET, deployment=await deployment_of(store, wall_clock), lifetime_s=1800.0)
     blobs = await open_folder_blobs(folder)
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     with trio.fail_after(PATIENCE_S):
