@@ -5,12 +5,17 @@ The fixtures `empty` and `store` are in conftest.
 
 from collections.abc import Sequence
 
+import pytest
 from msgspec.structs import replace
 
 from chinwag.engine.model.ids import FamilyId, MessageId, RoomId, UserId
 from chinwag.engine.model.store import InsertMessage, Store, UpdateMessage
 from chinwag.engine.model.values import Family, MemberKey, Message, Reaction, RefreshToken, RoomKey
 from chinwag.engine.testing import make_message, make_room
+
+MEMORY, SQLITE, JOURNAL = "memory", "sqlite", "sqlite, commits of messages through the journal"
+WITHOUT_MESSAGES = pytest.mark.parametrize("empty", [MEMORY, SQLITE], indirect=True)
+"""The journal passes on what has no message in it: there it is no store of its own."""
 
 ANN, BOB, CAT = UserId(1), UserId(2), UserId(3)
 ROOM, OTHER = RoomId(10), RoomId(11)
