@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 # Tests wait for sockets and time limits as much as they work: one more at once than there are cores.
 WORKERS := $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 
+# Without compiled files every process that a test starts would compile all of the project, and every worker all tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: serve test test-services check format setup bench autobahn clean
 
 serve: setup

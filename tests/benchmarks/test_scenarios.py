@@ -17,20 +17,14 @@ from chinwag.benchmarks.compare.installs import SOURCES, Installs
 from chinwag.benchmarks.compare.works import Goal, Work
 from chinwag.benchmarks.errors import BenchError
 from chinwag.benchmarks.scenarios.rooms import RoomsWork, measure, warm_up
+from tests.forks import run_forked
 
 CHINWAG = str(Path(sys.executable).with_name("chinwag"))
 LIMIT_S = 60.0
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [CHINWAG, "bench", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
+    return run_forked("bench", *arguments)
 
 
 @pytest.mark.parametrize(

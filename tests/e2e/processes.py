@@ -1,6 +1,5 @@
 """Real processes for the end-to-end tests: `chinwag serve` in a folder of its own, and what can be asked of it."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -13,8 +12,8 @@ from typing import IO, Final, Protocol
 
 import trio
 
-from tests.e2e.forks import Fork
 from tests.e2e.listeners import LANE, Listener, Stream
+from tests.forks import Fork, environment
 
 ROOT: Final = Path(__file__).parents[2]
 CHINWAG: Final = str(Path(sys.executable).with_name("chinwag"))
@@ -22,11 +21,6 @@ LIMIT_S: Final = 30.0
 """No single thing that a test waits for takes nearly as long, also on a busy machine."""
 EXIT_LIMIT_S: Final = 10.0
 """What is promised about the time from SIGTERM to the end."""
-
-
-def environment(**more: str) -> dict[str, str]:
-    """This process's environment without settings of Chinwag's, and with those given."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("CHINWAG_")} | more
 
 
 class Process(Protocol):

@@ -11,6 +11,8 @@ from tests.e2e.chatrooms import Chatrooms, Guest, chatrooms_of, code_of
 from tests.e2e.client import Json
 from tests.e2e.processes import LIMIT_S, Server
 
+pytestmark = pytest.mark.listeners("lane", reason="who comes first is decided behind the listener")
+
 CROWD = 50
 
 

@@ -17,6 +17,8 @@ from chinwag.http.kit.links import Links
 from tests.e2e.chatrooms import Chatrooms, ChatroomsSocket, Guest, plain
 from tests.e2e.client import Json
 
+pytestmark = pytest.mark.listeners("lane", reason="presence is judged behind the listener")
+
 
 def about(guest: Guest) -> Json:
     return {"user_id": guest.id, "username": guest.username}

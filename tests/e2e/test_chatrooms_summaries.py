@@ -1,10 +1,13 @@
 """Summaries of chatrooms over HTTP: on request, and by themselves once enough has been said."""
 
+import pytest
 import trio
 
 from tests.e2e.chatrooms import Chatrooms, Guest, code_of
 from tests.e2e.client import Json
 from tests.e2e.processes import LIMIT_S
+
+pytestmark = pytest.mark.listeners("lane", reason="summaries are made behind the listener")
 
 SUMMARY_FIELDS = {
     *("id", "chatroom_id", "summary_text", "summary_type", "message_count", "start_date", "end_date"),

@@ -19,12 +19,13 @@ from trio_websocket import open_websocket_url
 from chinwag.http.cli import main, serve
 from tests.e2e.client import api_of
 from tests.e2e.listeners import OVER_TLS_TOO, Listener
-from tests.e2e.processes import CHINWAG, LIMIT_S, Server, environment, run, serving
+from tests.e2e.processes import CHINWAG, LIMIT_S, Server, run, serving
+from tests.forks import environment, run_forked
 
 
 def refused(*options: str, env: dict[str, str] | None = None) -> str:
     """Serve in vain; the one line that says why."""
-    ended = run([CHINWAG, "serve", *options], env=env)
+    ended = run_forked("serve", *options, env=env)
     assert ended.returncode != 0
     assert ended.stdout == ""
     assert "Traceback" not in ended.stderr
@@ -52,7 +53,7 @@ def test_the_banner_tells_the_addresses_to_try(tmp_path: Path, fronts: tuple[str
     "command", [[], ["--help"], ["-h"], ["serve", "--help"], ["debug"], ["debug", "ws-echo", "--help"]]
 )
 def test_help_is_no_mistake(command: list[str]) -> None:
-    ended = run([CHINWAG, *command])
+    ended = run_forked(*command)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "Usage: chinwag" in ended.stdout
 

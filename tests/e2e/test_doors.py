@@ -11,7 +11,8 @@ from trio_websocket import ConnectionRejected
 from tests.e2e.client import Api, api_of
 from tests.e2e.hostile import raw, read_to_the_end
 from tests.e2e.listeners import Listener
-from tests.e2e.processes import CHINWAG, LIMIT_S, Server, run, serving
+from tests.e2e.processes import LIMIT_S, Server, serving
+from tests.forks import run_forked
 
 pytestmark = pytest.mark.listeners("lane", "hypercorn", "tls", reason="headers are added by each listener's own code")
 
@@ -128,7 +129,7 @@ async def test_a_handshake_that_is_refused_is_a_line_too(guarded: Server) -> Non
 @pytest.mark.listeners("lane", reason="the benchmarks are for it")
 @pytest.mark.parametrize(("base", "hint"), [("", "use --target {}/chatterstack"), ("/chatterstack/v1", "its /v1")])
 def test_a_benchmark_of_the_wrong_address_is_told_the_right_one(guarded: Server, base: str, hint: str) -> None:
-    ended = run([CHINWAG, "bench", "idle", "--connections", "2", "--target", guarded.url + base])
+    ended = run_forked("bench", "idle", "--connections", "2", "--target", guarded.url + base)
     [line] = ended.stderr.splitlines()
     assert ended.returncode == 1
     assert hint.format(guarded.url) in line

@@ -15,9 +15,10 @@ import trio
 from trio_websocket import ConnectionClosed
 
 from tests.e2e.client import Api, Json, Person, Socket, api_of
-from tests.e2e.processes import CHINWAG, LIMIT_S, Server, environment, serving
+from tests.e2e.processes import CHINWAG, LIMIT_S, Server, serving
+from tests.forks import environment
 
-ROUNDS = 16
+ROUNDS = 10
 MOST_ACKNOWLEDGED = 120
 """Before a kill, by all senders together."""
 
@@ -177,7 +178,7 @@ async def test_whatever_was_acknowledged_survives_kill_after_kill(tmp_path: Path
     delivered: dict[str, str] = {}
     fresh: dict[str, list[str]] = {}
     for number in range(ROUNDS + 1):
-        with serving(tmp_path / "data", fresh=True) as server:
+        with serving(tmp_path / "data") as server:
             async with api_of(server) as api:
                 if number == 0:
                     people = [await api.person(name) for name in ("ann", "bob", "carl", "dora", "emil")]

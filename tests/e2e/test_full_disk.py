@@ -12,7 +12,8 @@ import trio
 
 from tests.e2e.client import Api, Person, api_of, error_of
 from tests.e2e.hostile import ATTACHMENTS
-from tests.e2e.processes import CHINWAG, LIMIT_S, run, serving
+from tests.e2e.processes import LIMIT_S, serving
+from tests.forks import run_forked
 
 SIZE = "3m"
 BALLAST_BYTES = 1024 * 1024
@@ -114,7 +115,7 @@ async def test_a_server_on_a_full_disk_can_be_stopped_and_started(tiny_disk: Pat
 
 async def test_a_disk_that_is_full_from_the_start_is_one_clear_line(tiny_disk: Path) -> None:
     use_up(tiny_disk)
-    ended = run([CHINWAG, "serve", "--bind", "127.0.0.1:0", "--data", str(tiny_disk / "data")])
+    ended = run_forked("serve", "--bind", "127.0.0.1:0", "--data", str(tiny_disk / "data"))
     assert ended.returncode != 0
     assert ended.stdout == ""
     assert len(ended.stderr.splitlines()) == 1 and "Traceback" not in ended.stderr, ended.stderr

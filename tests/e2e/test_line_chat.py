@@ -10,7 +10,8 @@ import pytest
 import trio
 
 from tests.e2e.client import PASSWORD, api_of
-from tests.e2e.processes import LIMIT_S, ROOT, environment, serving
+from tests.e2e.processes import LIMIT_S, ROOT, serving
+from tests.forks import environment
 
 EXAMPLE = ROOT / "examples" / "line_chat.py"
 

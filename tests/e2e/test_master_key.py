@@ -8,7 +8,8 @@ from chinwag.engine.engine import open_engine
 from chinwag.engine.model.values import KeyCustody
 from chinwag.http.security.secret_files import load_master_key
 from chinwag.persistence import open_sqlite_store
-from tests.e2e.processes import CHINWAG, environment, run, serving
+from tests.e2e.processes import CHINWAG, run, serving
+from tests.forks import environment
 
 
 def make_room_in_server_custody(data: Path) -> None:

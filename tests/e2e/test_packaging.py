@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from chinwag.persistence import migrations
-from tests.e2e.processes import ROOT, environment, run
+from tests.e2e.processes import ROOT, run
+from tests.forks import environment
 
 IMPORTS = """
 import http, http.client, pathlib, sys

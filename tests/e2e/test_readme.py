@@ -15,7 +15,8 @@ from chinwag.http.cli import serve
 from chinwag.http.security.secret_files import MASTER_KEY_VARIABLE
 from chinwag.http.security.tokens import SECRET_VARIABLE
 from tests.e2e.client import MESSAGE_FIELDS, USER_FIELDS
-from tests.e2e.processes import LIMIT_S, ROOT, Server, environment, run, serving
+from tests.e2e.processes import LIMIT_S, ROOT, Server, run, serving
+from tests.forks import environment
 
 README = (ROOT / "README.md").read_text()
 

@@ -13,6 +13,7 @@ from tests.e2e.test_rooms import NOBODY
 from tests.e2e.test_users import NO_IDS
 
 pytestmark = OVER_TLS_TOO
+behind_the_listener = pytest.mark.listeners("lane", reason="positions are judged behind the listener")
 
 
 async def fill(api: Api, author: Person, room: str, count: int) -> list[Json]:
@@ -89,6 +90,7 @@ async def test_up_to_a_thousand_missed_messages_are_recovered_and_beyond_nothing
         assert await socket.fence() == [{"event": "receive_message", "data": live}]
 
 
+@behind_the_listener
 @pytest.mark.parametrize("since", ["", NOBODY, "1", *(text for text in NO_IDS if text not in ("%00", "%ff"))])
 async def test_a_position_that_is_no_message_is_not_recovered(api: Api, ann: Person, since: str) -> None:
     room = await api.room(ann)
@@ -98,6 +100,7 @@ async def test_a_position_that_is_no_message_is_not_recovered(api: Api, ann: Per
         assert (replayed, outcomes[room]["recovered"]) == ([], False)
 
 
+@behind_the_listener
 async def test_a_position_of_the_future_is_not_recovered(api: Api, ann: Person) -> None:
     room = await api.room(ann)
     [message] = await fill(api, ann, room, 1)
@@ -105,6 +108,7 @@ async def test_a_position_of_the_future_is_not_recovered(api: Api, ann: Person) 
         assert (await resumed(socket, room))[1][room]["recovered"] is False
 
 
+@behind_the_listener
 async def test_a_position_in_a_strangers_room_is_not_recovered(api: Api, ann: Person, eve: Person) -> None:
     room, foreign = await api.room(eve), await api.room(ann)
     await fill(api, eve, room, 1)

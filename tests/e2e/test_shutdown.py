@@ -18,10 +18,16 @@ pytestmark = OVER_TLS_TOO
 RESTART = 1012
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_it_in_order_and_loses_nothing(
-    listener: Listener, tmp_path: Path, how: signal.Signals
-) -> None:
+@pytest.mark.listeners("lane", reason="a signal is a signal: the next test is over each listener")
+async def test_ctrl_c_ends_it_in_order_and_loses_nothing(listener: Listener, tmp_path: Path) -> None:
+    await end_it(listener, tmp_path, signal.SIGINT)
+
+
+async def test_the_end_is_in_order_and_loses_nothing(listener: Listener, tmp_path: Path) -> None:
+    await end_it(listener, tmp_path, signal.SIGTERM)
+
+
+async def end_it(listener: Listener, tmp_path: Path, how: signal.Signals) -> None:
     """Sockets hear 1012; posts under way are answered or cleanly refused; what was answered is there afterwards."""
     acknowledged: list[str] = []
     with serving(tmp_path / "data", listener=listener) as server:

@@ -1,19 +1,15 @@
 """Clients that never read: each is closed as a slow consumer, within bounded memory, and costs nobody else anything."""
 
-import json
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 import trio
 
-from chinwag.http.carriers.websocket import Opcode
 from tests.e2e.client import api_of
 from tests.e2e.hostile import ATTACHMENTS, BULKY_BYTES, fill_bulky, raw_websocket, read_to_the_end
-from tests.e2e.listeners import HYPERCORN, LANE, Listener
+from tests.e2e.listeners import Listener
 from tests.e2e.processes import LIMIT_S, Server, serving
-from tests.http.peers import client_frame
 
 CLOSED = "chinwag_slow_consumers_closed_total"
 MOST_MESSAGES = 3000
@@ -88,40 +84,3 @@ async def test_a_slow_client_that_comes_back_recovers_what_it_missed(busy_server
             async with api.socket(slow, room, since=first["id"]) as socket:
                 assert [message["id"] for message in await socket.messages(len(ids))] == ids
                 assert (await socket.expect("resumed"))["recovered"] is True
-
-
-async def test_a_client_that_talks_and_never_listens_is_closed_too(tmp_path: Path) -> None:
-    """The answers to its own mistakes fill its outbox, until it is read no further; then its time runs out.
-
-    That is long, so the servers are asked at the same time.
-    """
-    with (
-        serving(tmp_path / "lane", listener=LANE) as lane,
-        serving(tmp_path / "hypercorn", listener=HYPERCORN) as hypercorn,
-    ):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(babble_until_closed, lane)
-            nursery.start_soon(babble_until_closed, hypercorn)
-
-
-async def babble_until_closed(server: Server) -> None:
-    nonsense = {"event": "send_message", "data": {"room_id": "0", "content": "?", "client_id": "x" * 200}}
-    frame = client_frame(Opcode.TEXT, json.dumps(nonsense).encode())
-    async with api_of(server) as api:
-        ann = await api.person("ann")
-        room = await api.room(ann)
-        rss_before = server.rss_bytes
-        with trio.fail_after(2 * LIMIT_S):
-            async with raw_websocket(api, ann, room) as stream, trio.open_nursery() as nursery:
-
-                async def babble() -> None:
-                    try:
-                        while True:
-                            await stream.send_all(frame * 500)
-                    except trio.BrokenResourceError:
-                        return
-
-                nursery.start_soon(babble)
-                await api.metric_reaches(CLOSED, 1)
-            await api.all_gone()
-        assert server.rss_bytes - rss_before < RSS_GROWTH_BYTES

@@ -245,6 +245,7 @@ async def test_logging_out_closes_every_socket_of_the_user_and_no_other(api: Api
 # --- mistakes ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.listeners("lane", reason="JSON is judged behind the listener")
 @pytest.mark.parametrize(
     "frame",
     [
@@ -372,21 +373,28 @@ FAULTS: dict[str, tuple[bytes, int]] = {
 }
 
 
-@pytest.mark.parametrize(("sent", "code"), FAULTS.values(), ids=FAULTS.keys())
-async def test_who_breaks_the_protocol_is_told_how_and_what_came_before_counts(
-    api: Api, ann: Person, sent: bytes, code: int
-) -> None:
-    room = await api.room(ann)
-    said = json.dumps({"event": "send_message", "data": {"room_id": room, "content": "before"}})
-    async with raw_websocket(api, ann, room) as stream:
-        await stream.send_all(text(said) + sent + text(said.replace("before", "after")))
-        received = await read_to_the_end(stream)
-    *_, (opcode, payload) = server_frames(received)
-    assert (opcode, payload[:2]) == (Opcode.CLOSE, struct.pack("!H", code))
-    with trio.fail_after(LIMIT_S):  # a close does not wait for what was said before it to be stored
-        while await api.texts(ann, room) == []:  # noqa: ASYNC110 - in another process
-            await trio.sleep(0.02)
-    assert await api.texts(ann, room) == ["before"]
+async def test_who_breaks_the_protocol_is_told_how_and_what_came_before_counts(api: Api, ann: Person) -> None:
+    """All at once: each connection lingers for a while."""
+    told: dict[str, int] = {}
+
+    async def break_it(name: str, sent: bytes) -> None:
+        room = await api.room(ann)
+        said = json.dumps({"event": "send_message", "data": {"room_id": room, "content": "before"}})
+        async with raw_websocket(api, ann, room) as stream:
+            await stream.send_all(text(said) + sent + text(said.replace("before", "after")))
+            received = await read_to_the_end(stream)
+        *_, (opcode, payload) = server_frames(received)
+        assert opcode == Opcode.CLOSE, name
+        [told[name]] = struct.unpack("!H", payload[:2])
+        with trio.fail_after(LIMIT_S):  # a close does not wait for what was said before it to be stored
+            while await api.texts(ann, room) == []:  # noqa: ASYNC110 - in another process
+                await trio.sleep(0.02)
+        assert await api.texts(ann, room) == ["before"], name
+
+    async with trio.open_nursery() as nursery:
+        for name, (sent, _) in FAULTS.items():
+            nursery.start_soon(break_it, name, sent)
+    assert told == {name: code for name, (_, code) in FAULTS.items()}
 
 
 async def test_a_message_as_big_as_may_be_is_taken_and_one_byte_more_closes_with_1009(api: Api, ann: Person) -> None:
@@ -442,6 +450,7 @@ def hasty(listener: Listener, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield server
 
 
+@pytest.mark.listeners("lane", reason="a log-out closes with 4401 over each listener, and this takes its time")
 async def test_a_token_that_expires_closes_the_socket_with_4401(hasty: Server) -> None:
     async with api_of(hasty) as api:
         person = await api.person()

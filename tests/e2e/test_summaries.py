@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.e2e.processes import LIMIT_S, Server, environment, serving
+from tests.e2e.processes import LIMIT_S, Server, serving
+from tests.forks import environment
 
 PASSWORD = "Correct-horse-1"
 TALK = (

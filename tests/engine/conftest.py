@@ -10,7 +10,7 @@ from chinwag.engine.testing import MemoryStore
 from chinwag.engine.testing.harness import EngineHarness, RoomHarness, open_harness
 from chinwag.persistence.sqlite.journal import MIN_UNITS
 from chinwag.persistence.sqlite.store import open_sqlite_store
-from tests.engine.stores.stores import world
+from tests.engine.stores.stores import JOURNAL, MEMORY, SQLITE, world
 
 
 @pytest.fixture
@@ -28,13 +28,13 @@ async def room(h: EngineHarness) -> RoomHarness:
     return RoomHarness(h)
 
 
-@pytest.fixture(params=["memory", "sqlite", "sqlite, commits of messages through the journal"])
+@pytest.fixture(params=[MEMORY, SQLITE, JOURNAL])
 async def empty(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     """A store with nothing in it."""
-    if request.param == "memory":
+    if request.param == MEMORY:
         yield MemoryStore()
     else:
-        min_units = MIN_UNITS if request.param == "sqlite" else 1
+        min_units = MIN_UNITS if request.param == SQLITE else 1
         async with open_sqlite_store(tmp_path / "chinwag.db", journal_min_units=min_units) as store:
             yield store
 

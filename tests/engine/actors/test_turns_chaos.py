@@ -2,7 +2,6 @@
 
 import random
 
-import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -10,8 +9,8 @@ from chinwag.engine.actors.actor import PARKED_S, Actor, CommandCrashed
 from chinwag.engine.actors.mailbox import Envelope
 from chinwag.engine.actors.turns import TurnLoop
 from chinwag.engine.model.errors import ActorStopped, EngineError, Overloaded
+from tests.examples import seeds
 
-SEEDS = 40
 STEPS = 150
 WAITS, CRASHES, BREAKS, FAILS_LATER = range(4)
 """What a command does: needs the task, fails by itself, fails its turn, and fails in the task. Any other is fine."""
@@ -101,7 +100,7 @@ class Chaos(Actor[int]):
         pass
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+@seeds(40)
 async def test_every_command_has_one_outcome_and_the_actor_lives_until_it_is_stopped(
     autojump_clock: MockClock, seed: int
 ) -> None:

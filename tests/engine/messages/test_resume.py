@@ -19,6 +19,7 @@ from chinwag.engine.model.store import Access, Missed
 from chinwag.engine.model.values import Message, Receipts, Role, Room, Status, receipt_floor
 from chinwag.engine.testing import MemoryStore, make_message
 from chinwag.engine.testing.harness import EngineHarness, Person, open_harness, texts
+from tests.examples import seeds
 
 
 def last_id(events: list[Event]) -> MessageId:
@@ -438,7 +439,7 @@ class ChaoticStore(MemoryStore):
         return answer
 
 
-@pytest.mark.parametrize("seed", range(8))
+@seeds(8)
 async def test_messages_posted_while_the_replay_is_read_come_once_and_in_order(
     autojump_clock: MockClock, seed: int
 ) -> None:

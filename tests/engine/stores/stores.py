@@ -5,12 +5,17 @@ The fixtures `empty` and `store` are in conftest.
 
 from collections.abc import Sequence
 
+import pytest
 from msgspec.structs import replace
 
 from chinwag.engine.model.ids import FamilyId, MessageId, RoomId, UserId
 from chinwag.engine.model.store import InsertMember, InsertMessage, InsertRoom, InsertUser, Store, UpdateMessage, Write
 from chinwag.engine.model.values import Family, MemberKey, Message, Reaction, RefreshToken, Role, RoomKey
 from chinwag.engine.testing import make_member, make_message, make_room, make_user
+
+MEMORY, SQLITE, JOURNAL = "memory", "sqlite", "sqlite, commits of messages through the journal"
+WITHOUT_MESSAGES = pytest.mark.parametrize("empty", [MEMORY, SQLITE], indirect=True)
+"""The journal passes on what has no message in it: there it is no store of its own."""
 
 ANN, BOB, CAT = UserId(1), UserId(2), UserId(3)
 ROOM, OTHER = RoomId(10), RoomId(11)

@@ -25,7 +25,9 @@ from chinwag.engine.model.store_admissions import (
 from chinwag.engine.model.store_jobs import DeleteInvitations
 from chinwag.engine.model.values import Role, User
 from chinwag.engine.testing import make_ban, make_invitation, make_member, make_user
-from tests.engine.stores.stores import ANN, BOB, CAT, NOWHERE, OTHER, ROOM
+from tests.engine.stores.stores import ANN, BOB, CAT, NOWHERE, OTHER, ROOM, WITHOUT_MESSAGES
+
+pytestmark = WITHOUT_MESSAGES
 
 # --- bans ---
 

@@ -6,16 +6,11 @@ from msgspec.structs import replace
 
 from chinwag.engine.model.ids import FileId, RoomId, UserId
 from chinwag.engine.model.store import (
-    Access,
     DeleteFile,
     DeleteMember,
-    DeleteRoom,
     InsertFile,
     InsertInvitation,
     InsertKeyVersion,
-    InsertMember,
-    InsertMessage,
-    InsertRoom,
     InsertRoomKey,
     InsertSummary,
     KeyVersion,
@@ -26,18 +21,16 @@ from chinwag.engine.model.store import (
     UseInvitation,
     WriteRejected,
 )
-from chinwag.engine.model.store_admissions import PutBan
 from chinwag.engine.model.values import KeyCustody, Summary
 from chinwag.engine.testing import (
-    make_ban,
     make_file,
     make_invitation,
-    make_member,
-    make_message,
     make_room,
     make_summary,
 )
-from tests.engine.stores.stores import ANN, BOB, CAT, MEMBER_KEY, NOWHERE, OTHER, ROOM, ROOM_KEY
+from tests.engine.stores.stores import ANN, BOB, CAT, MEMBER_KEY, NOWHERE, OTHER, ROOM, ROOM_KEY, WITHOUT_MESSAGES
+
+pytestmark = WITHOUT_MESSAGES
 
 # --- invitations --------------------------------------------------------------------------------------------------
 
@@ -231,43 +224,3 @@ async def test_keys_stay_when_their_member_leaves(store: Store) -> None:
     await store.commit([DeleteMember(room_id=ROOM, user_id=BOB)])
     assert await store.member_keys(ROOM, BOB) == [MEMBER_KEY]
     assert await store.room_keys(ROOM) == [ROOM_KEY]
-
-
-# --- all of them --------------------------------------------------------------------------------------------------
-
-
-async def test_a_deleted_room_takes_them_along_and_leaves_those_of_others(store: Store) -> None:
-    async def all_of(room_id: RoomId, n: int) -> tuple[object, ...]:
-        return (
-            await store.invitation(make_invitation(n, room_id, ANN).digest),
-            await store.file(FileId(n + 1)),
-            await store.summaries(room_id, automatic=None, after_us=None, before_us=None, limit=9),
-            await store.room_keys(room_id),
-            await store.member_keys(room_id, BOB),
-            await store.key_maker(room_id, 1),
-            await store.ban(room_id, BOB),
-        )
-
-    for n, room_id in ((50, ROOM), (60, OTHER)):
-        await store.commit(
-            [
-                InsertInvitation(invitation=make_invitation(n, room_id, ANN)),
-                InsertFile(file=make_file(n + 1, ANN, room_id)),
-                InsertSummary(summary=make_summary(n + 2, room_id, first_us=1, last_us=2)),
-                InsertRoomKey(key=replace(ROOM_KEY, room_id=room_id)),
-                PutMemberKey(key=replace(MEMBER_KEY, room_id=room_id)),
-                InsertKeyVersion(room_id=room_id, version=1, made_by=ANN),
-                PutBan(ban=make_ban(n + 3, room_id, BOB, ANN)),
-                InsertMessage(message=make_message(1000 + n, room_id, 1, ANN, reply_to=1)),
-            ]
-        )
-    kept = await all_of(OTHER, 60)
-    assert all(kept)
-    await store.commit([InsertFile(file=make_file(70, UserId(ANN), None)), DeleteRoom(room_id=ROOM)])
-    assert await all_of(ROOM, 50) == (None, None, [], [], [], None, None)
-    assert await all_of(OTHER, 60) == kept
-    assert await store.file(FileId(70)) is not None
-    # and the room may be made again
-    await store.commit([InsertRoom(room=make_room(ROOM, ANN)), InsertMember(room_id=ROOM, member=make_member(ANN))])
-    assert await all_of(ROOM, 50) == (None, None, [], [], [], None, None)
-    assert (await store.access(ROOM, BOB)) == Access(room=make_room(ROOM, ANN), member=None)

@@ -46,13 +46,13 @@ def between(
     return store.history_between(ROOM, viewer, after_us=after, before_us=before, **{"skip": 0, "limit": 99, **page})
 
 
-@pytest.mark.parametrize("after", [None, 0, 1000, 1001, 1003, 1005, 1008, 1009, 1010, 10**30, -(10**30)])
-@pytest.mark.parametrize("before", [None, 0, 1001, 1002, 1004, 1005, 1009, 1010, 10**30, -(10**30)])
-async def test_history_between_two_times_excludes_both(past: Store, after: int | None, before: int | None) -> None:
+async def test_history_between_two_times_excludes_both(past: Store) -> None:
     living = [n for n in range(1009, 1000, -1) if n not in GONE]
-    expected = [n for n in living if (after is None or n > after) and (before is None or n < before)]
-    found = await between(past, after=after, before=before)
-    assert (ids(found.page.messages), found.total) == (expected, len(expected))
+    for after in (None, 0, 1000, 1001, 1003, 1005, 1008, 1009, 1010, 10**30, -(10**30)):
+        for before in (None, 0, 1001, 1002, 1004, 1005, 1009, 1010, 10**30, -(10**30)):
+            expected = [n for n in living if (after is None or n > after) and (before is None or n < before)]
+            found = await between(past, after=after, before=before)
+            assert (ids(found.page.messages), found.total) == (expected, len(expected)), (after, before)
 
 
 async def test_a_part_of_the_history_is_counted_as_a_whole(past: Store) -> None:

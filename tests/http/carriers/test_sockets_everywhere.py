@@ -1,7 +1,9 @@
 """WebSockets in every way that they are served: plain, inside TLS, by hypercorn, and in streams of HTTP/2."""
 
+import json
 import struct
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Final
 
 import pytest
@@ -10,6 +12,7 @@ import trio
 import trio.testing
 from h2.events import StreamReset
 
+from chinwag.engine.connections.limits import SessionLimits
 from chinwag.http.carriers.websocket import Opcode
 from chinwag.http.settings import ServerName
 from tests.http.echo_server import all_quiet
@@ -105,6 +108,34 @@ async def test_a_blocked_reader_does_not_delay_others(served: Served) -> None:
             assert words in await ws.get_message()
         await served.api.post(ann, room, "the end")
         assert "the end" in await ws.get_message()
+
+
+@pytest.mark.parametrize("way", WAYS[:2])
+async def test_who_talks_and_never_listens_is_read_no_further_and_closed(served: Served) -> None:
+    """The answers to its own mistakes fill its outbox; then its time runs out."""
+    ann, room = await somebody(served)
+    nonsense = text(json.dumps({"event": "send_message", "data": {"room_id": "0", "client_id": "x" * 200}}))
+    async with served.stream() as stream, trio.open_nursery() as nursery:
+        await stream.send_all(upgrade(ann, room))
+        await served.until_sessions(1)
+        [session] = served.api.engine.connections
+
+        async def babble() -> None:
+            with suppress(trio.BrokenResourceError):
+                while True:
+                    await stream.send_all(nonsense * 500)
+
+        nursery.start_soon(babble)
+        while not session.behind:  # noqa: ASYNC110 - there is no event for it
+            await trio.sleep(0.01)
+        await trio.testing.wait_all_tasks_blocked(0.05)  # it cannot say any more
+        limits = SessionLimits()
+        assert session.open and session.outbox_bytes < limits.outbox_bytes
+        session.check(trio.current_time() + limits.blocked_s + 1)
+        assert not session.open
+        session.check(trio.current_time() + 1000)  # and it cannot be said goodbye to
+        await served.until_sessions(0)
+        await trio.aclose_forcefully(stream)
 
 
 # --- by the byte ---

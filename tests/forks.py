@@ -11,6 +11,8 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -21,8 +23,17 @@ FORK_SERVER: Final = Path(__file__).with_name("fork_server.py")
 MAX_ANSWER_BYTES: Final = 100
 
 
+LIMIT_S: Final = 60.0
+"""No command that `run_forked` is for takes nearly as long, also on a busy machine."""
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process's environment without settings of Chinwag's, and with those given."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("CHINWAG_")} | more
+
+
 class Fork:
-    """A running `chinwag`. Its end is awaited when the block is left."""
+    """A running `chinwag`, that writes to `stdout` as a pipe. Its end is awaited when the block is left."""
 
     def __init__(
         self, arguments: Sequence[str], *, stderr: IO[str], env: Mapping[str, str], folder: Path | None = None
@@ -76,6 +87,24 @@ class Fork:
         self.stdout.close()
         self.wait()
         os.close(self._exits)
+
+
+def run_forked(
+    *arguments: str, env: Mapping[str, str] | None = None, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a `chinwag` command to its end, which comes soon."""
+    with tempfile.TemporaryFile("w+") as stderr:
+        with Fork(arguments, stderr=stderr, env=env if env is not None else environment(), folder=folder) as process:
+            too_late = threading.Timer(LIMIT_S, process.kill)
+            too_late.start()
+            try:
+                stdout = process.stdout.read()
+                returncode = process.wait()
+            finally:
+                too_late.cancel()
+                too_late.join()
+        stderr.seek(0)
+        return subprocess.CompletedProcess(["chinwag", *arguments], returncode, stdout, stderr.read())
 
 
 class _ForkServer:

@@ -25,7 +25,8 @@ _exit_pipes: dict[int, int] = {}
 
 
 def import_everything() -> None:
-    """What `chinwag serve` needs, with any option."""
+    """What `chinwag serve` needs, with any option, and `chinwag bench`."""
+    import chinwag.benchmarks.commands
     import chinwag.http.asgi.app
     import chinwag.http.cli
     import chinwag.http.server  # noqa: F401
