@@ -130,7 +130,7 @@ async def test_who_talks_and_never_listens_is_read_no_further_and_closed(served:
             await trio.sleep(0.01)
         await trio.testing.wait_all_tasks_blocked(0.05)  # it cannot say any more
         limits = SessionLimits()
-        assert session.open and session.outbox_bytes < limits.outbox_bytes
+        assert session.close_reason is None and session.outbox_bytes < limits.outbox_bytes
         session.check(trio.current_time() + limits.blocked_s + 1)
         assert not session.open
         session.check(trio.current_time() + 1000)  # and it cannot be said goodbye to
