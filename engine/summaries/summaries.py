@@ -131,8 +131,9 @@ class Summaries:
         """Make a summary of what was said within the bounds (each included; None: no bound), and keep it.
 
         Raises `Invalid("prompt")`, `NotFound("room")` or `Forbidden`; `NotFound("messages")` when there is nothing to
-        read there, `NotFound("readable messages")` when there is, but not for the server; `SummarizerUnavailable`; and `Overloaded`
-        when somebody else's of this room is being made, or too many are. An automatic one of the room is waited for.
+        read there, `NotFound("readable messages")` when there is, but not for the server; `SummarizerUnavailable`; and
+        `Overloaded` when somebody else's of this room is being made, or too many are. An automatic one of the room is
+        waited for.
         """
         if prompt is not None:
             refuse_no_text(prompt, "prompt")

@@ -68,9 +68,10 @@ async def test_a_profile_that_no_front_would_show_is_not_kept(
     h: EngineHarness, autojump_clock: MockClock, field: str, value: str
 ) -> None:
     ann = await h.join("ann")
+    given: dict[str, Any] = {field: value}
     before = await h.engine.accounts.user(ann.id)
     with pytest.raises(Invalid) as refused:
-        await h.engine.accounts.update_profile(ann.id, **{field: value})
+        await h.engine.accounts.update_profile(ann.id, **given)
     assert refused.value.field == field
     assert await h.engine.accounts.user(ann.id) == before
 
@@ -94,13 +95,12 @@ async def test_a_room_that_no_front_would_make_is_neither_made_nor_becomes_so(
     ann = await h.join("ann")
     room = await h.room("tea", ann)
     given: dict[str, Any] = {field: value}
-    for refused in (
-        lambda: h.engine.rooms.create(ann.id, **{"name": "tea", **given}),
-        lambda: h.engine.rooms.update(room.id, ann.id, **given),
-    ):
-        with pytest.raises(Invalid) as told:
-            await refused()
-        assert told.value.field == field
+    with pytest.raises(Invalid) as told:
+        await h.engine.rooms.create(ann.id, **{"name": "tea", **given})
+    assert told.value.field == field
+    with pytest.raises(Invalid) as told:
+        await h.engine.rooms.update(room.id, ann.id, **given)
+    assert told.value.field == field
     assert (await h.engine.rooms.of(ann.id, limit=9)).rooms == (room,)
 
 
@@ -108,13 +108,10 @@ async def test_who_is_unknown_comes_into_no_room(h: EngineHarness, autojump_cloc
     ann = await h.join("ann")
     room = await h.room("tea", ann)
     stranger = UserId(1)
-    for attempt, field in (
-        (lambda: h.engine.rooms.create(ann.id, name="tea", member_ids=[stranger]), "member_ids"),
-        (lambda: h.engine.rooms.join(room.id, stranger), "user_id"),
-    ):
-        with pytest.raises(Invalid) as told:
-            await attempt()
-        assert told.value.field == field
+    with pytest.raises(Invalid, match="member_ids"):
+        await h.engine.rooms.create(ann.id, name="tea", member_ids=[stranger])
+    with pytest.raises(Invalid, match="user_id"):
+        await h.engine.rooms.join(room.id, stranger)
     for unknown in (h.engine.rooms.direct(ann.id, stranger), h.engine.bans.add(room.id, ann.id, stranger)):
         with pytest.raises(NotFound, match="user"):
             await unknown
@@ -141,10 +138,9 @@ async def test_a_message_that_no_front_would_post_is_not_posted(
 ) -> None:
     ann = await h.join("ann")
     room = await h.room("tea", ann)
-    for refused in (lambda: h.engine.messages.post(room.id, ann.id, **given),):
-        with pytest.raises(Invalid) as told:
-            await refused()
-        assert told.value.field == field
+    with pytest.raises(Invalid) as told:
+        await h.engine.messages.post(room.id, ann.id, **given)
+    assert told.value.field == field
     with pytest.raises(Invalid):
         post_command(ann.id, **given)
     assert await h.engine.messages.history(room.id, ann.id, skip=0, limit=9) == []

@@ -18,7 +18,7 @@ from chinwag.engine.model.values import Presence, Room
 from chinwag.engine.rooms.renamed_members import tell_profile
 from chinwag.engine.testing import MemoryStore
 from chinwag.engine.testing.harness import PASSWORD, EngineHarness, Person, RoomHarness, open_harness
-from tests.engine.encryption.rooms_with_keys import device
+from tests.engine.encryption.key_holders import device
 
 KEY = device("ann").public_pem
 
