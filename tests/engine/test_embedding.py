@@ -44,8 +44,8 @@ SERVICES: dict[str, type] = {
 }
 INTERNAL = {
     "engine": "start shut_down: `open_engine` calls them",
-    "accounts": "prepare may_have_declared follow_connections: what an engine does at its start, and as users come and go",
-    "connections": "end_log_in shut_out end_typing_unless_connected check close_all: what ends connections, for the engine",
+    "accounts": "prepare may_have_declared follow_connections: for an engine's start, and when users come and go",
+    "connections": "end_log_in shut_out end_typing_unless_connected check close_all: an engine ends them",
     "files": "keep of_room forget: for `Incoming`, and for rooms that are deleted",
     "keys": "content_of for_new_room take_out: for rooms and messages, which commit with them",
     "presence": "arrive depart sweep: what connections tell it, and the clock",
@@ -94,9 +94,10 @@ def test_whatever_the_engine_exports_is_named_and_shown(name: str) -> None:
 
 
 async def test_the_examples_work_from_top_to_bottom(tmp_path: Path) -> None:
-    program = compile(
-        "\n".join(EXAMPLES), "docs/embedding.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
-    )
+    source = tmp_path / "examples.py"  # where a traceback finds its lines
+    source.write_text("\n".join(EXAMPLES))
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    program = compile(source.read_text(), str(source), "exec", flags=flags, dont_inherit=True)
     blobs = await open_folder_blobs(tmp_path / "blobs")
     config = EngineConfig(shutdown_spread_s=0.1)
     async with open_engine(MemoryStore(), blobs=blobs, master_key=MasterKey(make_key()), config=config) as engine:
