@@ -43,7 +43,7 @@ MOST_LINES = 500
 TOOLS = ("actors", "workers", "model")
 """What every service of the engine may use."""
 SERVICES: Mapping[str, Mapping[str, str]] = {
-    "accounts": {},
+    "accounts": {"encryption": "a profile's key is one that room keys can be sealed with"},
     "files": {"life": "bytes that a crash left behind are found by a job"},
     "summaries": {},
     "life": {},

@@ -22,11 +22,13 @@ from chinwag.engine.accounts.log_ins import LOG_IN_DAYS, REFRESH_TOKEN_DAYS, Bad
 from chinwag.engine.accounts.passwords import Passwords
 from chinwag.engine.accounts.refresh_tokens import new_secret
 from chinwag.engine.accounts.tries import Tries
-from chinwag.engine.model import names
+from chinwag.engine.encryption.room_crypto import check_public_key
+from chinwag.engine.model import addresses, links, names
 from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.errors import AccountInactive, Conflict, NotFound, Unauthenticated, UnknownUser
 from chinwag.engine.model.ids import FamilyId, FileId, UserId
+from chinwag.engine.model.limits import LEAST_PASSWORD_CHARACTERS, refuse_bad_page, sized
 from chinwag.engine.model.store import (
     Credentials,
     DeleteFile,
@@ -115,14 +117,19 @@ class Accounts:
     ) -> User:
         """Create an account. `source` is where the request comes from, in any words: an address, as a rule.
 
-        Raises `Invalid` for a username (`names.username`), display name (`names.visible`) or password
-        (`password_text.kept_form`) that cannot be, `Conflict` for a username or e-mail that is taken, `TooManyTries`
-        when that happened too often to this source, `Overloaded`.
+        Raises `Invalid` for a username (`names.username`), e-mail (`addresses.kept`), display name (`names.visible`),
+        password (`password_text.kept_form`, and its length) or public key that cannot be, `Conflict` for a
+        username or e-mail that is taken, `TooManyTries` when that happened too often to this source, `Overloaded`.
         """
         username = names.username(username)
+        if email is not None:
+            email = addresses.kept(email)
         if display_name is not None:
             display_name = names.visible(display_name, "display_name")
-        password = password_text.kept_form(password)
+        kept_password = password_text.kept_form(password)
+        sized(password, "password", least=LEAST_PASSWORD_CHARACTERS, most=names.LONGEST)
+        if public_key is not None:
+            public_key = check_public_key(public_key)
         user = User(
             id=UserId(self._new_id()),
             username=username,
@@ -132,7 +139,7 @@ class Accounts:
             public_key=public_key,
         )
         async with self._tries.registration(source):
-            hashed = await self._passwords.hash(password)
+            hashed = await self._passwords.hash(kept_password)
         try:
             await self._commits.commit([InsertUser(user=user, password_hash=hashed)])
         except DuplicateKey as clash:
@@ -294,7 +301,11 @@ class Accounts:
         return {user.id: user for user in await self._store.users(user_ids)}
 
     async def everybody(self, *, after: UserId | None = None, limit: int) -> list[User]:
-        """Those with active accounts, in the order of their registration, from the one after `after` on."""
+        """Those with active accounts, in the order of their registration, from the one after `after` on.
+
+        Raises `Invalid("limit")`.
+        """
+        refuse_bad_page(limit)
         return await self._store.active_users(after=UserId(0) if after is None else after, limit=limit)
 
     async def peers(self, user_id: UserId) -> set[UserId]:
@@ -326,13 +337,17 @@ class Accounts:
         avatar_id: FileId | None = None,
     ) -> User:
         """Change what a user shows of themselves: UNSET leaves as is, None clears. Raises `NotFound`, and `Invalid` for
-        a display name that shows nothing (`names.visible`).
+        a display name (`names.visible`), avatar (`links.picture_address`) or public key that cannot be.
 
         `avatar_id` is the uploaded avatar that `avatar_url` is the address of, if it is one's. With another address the
         avatars that the user uploaded before are gone.
         """
         if isinstance(display_name, str):
             display_name = names.visible(display_name, "display_name")
+        if isinstance(avatar_url, str):
+            avatar_url = links.picture_address(avatar_url, "avatar_url")
+        if isinstance(public_key, str):
+            public_key = check_public_key(public_key)
         given = {"display_name": display_name, "avatar_url": avatar_url, "public_key": public_key}
         changes = {name: value for name, value in given.items() if value is not UNSET}
         async with self._changing_row(user_id) as before:

@@ -9,11 +9,13 @@ letters of Hangul and characters that RFC 5892 ties to a context.
 import unicodedata
 
 from chinwag.engine.model.errors import Invalid, Rule
+from chinwag.engine.model.limits import refuse_no_text
 from chinwag.engine.model.names import LONGEST, refuse_unseen, unseen
 
 
 def kept_form(password: str) -> str:
     """The form of a new password that is hashed. Raises `Invalid("password")`."""
+    refuse_no_text(password, "password")
     if not password:
         raise Invalid("password", "is empty", rule=Rule.REQUIRED)
     if len(password) > LONGEST:

@@ -40,6 +40,7 @@ from chinwag.engine.model.errors import (
 from chinwag.engine.model.events import Event, MemberKeyReplaced, RoomKeyChanged
 from chinwag.engine.model.ids import RoomId, UserId
 from chinwag.engine.model.keys import HeldKey, KeyRing, encrypted_characters
+from chinwag.engine.model.limits import MOST_TEXT_CHARACTERS
 from chinwag.engine.model.store import InsertKeyVersion, InsertRoomKey, PutMemberKey, Store, Write, WriteRejected
 from chinwag.engine.model.values import KeyCustody, Member, MemberKey, Record, Role, Room, RoomKey, Sealed
 
@@ -54,8 +55,6 @@ up waiting for theirs."""
 MOST_IV_CHARACTERS = 64
 """12 bytes have 16 in Base64; other ciphers of client custody may need a few more."""
 MOST_VERSION = 2**31 - 1
-MOST_TEXT_CHARACTERS = 65_536
-"""The longest text that may be in an encrypted message, where a front sets no lower bound."""
 
 log = structlog.get_logger("chinwag.engine")
 

@@ -4,7 +4,7 @@ import hashlib
 
 import msgspec
 
-from chinwag.engine.encryption.room_keys import MOST_TEXT_CHARACTERS, RoomKeys
+from chinwag.engine.encryption.room_keys import RoomKeys
 from chinwag.engine.messages.ranked_search import RankedSearcher
 from chinwag.engine.model.access import admit
 from chinwag.engine.model.commands import (
@@ -18,8 +18,17 @@ from chinwag.engine.model.commands import (
     RoomCommand,
 )
 from chinwag.engine.model.errors import Invalid, NotFound, Rule
-from chinwag.engine.model.ids import MessageId, RoomId, UserId
-from chinwag.engine.model.limits import search_text
+from chinwag.engine.model.ids import MAX_ID, MessageId, RoomId, UserId
+from chinwag.engine.model.keys import encrypted_characters
+from chinwag.engine.model.limits import (
+    MOST_ATTACHMENTS,
+    MOST_KEY_CHARACTERS,
+    MOST_TEXT_CHARACTERS,
+    MOST_URL_CHARACTERS,
+    refuse_bad_page,
+    search_text,
+    sized,
+)
 from chinwag.engine.model.names import blank
 from chinwag.engine.model.storable import refuse_unstorable
 from chinwag.engine.model.store import MessagePage, Store
@@ -28,6 +37,7 @@ from chinwag.engine.rooms.registry import RoomRegistry
 from chinwag.engine.rooms.room_service import RoomService
 from chinwag.engine.workers.timed_lane import TimedLane
 
+_MOST_SEALED_CHARACTERS = encrypted_characters(4 * MOST_TEXT_CHARACTERS)  # no character needs more bytes than 4
 _TEXT = MessageKind.TEXT  # in Python 3.11 to look a member up in its class takes 0.2 µs
 
 
@@ -74,15 +84,15 @@ class Messages(RoomService):
         """Change one's own message; without `sealed` it is plain text from now on.
 
         Raises `NotFound` (room or message), `NotAMember`, `NotTheAuthor`, or `Invalid("text")` for plain text that
-        shows nothing where the message has no file.
+        shows nothing where the message has no file, or a text of more than `limits.MOST_TEXT_CHARACTERS`.
         """
         if (sealed is None or sealed.key_version == 0) and blank(text):
             before = (await self.get(room_id, caller, message_id)).message
             if before.author_id == caller and not before.attachments:
                 raise Invalid("text", "is blank", rule=Rule.REQUIRED)
-        refuse_unstorable(text)
+        _check_text(text)
         if sealed is not None:
-            _refuse_unstorable_seal(sealed)
+            _check_seal(sealed)
         command = EditMessage(caller=caller, message_id=message_id, text=text, sealed=sealed)
         return await self._ask_for_message(room_id, command)
 
@@ -154,11 +164,13 @@ class Messages(RoomService):
         await self._ask(room_id, AdvanceReceipts(caller=caller, message_id=message_id, read=True))
 
     async def history(self, room_id: RoomId, viewer: UserId, *, skip: int, limit: int) -> list[ViewedMessage]:
-        """One page, newest first, leaving out the `skip` newest. Raises `NotFound` or `NotAMember`.
+        """One page, newest first, leaving out the `skip` newest. Raises `Invalid` ("limit", "skip"), `NotFound` or
+        `NotAMember`.
 
         From memory, without a checkpoint and even while the store is away, where that is what the store would say: of
         a room that is awake and between two turns, or of one that sleeps as it was read before. Reading wakes no room.
         """
+        refuse_bad_page(limit, skip)
         actor = self._registry.awake(room_id)
         kept = self._registry.kept_pages
         if actor is None:
@@ -189,8 +201,9 @@ class Messages(RoomService):
         there are within them in all.
 
         Times rise strictly within a room, so the time of a page's last message is an exact place to go on from. Raises
-        `NotFound` or `NotAMember`.
+        `Invalid` ("limit", "skip"), `NotFound` or `NotAMember`.
         """
+        refuse_bad_page(limit, skip)
         found = await self._store.history_between(
             room_id, viewer, after_us=after_us, before_us=before_us, skip=skip, limit=limit
         )
@@ -213,8 +226,10 @@ class Messages(RoomService):
     async def window(self, room_id: RoomId, viewer: UserId, *, around: MessageId, limit: int) -> list[ViewedMessage]:
         """Up to `limit` messages, oldest first: at most half of them before `around`, the rest it and what follows.
 
-        Raises `NotFound("message")` when the room has no such message, `NotFound("room")` or `NotAMember`.
+        Raises `NotFound("message")` when the room has no such message, `NotFound("room")` or `NotAMember`, and
+        `Invalid("limit")`.
         """
+        refuse_bad_page(limit)
         viewed = _viewed_page(await self._store.window(room_id, viewer, around=around, limit=limit))
         if not viewed:
             raise NotFound("message")
@@ -228,6 +243,7 @@ class Messages(RoomService):
         blank text or one of more than `limits.MOST_QUERY_CHARACTERS`, `Overloaded` when too many searches wait,
         `NotFound` or `NotAMember` for a room that is not the viewer's.
         """
+        refuse_bad_page(limit)
         text = search_text(text, "text")
         if not text:
             raise Invalid("text", "is empty", rule=Rule.REQUIRED)
@@ -258,15 +274,20 @@ def post_command(
 ) -> PostMessage:
     """A `PostMessage` whose fingerprint tells, for every front alike, whether a retry has the same content.
 
-    Raises `Invalid` ("text", "sealed" or "attachments") for what no store takes.
+    Raises `Invalid` ("text", "sealed", "attachments" or "idempotency_key") for what no front takes, and no store: a
+    text that shows nothing with nothing beside it, or what is too long (`limits`).
     """
-    refuse_unstorable(text)
+    _check_text(text)
     if sealed is not None:
-        _refuse_unstorable_seal(sealed)
-    for each in attachments:
-        refuse_unstorable(each.url + each.mime_type + each.name, "attachments")
+        _check_seal(sealed)
+    if attachments:
+        _check_attachments(attachments)
+    elif (sealed is None or not sealed.key_version) and blank(text):
+        raise Invalid("text", "is blank" if text else "is empty", rule=Rule.REQUIRED)
     if key is None:
         digest = None
+    elif not key or len(key) > MOST_KEY_CHARACTERS:
+        raise Invalid("idempotency_key", f"must have 1 to {MOST_KEY_CHARACTERS} characters")
     elif (
         kind is _TEXT
         and reply_to is None
@@ -312,7 +333,26 @@ def _rich_digest(
     return hashlib.blake2b(content, digest_size=16, person=b"rich message").digest()
 
 
-def _refuse_unstorable_seal(sealed: Sealed) -> None:
+def _check_text(text: str) -> None:
+    if len(text) > MOST_TEXT_CHARACTERS:
+        sized(text, "text", least=0, most=MOST_TEXT_CHARACTERS)
+    refuse_unstorable(text)
+
+
+def _check_attachments(attachments: tuple[Attachment, ...]) -> None:
+    if len(attachments) > MOST_ATTACHMENTS:
+        raise Invalid("attachments", f"must be at most {MOST_ATTACHMENTS}", rule=Rule.LENGTH)
+    for each in attachments:
+        refuse_unstorable(each.url + each.mime_type + each.name, "attachments")
+        if not 0 <= each.size_bytes <= MAX_ID:
+            raise Invalid("attachments", f"must have from 0 to {MAX_ID} bytes")
+        if each.file_id is None:
+            sized(each.url, "attachments", least=1, most=MOST_URL_CHARACTERS)
+
+
+def _check_seal(sealed: Sealed) -> None:
+    if len(sealed.data) > _MOST_SEALED_CHARACTERS:
+        sized(sealed.data, "sealed", least=0, most=_MOST_SEALED_CHARACTERS)
     refuse_unstorable(sealed.data, "sealed")
     refuse_unstorable(sealed.iv, "sealed")
 

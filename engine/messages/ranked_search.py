@@ -20,7 +20,7 @@ from chinwag.engine.model.access import admit
 from chinwag.engine.model.alphabets import UNSPACED
 from chinwag.engine.model.errors import Invalid
 from chinwag.engine.model.ids import RoomId, UserId
-from chinwag.engine.model.limits import search_text
+from chinwag.engine.model.limits import refuse_bad_page, search_text
 from chinwag.engine.model.store import Store
 from chinwag.engine.model.text import folded, original_span
 from chinwag.engine.model.values import FoundMessage, Message, MessageKind, Record, ViewedMessage
@@ -107,8 +107,10 @@ class RankedSearcher:
 
         Terms are divided by spaces; what stands in double quotes is one. The filters leave out other kinds, other
         authors, and what was made before `after_us` or after `before_us` (each included). SYSTEM messages are never
-        found. Raises `Invalid("query")`, `NotFound("room")`, `Forbidden`, or `Overloaded` when too many searches wait.
+        found. Raises `Invalid` ("query", "limit"), `NotFound("room")`, `Forbidden`, or `Overloaded` when too many
+        searches wait.
         """
+        refuse_bad_page(limit)
         started = time.perf_counter()
         terms = terms_of(query)
         after = None if after_us is None else after_us - 1

@@ -17,6 +17,13 @@ from typing import Final
 import regex
 
 from chinwag.engine.model.errors import Invalid, Rule
+from chinwag.engine.model.limits import (
+    LEAST_USERNAME_CHARACTERS,
+    MOST_NAME_CHARACTERS,
+    MOST_USERNAME_CHARACTERS,
+    refuse_no_text,
+    sized,
+)
 from chinwag.engine.model.text import folded
 
 LONGEST: Final = 1_000
@@ -99,8 +106,15 @@ def key(name: str) -> str:
 def visible(name: str, field: str) -> str:
     """A name as it is kept: as it was written, composed (NFC), without white space around it.
 
-    Raises `Invalid(field)` for one that is empty, shows nothing, or holds what is not seen for what it is.
+    Raises `Invalid(field)` for one that is empty, shows nothing, holds what is not seen for what it is, or has more
+    than `limits.MOST_NAME_CHARACTERS`.
     """
+    return sized(_seen(name, field), field, least=1, most=MOST_NAME_CHARACTERS)
+
+
+def _seen(name: str, field: str) -> str:
+    """`visible`, of any length."""
+    refuse_no_text(name, field)
     if len(name) > LONGEST:
         raise Invalid(field, "is too long", rule=Rule.LENGTH)
     name = unicodedata.normalize("NFC", name).strip()
@@ -129,9 +143,9 @@ def refuse_unseen(text: str, field: str) -> None:
 
 
 def username(name: str, field: str = "username") -> str:
-    """As `visible`. Nor can a username be taken for what else people are looked up by: an address, a telephone number,
-    an id of any front."""
-    name = visible(name, field)
+    """As `visible`, with the limits of `limits` for usernames. Nor can a username be taken for what else people are
+    looked up by: an address, a telephone number, an id of any front."""
+    name = _seen(name, field)
     if not _AT_SIGNS.isdisjoint(name):
         raise Invalid(field, "must not contain @: a name must not look like an address", rule=Rule.FORMAT)
     plain = key(name).replace(" ", "")
@@ -139,7 +153,7 @@ def username(name: str, field: str = "username") -> str:
         raise Invalid(field, "must not be a number: a name must not look like a telephone number", rule=Rule.FORMAT)
     if _HEX_ID.fullmatch(plain) or _UUID.fullmatch(plain):
         raise Invalid(field, "must not look like an id", rule=Rule.FORMAT)
-    return name
+    return sized(name, field, least=LEAST_USERNAME_CHARACTERS, most=MOST_USERNAME_CHARACTERS)
 
 
 def cleaned(name: str) -> str:

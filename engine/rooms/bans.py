@@ -5,6 +5,7 @@ from chinwag.engine.model.access import admit, with_equal_roles
 from chinwag.engine.model.commands import BanMember, UnbanMember
 from chinwag.engine.model.errors import NotFound, RoleNeeded
 from chinwag.engine.model.ids import RoomId, UserId
+from chinwag.engine.model.limits import refuse_bad_page
 from chinwag.engine.model.store import Store
 from chinwag.engine.model.store_admissions import BanPage
 from chinwag.engine.model.values import Ban, Role
@@ -44,8 +45,9 @@ class Bans(RoomService):
     async def of_room(self, room_id: RoomId, viewer: UserId, *, skip: int = 0, limit: int) -> BanPage:
         """Who is banned from a room, the newest ban first. For a MODERATOR.
 
-        Raises `NotFound`, `NotAMember` or `RoleNeeded`.
+        Raises `Invalid` ("limit", "skip"), `NotFound`, `NotAMember` or `RoleNeeded`.
         """
+        refuse_bad_page(limit, skip)
         found = await self._store.bans(room_id, viewer, skip=skip, limit=limit)
         room, member = admit(found.access), found.access.member
         if member is None or with_equal_roles(room, (member,))[0].role < Role.MODERATOR:

@@ -9,6 +9,7 @@ from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commands import AcceptInvitation, CreateInvitation, RevokeInvitation
 from chinwag.engine.model.errors import Invalid, NotFound
 from chinwag.engine.model.ids import NOBODY, InvitationId, RoomId, UserId
+from chinwag.engine.model.limits import refuse_bad_page
 from chinwag.engine.model.store import Store
 from chinwag.engine.model.store_admissions import InvitationPage
 from chinwag.engine.model.values import Invitation, Member, Role, Room
@@ -73,8 +74,9 @@ class Invitations(RoomService):
     async def of_room(self, room_id: RoomId, viewer: UserId, *, skip: int = 0, limit: int) -> InvitationPage:
         """The room's invitations that are good, the newest first: all for a MODERATOR, else the viewer's own.
 
-        Their codes are not known any more. Raises `NotFound` or `NotAMember`.
+        Their codes are not known any more. Raises `Invalid` ("limit", "skip"), `NotFound` or `NotAMember`.
         """
+        refuse_bad_page(limit, skip)
         found = await self._store.invitations(
             room_id, viewer, all_from=Role.MODERATOR, now_us=self._clock(), skip=skip, limit=limit
         )

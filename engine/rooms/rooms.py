@@ -25,7 +25,7 @@ from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.errors import Invalid, LimitReached, NotFound
 from chinwag.engine.model.events import Event, MessagePosted, RoomJoined
 from chinwag.engine.model.ids import MessageId, NewId, RoomId, UserId
-from chinwag.engine.model.limits import search_text
+from chinwag.engine.model.limits import MOST_DESCRIPTION_CHARACTERS, refuse_bad_page, refuse_no_text, search_text, sized
 from chinwag.engine.model.storable import refuse_unstorable
 from chinwag.engine.model.store import DuplicateKey, InsertMember, InsertMessage, InsertRoom, Overviews, Store, Write
 from chinwag.engine.model.values import (
@@ -94,7 +94,7 @@ class Rooms(RoomService):
         a setting, and `LimitReached("members")` for more members than `max_members`.
         """
         name = names.visible(name, "name")
-        refuse_unstorable(description, "description")
+        _check_description(description)
         if max_members is not None and max_members < 1:
             raise Invalid("max_members", "must be at least 1")
         if summary_threshold < 1:
@@ -176,7 +176,8 @@ class Rooms(RoomService):
         """
         if name is not None:
             name = names.visible(name, "name")
-        refuse_unstorable(description or "", "description")
+        if description is not None:
+            _check_description(description)
         command = UpdateRoom(
             caller=caller,
             name=name,
@@ -224,8 +225,9 @@ class Rooms(RoomService):
         """The viewer's rooms, latest activity first; with a text, those with it in their name.
 
         The text is trimmed, and a blank one is none. With one this is a search, with the limits and errors of
-        `Messages.search`, about "name_contains".
+        `Messages.search`, about "name_contains". Raises `Invalid("limit")`.
         """
+        refuse_bad_page(limit)
         text = search_text(name_contains, "name_contains")
         if not text:
             return await self._store.rooms_of(viewer, name_contains="", limit=limit)
@@ -237,8 +239,9 @@ class Rooms(RoomService):
     ) -> Overviews:
         """The viewer's rooms with last message and unread count, latest activity first, and how many there are.
 
-        `name_contains` as for `of`.
+        `name_contains` as for `of`. Raises `Invalid` ("limit", "skip").
         """
+        refuse_bad_page(limit, skip)
         text = search_text(name_contains, "name_contains")
         read = partial(self._store.overviews, viewer, kind=kind, name_contains=text, skip=skip, limit=limit)
         if not text:
@@ -367,3 +370,9 @@ class Rooms(RoomService):
 def _as_they_stand(overview: RoomOverview) -> RoomOverview:
     """With the role that the viewer has by the room's kind."""
     return replace(overview, member=with_equal_roles(overview.room, (overview.member,))[0])
+
+
+def _check_description(text: str) -> None:
+    refuse_no_text(text, "description")
+    refuse_unstorable(text, "description")
+    sized(text, "description", least=0, most=MOST_DESCRIPTION_CHARACTERS)

@@ -19,6 +19,7 @@ from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.errors import EngineError, NotFound, Overloaded
 from chinwag.engine.model.ids import IdSource, RoomId, SummaryId, UserId
+from chinwag.engine.model.limits import MOST_PROMPT_CHARACTERS, refuse_no_text, sized
 from chinwag.engine.model.store import InsertSummary, Store, WriteRejected
 from chinwag.engine.model.tasks import Spawn
 from chinwag.engine.model.values import Member, Message, MessageKind, Record, Room, Summary
@@ -135,10 +136,14 @@ class Summaries:
     ) -> Summary:
         """Make a summary of what was said within the bounds (each included; None: no bound), and keep it.
 
-        Raises `NotFound("room")` or `Forbidden`; `NotFound("messages")` when there is nothing to read there,
-        `NotFound("readable messages")` when there is, but not for the server; `SummarizerUnavailable`; and `Overloaded`
-        when somebody else's of this room is being made, or too many are. An automatic one of the room is waited for.
+        Raises `Invalid("prompt")`, `NotFound("room")` or `Forbidden`; `NotFound("messages")` when there is nothing to
+        read there, `NotFound("readable messages")` when there is, but not for the server; `SummarizerUnavailable`; and
+        `Overloaded` when somebody else's of this room is being made, or too many are. An automatic one of the room is
+        waited for.
         """
+        if prompt is not None:
+            refuse_no_text(prompt, "prompt")
+            sized(prompt, "prompt", least=0, most=MOST_PROMPT_CHARACTERS)
         if room_id in self._making:
             raise Overloaded("a summary of this room is being made already")
         if self._at_once.statistics().tasks_waiting >= MOST_WAITING:

@@ -262,13 +262,14 @@ async def test_a_fingerprint_tells_other_text_and_other_attachments() -> None:
         post_command(UserId(1), text=text, attachments=attachments, key="k").digest
         for text in ("", "a", "b")
         for attachments in ((), (one,), (two,), (one, two), (two, one))
+        if text or attachments
     }
-    assert len(digests) == 15
+    assert len(digests) == 14
     assert post_command(UserId(1), text="a").digest is None
 
 
 async def test_many_rooms_at_once_keep_their_own_order(h: EngineHarness, autojump_clock: MockClock) -> None:
-    people = [await h.join(f"p{n}") for n in range(4)]
+    people = [await h.join(f"peer{n}") for n in range(4)]
     rooms = [await h.room(f"{n}", *people) for n in range(5)]
     clients = [await h.connect(person, *rooms) for person in people]
 

@@ -13,10 +13,11 @@ from chinwag.engine.model.emojis import MOST_CHARACTERS
 from chinwag.engine.model.errors import Rule
 from chinwag.engine.model.keys import encrypted_characters
 from chinwag.engine.model.limits import MOST_QUERY_CHARACTERS
+from chinwag.engine.model.links import is_web_address
 from chinwag.engine.model.names import blank
 from chinwag.http.api.checked import Checked, FieldError
 from chinwag.http.kit import fields
-from chinwag.http.kit.fields import is_web_address, search_query
+from chinwag.http.kit.fields import search_query
 from chinwag.http.kit.times import unix_us
 from chinwag.http.kit.uuid_ids import Uuid
 

@@ -11,6 +11,7 @@ from msgspec.structs import force_setattr
 
 from chinwag.engine.model.ids import MAX_ID
 from chinwag.engine.model.limits import MOST_QUERY_CHARACTERS
+from chinwag.engine.model.links import is_web_address
 from chinwag.http.api.checked import Checked, FieldError
 from chinwag.http.fronts.chatterstack.ids import AMessage, ARoom, AUser
 from chinwag.http.kit.fields import (
@@ -19,7 +20,6 @@ from chinwag.http.kit.fields import (
     Email,
     Username,
     email_address,
-    is_web_address,
     new_password,
     search_query,
     trimmed,

@@ -374,7 +374,7 @@ async def test_who_has_no_uploaded_avatar_any_more_leaves_none_behind(
         avatar = await upload(engine.files, picture(), owner=ann.id, room=None)
         await engine.accounts.show_avatar(ann.id, avatar, "/avatar")
         await engine.accounts.update_profile(ann.id, display_name="Ann")
-        await engine.accounts.update_profile(ann.id, avatar_url="/the same/avatar", avatar_id=avatar)
+        await engine.accounts.update_profile(ann.id, avatar_url="/the-same/avatar", avatar_id=avatar)
         await engine.files.open_avatar(avatar)
         await engine.accounts.update_profile(ann.id, avatar_url=elsewhere)
         with pytest.raises(NotFound):

@@ -18,6 +18,9 @@ from chinwag.engine.model.values import Presence, Room
 from chinwag.engine.rooms.renamed_members import tell_profile
 from chinwag.engine.testing import MemoryStore
 from chinwag.engine.testing.harness import PASSWORD, EngineHarness, Person, RoomHarness, open_harness
+from tests.engine.encryption.key_holders import device
+
+KEY = device("ann").public_pem
 
 
 async def shown(h: EngineHarness, room: Room, viewer: Person) -> list[tuple[str | None, str | None]]:
@@ -33,14 +36,14 @@ async def test_a_profile_is_what_was_registered_and_changes_in_what_is_given(
     h: EngineHarness, autojump_clock: MockClock
 ) -> None:
     accounts = h.engine.accounts
-    ann = await accounts.register(username="ann", email=None, password="x", display_name="Ann", public_key="-----BEGIN")
+    ann = await accounts.register(username="ann", email=None, password="secret", display_name="Ann", public_key=KEY)
     assert await accounts.user(ann.id) == ann
-    assert (ann.display_name, ann.public_key, ann.avatar_url, ann.active) == ("Ann", "-----BEGIN", None, True)
+    assert (ann.display_name, ann.public_key, ann.avatar_url, ann.active) == ("Ann", KEY, None, True)
     changed = await accounts.update_profile(ann.id, avatar_url="https://a.example/a.png")
     assert (changed.display_name, changed.avatar_url, changed.public_key) == (
         "Ann",
         "https://a.example/a.png",
-        "-----BEGIN",
+        KEY,
     )
     cleared = await accounts.update_profile(ann.id, display_name=UNSET, avatar_url=None, public_key=None)
     assert (cleared.display_name, cleared.avatar_url, cleared.public_key) == ("Ann", None, None)
@@ -72,10 +75,10 @@ async def test_changes_of_one_profile_at_once_all_last(h: EngineHarness, autojum
         nursery.start_soon(lambda: accounts.update_profile(ann.id, display_name="Ann"))
         nursery.start_soon(lambda: accounts.update_profile(ann.id, avatar_url="https://a.example/a.png"))
         nursery.start_soon(h.log_in, "ann")
-        nursery.start_soon(lambda: accounts.update_profile(ann.id, public_key="-----BEGIN"))
+        nursery.start_soon(lambda: accounts.update_profile(ann.id, public_key=KEY))
         nursery.start_soon(h.engine.presence.declare, ann.id, Presence.ONLINE)
     user = await accounts.user(ann.id)
-    assert (user.display_name, user.avatar_url, user.public_key) == ("Ann", "https://a.example/a.png", "-----BEGIN")
+    assert (user.display_name, user.avatar_url, user.public_key) == ("Ann", "https://a.example/a.png", KEY)
     assert user.declared is Presence.ONLINE
     assert not accounts._changing
 

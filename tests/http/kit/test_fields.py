@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from chinwag.engine.model.errors import Rule
+from chinwag.engine.model.links import is_web_address
 from chinwag.http.api.checked import FieldError
 from chinwag.http.kit.fields import (
     Name,
     Username,
     email_address,
-    is_web_address,
     login_name,
     new_password,
     trimmed,
