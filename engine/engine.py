@@ -9,7 +9,7 @@ come from what is in memory anyway. Who may see what is decided in `model.access
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import trio
 
@@ -99,7 +99,7 @@ class Engine:
         """Start a task of the engine's: see `Background.spawn`."""
         fanout: Fanout[Session] = Fanout(published=ids.last)
         commits = ObservedCommits(store, fanout, observers)
-        self.commits = commits
+        self._commits = commits
         self._store = store
         self._nursery = nursery
         self._pictures = pictures
@@ -168,6 +168,7 @@ class Engine:
         if blobs is not None:
             own.append(BlobSweep(store, commits, blobs, under_way=self.files.under_way, clock=clock).job())
         self.jobs = JobRunner([*own, *jobs])
+        """The jobs that run behind it all, to be looked at."""
 
     # --- health ---
 
@@ -182,6 +183,10 @@ class Engine:
     def failed_tries(self) -> int:
         """How many log-ins and registrations failed and were counted."""
         return self._tries.failed
+
+    def observer_failures(self) -> Mapping[str, int]:
+        """How often each observer of the commits raised, by its name."""
+        return self._commits.failures
 
     # --- life ---
 

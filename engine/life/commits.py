@@ -1,6 +1,6 @@
 """`model.commits.Commits` over a store: asks observers, commits, publishes, nudges them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -15,6 +15,7 @@ from chinwag.engine.model.store_jobs import Savepoint
 log = structlog.get_logger("chinwag.engine")
 
 _OF_ROOMS: Final = (RoomEvent, MembershipEvent)
+_Numbered = tuple[int, Observer]
 
 
 class ObservedCommits:
@@ -23,21 +24,26 @@ class ObservedCommits:
     def __init__(self, store: Store, publisher: Publisher, observers: Sequence[Observer] = ()) -> None:
         self._store = store
         self._publisher = publisher
-        self._observers = {kind: [each for each in observers if kind in each.events] for kind in _kinds(observers)}
-        self.failures = dict.fromkeys((each.name for each in observers), 0)
+        self._names = [each.name for each in observers]
+        self._observers: dict[type[Event], list[tuple[int, Observer]]] = {}
+        """By what they are asked about, each with its number."""
+        for number, observer in enumerate(observers):
+            for kind in observer.events:
+                self._observers.setdefault(kind, []).append((number, observer))
+        self.failures = dict.fromkeys(self._names, 0)
         """How often each observer raised."""
 
     async def commit(
         self, writes: Sequence[Write], events: Sequence[Event] = (), then: Callable[[], None] | None = None
     ) -> None:
         """See `Commits`."""
-        asked: Sequence[Observer] = ()
+        added: Sequence[_Numbered] = ()
         if self._observers:
-            writes, asked = self._observed(writes, events)
+            writes, added = self._observed(writes, events)
         if writes:
-            await self._store.commit(writes, partial(self._release, events, then, asked))
+            await self._store.commit(writes, partial(self._release, events, then, added))
         else:
-            self._release(events, then, asked)
+            self._release(events, then, added)
 
     def commit_soon(
         self,
@@ -47,51 +53,50 @@ class ObservedCommits:
         failed: Callable[[Exception], None],
     ) -> None:
         """See `Commits`."""
-        asked: Sequence[Observer] = ()
+        added: Sequence[_Numbered] = ()
         if self._observers:
-            writes, asked = self._observed(writes, events)
+            writes, added = self._observed(writes, events)
         if writes:
-            self._store.commit_soon(writes, partial(self._release, events, then, asked), failed)
+            self._store.commit_soon(writes, partial(self._release, events, then, added), failed)
         else:
-            self._release(events, then, asked)
+            self._release(events, then, added)
 
-    def _observed(self, writes: Sequence[Write], events: Sequence[Event]) -> tuple[Sequence[Write], Sequence[Observer]]:
+    def _observed(
+        self, writes: Sequence[Write], events: Sequence[Event]
+    ) -> tuple[Sequence[Write], Sequence[_Numbered]]:
         """The writes with those that observers add, and these observers."""
-        asked: dict[Observer, list[Event]] = {}
+        asked: dict[int, tuple[Observer, list[Event]]] = {}
         for event in events:
-            for observer in self._observers.get(type(event), ()):
-                asked.setdefault(observer, []).append(event)
-        added: list[Write] = []
-        adding: list[Observer] = []
-        for observer, seen in asked.items():
+            for number, observer in self._observers.get(type(event), ()):
+                asked.setdefault(number, (observer, []))[1].append(event)
+        parts: list[Write] = []
+        added: list[_Numbered] = []
+        for number, (observer, about) in asked.items():
             try:
-                more = tuple(observer.writes(seen))
-            except Exception:
-                # A bug in an observer must not cost the room its turn, or its caller the answer.
-                self.failures[observer.name] += 1
-                log.exception("observer failed", observer=observer.name, events=len(seen))
+                more = tuple(observer.writes(about))
+            except Exception:  # noqa: BLE001 - a bug in an observer must not cost the room its turn
+                self._failed(number)
                 continue
             if more:
-                added.append(Savepoint(writes=more))
-                adding.append(observer)
-        return ([*writes, *added], adding) if added else (writes, ())
+                parts.append(Savepoint(writes=more))
+                added.append((number, observer))
+        return ([*writes, *parts], added) if parts else (writes, ())
 
-    def _release(self, events: Sequence[Event], then: Callable[[], None] | None, asked: Sequence[Observer]) -> None:
+    def _release(self, events: Sequence[Event], then: Callable[[], None] | None, added: Sequence[_Numbered]) -> None:
         """It is durable."""
         if events:
             first = events[0]
             assert isinstance(first, _OF_ROOMS), "what is told to people alone is for `Publisher.publish_to`"
             self._publisher.publish(first.room_id, events)
-        for observer in asked:
+        for number, observer in added:
             try:
                 observer.committed()
-            except Exception:
-                self.failures[observer.name] += 1
-                log.exception("observer failed", observer=observer.name)
+            except Exception:  # noqa: BLE001 - it is durable, and whoever waits for it is to hear so
+                self._failed(number)
         if then is not None:
             then()
 
-
-def _kinds(observers: Sequence[Observer]) -> Iterator[type[Event]]:
-    for observer in observers:
-        yield from observer.events
+    def _failed(self, number: int) -> None:
+        name = self._names[number]
+        self.failures[name] += 1
+        log.exception("observer failed", observer=name)

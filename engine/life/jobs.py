@@ -4,6 +4,18 @@ A job does a bounded step at a time. What it has done is in the store (its curso
 process that is killed between two steps, or in one, goes on where the last commit was: a step may be done twice, and
 has to be made so that this does no harm. A job is woken by time, or by a nudge; each has a task of its own, so that
 none waits for another. What a step raises costs that job a pause, which doubles while it goes on failing.
+
+Deliveries, of rows that an observer (`model.commits`) added to commits, go behind a cursor:
+
+    async def deliver() -> More:
+        due = await rows_after(int(await store.cursor("deliveries") or 0), limit=100)
+        for row in due:
+            await send(row)  # may happen twice, so `row.id` goes with it
+        if due:
+            await store.commit([SetCursor(name="deliveries", position=str(due[-1].id))])
+        return More.NOW if len(due) == 100 else More.LATER
+
+    deliveries = Job("deliveries", deliver)  # the observer's `committed` is `deliveries.nudge`
 """
 
 import enum

@@ -84,7 +84,7 @@ class EngineStats:
             yield from _of_lane(lane)
         for job in engine.jobs:
             yield from _of_job(job)
-        for observer, failures in engine.commits.failures.items():
+        for observer, failures in engine.observer_failures().items():
             yield Reading(
                 name="observer_failures",
                 help="Commits that an observer failed to add its rows to",

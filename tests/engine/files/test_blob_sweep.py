@@ -1,11 +1,14 @@
 """The sweep of blobs without a row: it finds what a crash left, and never takes what is or will be somebody's file."""
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import trio
 from msgspec.structs import replace
+from PIL import Image
 
 from chinwag.engine.files.blob_sweep import LEAST_AGE_US, NAME, BlobSweep
 from chinwag.engine.files.files import Files
@@ -14,11 +17,15 @@ from chinwag.engine.life.commits import ObservedCommits
 from chinwag.engine.life.jobs import More
 from chinwag.engine.model.clock import wall_clock
 from chinwag.engine.model.errors import StoreUnavailable
+from chinwag.engine.model.ids import RoomId
 from chinwag.engine.model.store import InsertFile, Store, Write
 from chinwag.engine.testing import MemoryStore, make_file
 from chinwag.persistence import FolderBlobs, open_folder_blobs
+from tests.engine.files.images import saved
 from tests.engine.life.publishers import Heard
 from tests.engine.stores.stores import ANN, ROOM, world
+
+PICTURE = saved(Image.new("RGB", (400, 300), (200, 30, 60)), "PNG")
 
 
 @pytest.fixture
@@ -78,7 +85,24 @@ async def test_none_is_deleted_that_is_younger_than_a_day(store: Store, blobs: F
     assert await left(blobs) == [young]
 
 
-async def test_an_upload_that_is_under_way_is_let_alone_however_old_its_bytes_are(blobs: FolderBlobs) -> None:
+@asynccontextmanager
+async def taking_files(store: Store, blobs: FolderBlobs) -> AsyncIterator[Files]:
+    async with open_pictures() as pictures:
+        ids = iter(range(5000, 6000))
+        commits = ObservedCommits(store, Heard())
+        yield Files(
+            store=store, commits=commits, new_id=lambda: next(ids), clock=wall_clock, blobs=blobs, pictures=pictures
+        )
+
+
+@pytest.mark.parametrize(
+    ("room_id", "content"),
+    [(ROOM, b"words"), (ROOM, PICTURE), (None, PICTURE)],
+    ids=["a text", "a picture and its thumbnail", "an avatar, which is written anew"],
+)
+async def test_an_upload_that_is_under_way_is_let_alone_however_old_its_bytes_are(
+    blobs: FolderBlobs, room_id: RoomId | None, content: bytes
+) -> None:
     """Its bytes have a name before its row is there. A sweep at each moment, by a clock that is far ahead."""
 
     class Sweeping(MemoryStore):
@@ -92,26 +116,52 @@ async def test_an_upload_that_is_under_way_is_let_alone_however_old_its_bytes_ar
     store = Sweeping()
     await store.commit(world())
     (lost,) = await committed(blobs, 1)
-    async with open_pictures() as pictures:
-        ids = iter(range(5000, 6000))
-        files = Files(
-            store=store,
-            commits=ObservedCommits(store, Heard()),
-            new_id=lambda: next(ids),
-            clock=wall_clock,
-            blobs=blobs,
-            pictures=pictures,
-        )
+    async with taking_files(store, blobs) as files:
+        async with files.receiving(limit_bytes=100_000) as incoming:
+            await incoming.write(content)
+            await sweep(store, blobs, under_way=files.under_way).step()
+            stored = await incoming.keep(ANN, room_id, name="a")
+        await sweep(store, blobs, under_way=files.under_way).step()
+        assert (await files.open(stored.id, ANN)).blob.size_bytes == stored.size_bytes
+        if content is PICTURE:
+            await files.open(stored.id, ANN, thumbnail=True)
+        assert files.under_way == set()
+    assert await left(blobs) == sorted(filter(None, (stored.blob, stored.thumbnail)))
+    assert lost != stored.blob
+
+
+async def test_an_upload_that_ends_while_the_sweep_asks_the_store_keeps_its_bytes(blobs: FolderBlobs) -> None:
+    class Slow(MemoryStore):
+        """Answers with what was named before the upload ended."""
+
+        async def named_blobs(self, names: Sequence[str]) -> set[str]:
+            named = await super().named_blobs(names)
+            end_upload.set()
+            await upload_ended.wait()
+            return named
+
+    end_upload, upload_ended = trio.Event(), trio.Event()
+    store = Slow()
+    await store.commit(world())
+    await committed(blobs, 1)  # there is something to ask about
+
+    async def upload() -> None:
         async with files.receiving(limit_bytes=100) as incoming:
             await incoming.write(b"words")
-            await sweep(store, blobs, under_way=files.under_way).step()
-            stored = await incoming.keep(ANN, ROOM, name="a.txt")
+            name.append(await incoming.draft.commit())
+            under_way.set()
+            await end_upload.wait()
+            file = replace(make_file(50, ANN, ROOM), blob=name[0], thumbnail=None)
+            await store.commit([InsertFile(file=file)])
+        upload_ended.set()
+
+    name: list[str] = []
+    under_way = trio.Event()
+    async with taking_files(store, blobs) as files, trio.open_nursery() as nursery:
+        nursery.start_soon(upload)
+        await under_way.wait()
         await sweep(store, blobs, under_way=files.under_way).step()
-        opened = await files.open(stored.id, ANN)
-        assert opened.blob.size_bytes == 5
-        assert files.under_way == set()
-    assert await left(blobs) == [stored.blob]
-    assert lost != stored.blob
+    assert await left(blobs) == name
 
 
 async def test_a_sweep_goes_in_bounded_steps_and_on_where_it_was_after_a_crash(
