@@ -9,6 +9,7 @@ import trio
 from h2.events import DataReceived, ResponseReceived, StreamEnded, StreamReset
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
+from chinwag.engine.engine import EngineConfig
 from chinwag.http.listener.listener import ListenerConfig
 from chinwag.http.server import listening
 from chinwag.http.settings import ServerName
@@ -59,10 +60,14 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    config: ListenerConfig | None = None, *, server: ServerName = "lane", secure: bool = False
+    config: ListenerConfig | None = None,
+    *,
+    server: ServerName = "lane",
+    secure: bool = False,
+    engine: EngineConfig | None = None,
 ) -> AsyncIterator[Served]:
     with trio.fail_after(LIMIT_S):
-        async with open_api() as api:
+        async with open_api(config=engine) as api:
             listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
             port = listeners[0].socket.getsockname()[1]
             limits = config or ListenerConfig(
