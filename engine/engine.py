@@ -99,7 +99,8 @@ class Engine:
         """Start a task of the engine's: see `Background.spawn`."""
         fanout: Fanout[Session] = Fanout(published=ids.last)
         commits = ObservedCommits(store, fanout, observers)
-        self._commits = commits
+        self.commits = commits
+        """How rows of one's own are made durable, in the order of everything else."""
         self._store = store
         self._nursery = nursery
         self._pictures = pictures
@@ -186,7 +187,7 @@ class Engine:
 
     def observer_failures(self) -> Mapping[str, int]:
         """How often each observer of the commits raised, by its name."""
-        return self._commits.failures
+        return self.commits.failures
 
     # --- life ---
 
