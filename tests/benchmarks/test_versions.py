@@ -16,9 +16,9 @@ from chinwag.benchmarks.generator.http_client import HttpClient
 from chinwag.benchmarks.generator.world import Plan
 from chinwag.benchmarks.report.results import Result
 from chinwag.benchmarks.scenarios.rooms import RoomsWork, measure
+from tests.forks import run_forked
 
 CHINWAG = str(Path(sys.executable).with_name("chinwag"))
-LIMIT_S = 120.0
 
 OLDER = """
 from functools import partial
@@ -33,14 +33,7 @@ main()
 
 
 def bench_compare(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [CHINWAG, "bench", "compare", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
+    return run_forked("bench", "compare", *arguments)
 
 
 def test_a_version_that_knows_fewer_options_is_measured_in_pairs_and_without_peers(tmp_path: Path) -> None:
