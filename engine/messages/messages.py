@@ -277,7 +277,9 @@ def post_command(
     Raises `Invalid` ("text", "sealed", "attachments" or "idempotency_key") for what no front takes, and no store: a
     text that shows nothing with nothing beside it, or what is too long (`limits`).
     """
-    _check_text(text)
+    if len(text) > MOST_TEXT_CHARACTERS:
+        raise Invalid("text", f"must have at most {MOST_TEXT_CHARACTERS} characters", rule=Rule.LENGTH)
+    refuse_unstorable(text)
     if sealed is not None:
         _check_seal(sealed)
     if attachments:
@@ -292,7 +294,7 @@ def post_command(
         kind is _TEXT
         and reply_to is None
         and sealed is None
-        and not any(each.name or each.file_id is not None for each in attachments)
+        and (not attachments or not any(each.name or each.file_id is not None for each in attachments))
     ):
         content = hashlib.blake2b(text.encode(), digest_size=16)
         for each in attachments:

@@ -44,7 +44,7 @@ SERVICES: dict[str, type] = {
 }
 INTERNAL = {
     "engine": "start shut_down: `open_engine` calls them",
-    "accounts": "prepare may_have_declared follow_connections: for an engine's start, and when users come and go",
+    "accounts": "prepare set_declared: for an engine's start, and for `presence`",
     "connections": "end_log_in shut_out end_typing_unless_connected check close_all: an engine ends them",
     "files": "keep of_room forget: for `Incoming`, and for rooms that are deleted",
     "keys": "content_of for_new_room take_out: for rooms and messages, which commit with them",
@@ -82,8 +82,8 @@ def test_every_method_is_documented_described_and_shown(name: str, service: type
 
 def test_an_engine_has_these_services_and_no_others() -> None:
     found = re.findall(r"^        self\.([a-z]+) = ", inspect.getsource(Engine.__init__), re.MULTILINE)
-    assert {*found} == {*SERVICES, "config", "jobs", "spawn"}
-    assert {"engine.config", "engine.jobs", "engine.spawn"} <= USED
+    assert {*found} == {*SERVICES, "clock", "config", "jobs", "spawn"}
+    assert {"engine.clock", "engine.config", "engine.jobs", "engine.spawn"} <= USED
 
 
 @pytest.mark.parametrize("name", chinwag.engine.__all__)
