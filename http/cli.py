@@ -3,16 +3,14 @@
 Options become `Settings`. What a user got wrong becomes one line on stderr and a non-zero exit; a traceback is a bug.
 """
 
-import errno
 import os
-import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import get_args
 
 import click
+import structlog
 import trio
 
 from chinwag.engine.encryption.room_crypto import WrongMasterKey
@@ -20,17 +18,20 @@ from chinwag.engine.model.errors import StoreUnavailable
 from chinwag.http import cli_values
 from chinwag.http.api.front import Front
 from chinwag.http.api.rate_limits import RateLimit
+from chinwag.http.cli_banner import banner, installed_version
 from chinwag.http.cli_groups import MainGroup
+from chinwag.http.listener.listener import CannotListen, shown_address
 from chinwag.http.listener.tls import BadCertificate
 from chinwag.http.operations import garbage
 from chinwag.http.operations.logs import configure_logging
-from chinwag.http.registry import FRONTS, fronts_named
+from chinwag.http.registry import OwnListener, UnusableFront, front_names, listeners_named, load_fronts
 from chinwag.http.security.secret_files import MASTER_KEY_VARIABLE, BadSecret
 from chinwag.http.settings import (
     DEFAULT_HOST,
     DEFAULT_PORT,
     DEFAULT_SOCKETS_PER_ADDRESS,
     DEFAULT_SOCKETS_PER_USER,
+    ListenAt,
     LogFormat,
     LogLevel,
     RateLimits,
@@ -39,18 +40,11 @@ from chinwag.http.settings import (
 )
 from chinwag.persistence.errors import CannotOpen
 
-_LISTEN_ERRORS = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EAFNOSUPPORT}
-
-
-def _version() -> str:
-    try:
-        return version("chinwag")
-    except PackageNotFoundError:
-        return "(not installed)"
+log = structlog.get_logger("chinwag.http")
 
 
 @click.group(cls=MainGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(_version(), prog_name="chinwag")
+@click.version_option(installed_version(), prog_name="chinwag")
 @click.pass_context
 def main(context: click.Context) -> None:
     """A real-time chat engine with documented chat APIs over it.
@@ -69,11 +63,11 @@ def main(context: click.Context) -> None:
     "--front",
     "fronts",
     multiple=True,
-    type=click.Choice([front.name for front in FRONTS]),
+    type=click.Choice(front_names()),
     envvar="CHINWAG_FRONT",
     show_envvar=True,
     help="Serve this API; repeat for several. One alone is at the paths of its own documentation. "
-    "Without this option all are served.",
+    "Without this option all are served, those of other installed packages too.",
 )
 @click.option(
     "--bind",
@@ -84,6 +78,17 @@ def main(context: click.Context) -> None:
     show_envvar=True,
     show_default=True,
     help="Where to listen. 0.0.0.0:8000 is every interface, a port alone this machine; port 0 takes any that is free.",
+)
+@click.option(
+    "--listen",
+    "listen",
+    multiple=True,
+    callback=cli_values.listen_at,
+    metavar="NAME[=HOST:PORT]",
+    envvar="CHINWAG_LISTEN",
+    show_envvar=True,
+    help="Open a port that a front brings for what is not HTTP, by the name that the front has for it; without an "
+    "address for this machine alone, at its usual port. Repeat for several.",
 )
 @click.option(
     "--data",
@@ -258,6 +263,7 @@ def serve(
     *,
     fronts: tuple[str, ...],
     bind: tuple[str, int],
+    listen: tuple[ListenAt, ...],
     data_dir: Path,
     rate_limits: RateLimits,
     rate_limit: dict[str, RateLimit | None],
@@ -285,6 +291,8 @@ def serve(
           everything at its defaults: http://127.0.0.1:8000, data in ./chinwag-data
       chinwag serve --front chatterstack --bind 0.0.0.0:80 --data /var/lib/chinwag
           one API at its own paths, for everybody who can reach this machine
+      chinwag serve --listen irc=0.0.0.0:6667
+          the port of an installed front for IRC too, in the same rooms
       chinwag serve --cors-origin https://chat.example.org --log-format json
           only that site's pages may use the API from a browser
       CHINWAG_BIND=127.0.0.1:9000 chinwag serve
@@ -306,6 +314,7 @@ def serve(
         fronts=tuple(dict.fromkeys(fronts)),
         host=bind[0],
         port=bind[1],
+        listen=listen,
         data_dir=data_dir,
         rate_limits=rate_limits,
         rate_limit=rate_limit,
@@ -326,7 +335,14 @@ def serve(
         log_level=log_level,
     )
     configure_logging(settings.log_format, settings.log_level)
-    run_main(partial(_serve, settings), listening_on=bind)
+    try:
+        loaded = load_fronts(settings.fronts)
+        opened = listeners_named(loaded.fronts, settings.listen)
+    except UnusableFront as problem:
+        raise click.UsageError(str(problem)) from None
+    for line in loaded.left_out:
+        log.warning("front left out", reason=line)
+    run_main(partial(_serve, settings, loaded.fronts, opened))
 
 
 @main.group(invoke_without_command=True)
@@ -357,18 +373,18 @@ def ws_echo(*, bind: tuple[str, int]) -> None:
           then run the Autobahn fuzzing client against ws://127.0.0.1:9001
     """
     configure_logging("text", "info")
-    run_main(partial(_echo, *bind), listening_on=bind)
+    run_main(partial(_echo, *bind))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, fronts: Sequence[Front], listen: Sequence[OwnListener]) -> None:
     from chinwag.http.server import serve as serve_settings  # what --help need not load
 
     os.umask(0o077)  # the data folder holds everybody's messages, and is nobody else's business
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     async with trio.open_nursery() as nursery:
-        port = await nursery.start(serve_settings, settings)
+        ports = await nursery.start(serve_settings, settings, fronts, listen)
         garbage.settle()
-        for line in banner(settings, fronts_named(settings.fronts), port):
+        for line in banner(settings, fronts, ports):
             click.echo(line)
 
 
@@ -377,30 +393,10 @@ async def _echo(host: str, port: int) -> None:
 
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(serve_echo, host, port)
-        click.echo(f"echoing at ws://{_address(host, listeners[0].socket.getsockname()[1])}")
+        click.echo(f"echoing at ws://{shown_address(host, listeners[0].socket.getsockname()[1])}")
 
 
-def banner(settings: Settings, fronts: Sequence[Front], port: int) -> Iterator[str]:
-    """The lines that tell where everything is. `port` is the one that is listened on."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
-    address = _address(host, port)
-    secure = "" if settings.tls_cert is None else "s"
-    yield f"chinwag {_version()} is listening on http{secure}://{address}"
-    for front in fronts:
-        places = [address] if len(fronts) == 1 else [f"{address}/{front.name}", f"{front.name}.localhost:{port}"]
-        yield f"  {front.title}"
-        yield f"    API        {'  or  '.join(f'http{secure}://{place}{front.base}' for place in places)}"
-        if front.socket_path is not None:
-            yield f"    WebSocket  {'  or  '.join(f'ws{secure}://{place}{front.socket_path}' for place in places)}"
-        yield f"    try it     http{secure}://{places[0]}/docs"
-    yield f"  data in {settings.data_dir.resolve()}, stop with Ctrl-C"
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def run_main(main_task: Callable[[], Awaitable[None]], *, listening_on: tuple[str, int]) -> None:
+def run_main(main_task: Callable[[], Awaitable[None]]) -> None:
     """Run a server to its end. What its user can mend becomes a ClickException; anything else is raised as it is."""
     try:
         trio.run(main_task)
@@ -408,25 +404,21 @@ def run_main(main_task: Callable[[], Awaitable[None]], *, listening_on: tuple[st
         leaves = list(_leaves(error))
         if all(isinstance(each, KeyboardInterrupt) for each in leaves):
             raise click.Abort from None
-        words = [explain(each, listening_on=listening_on) for each in leaves]
+        words = [explain(each) for each in leaves]
         if not words or None in words:
             raise
         raise click.ClickException("; ".join(dict.fromkeys(filter(None, words)))) from None
 
 
-def explain(error: BaseException, *, listening_on: tuple[str, int]) -> str | None:
+def explain(error: BaseException) -> str | None:
     """One line about what the user can mend, None for a bug."""
     match error:
         case CannotOpen(message=message) | StoreUnavailable(message=message):
             return message
-        case BadSecret() | BadCertificate():
+        case BadSecret() | BadCertificate() | CannotListen():
             return str(error)
         case WrongMasterKey():
             return f"the master key is not the one that this data was made with: {error} ({MASTER_KEY_VARIABLE})"
-        case socket.gaierror():
-            return f"cannot listen on {_address(*listening_on)}: unknown host"
-        case OSError(filename=None, errno=number) if number in _LISTEN_ERRORS:
-            return f"cannot listen on {_address(*listening_on)}: {error.strerror or error}"
         case FileExistsError(filename=filename) | NotADirectoryError(filename=filename):
             return f"{filename}: not a folder"
         case OSError(filename=filename) if filename is not None:

@@ -11,7 +11,6 @@ INSTEAD: Final = {
     "--port": "use --bind HOST:PORT, or --bind PORT",
     "-p": "use --bind HOST:PORT, or --bind PORT",
     "--host": "use --bind HOST:PORT",
-    "--listen": "use --bind HOST:PORT",
     "--address": "use --bind HOST:PORT",
     "--data-dir": "use --data DIR",
     "--dir": "use --data DIR",

@@ -8,8 +8,8 @@ import click
 from chinwag.http.api.cors import canonical_origin
 from chinwag.http.api.proxies import TrustedProxies
 from chinwag.http.api.rate_limits import RateLimit
-from chinwag.http.registry import FRONTS
-from chinwag.http.settings import DEFAULT_HOST
+from chinwag.http.registry import FRONTS, front_names
+from chinwag.http.settings import DEFAULT_HOST, ListenAt
 
 MOST_OF_A_LIMIT = 1_000_000
 """Requests, or seconds, that a limit may be of: each request within it is remembered."""
@@ -23,10 +23,22 @@ def host_and_port(_context: click.Context, _parameter: click.Parameter, value: s
         raise click.BadParameter(f"{value!r} is not HOST:PORT, such as 127.0.0.1:8000 or [::1]:8000")
     if colon and not host:
         raise click.BadParameter(
-            f"{value!r} has no host: use --bind HOST:PORT, {DEFAULT_HOST}:{port} for this machine alone or "
+            f"{value!r} has no host: use HOST:PORT, {DEFAULT_HOST}:{port} for this machine alone or "
             f"0.0.0.0:{port} for everybody who can reach it"
         )
     return host or DEFAULT_HOST, int(port)
+
+
+def listen_at(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[ListenAt, ...]:
+    """NAME, or NAME=HOST:PORT, or NAME=PORT. Whether a front has a listener of that name is seen when it is loaded."""
+    found: list[ListenAt] = []
+    for value in values:
+        name, equals, where = value.partition("=")
+        if not name or ":" in name or name.isdecimal():
+            raise click.BadParameter(f"{value!r} is not NAME or NAME=HOST:PORT (HTTP listens where --bind says)")
+        host, port = host_and_port(_context, _parameter, where) if equals else (DEFAULT_HOST, None)
+        found.append(ListenAt(name=name, host=host, port=port))
+    return tuple(found)
 
 
 def origins(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -59,7 +71,7 @@ def rate_limit(
     for value in values:
         front, equals, limit = value.partition("=")
         requests, slash, seconds = limit.partition("/")
-        if front not in {each.name for each in FRONTS} or not equals:
+        if front not in front_names() or not equals:
             raise click.BadParameter(f"{value!r} does not begin with the name of an API, such as {FRONTS[0].name}=off")
         if limit == "off":
             limits[front] = None

@@ -26,6 +26,7 @@ from chinwag.http.carriers.websocket import (
 )
 from chinwag.http.lane.head import RequestHead
 from chinwag.http.lane.lane import Lane
+from chinwag.http.listener.listener import open_listeners
 from chinwag.http.listener.streams import AcceptedStream, GuardedStream, refuse
 
 log = structlog.get_logger("chinwag.http")
@@ -49,7 +50,7 @@ async def serve_echo(
     A client's messages are read only as fast as it takes their echoes: what waits in memory is one message and a read.
     """
     lane = Lane(_NothingElse(), partial(_upgrade, max_message_bytes))
-    listeners = await trio.open_tcp_listeners(port, host=host)
+    listeners = await open_listeners(host, port)
     async with lane.running():
         await trio.serve_listeners(lane.serve_connection, listeners, task_status=task_status)
 

@@ -1,14 +1,142 @@
-"""The fronts that this server knows. The only place that lists them."""
+"""The fronts that this server knows: our own, and those that other packages bring.
+
+A package registers a front under the entry-point group `chinwag.fronts`, by the front's name. The installed packages
+are looked through once, for names alone; a package is imported when its front is to be served.
+
+A front that was asked for by name and cannot be served is an error. One that is merely installed is left out, and the
+operator is told: somebody else's package must not keep a server from starting. Nor does it take a name of ours.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Final, NamedTuple
 
 from chinwag.http.api.front import Front
+from chinwag.http.api.listeners import FrontListener
+from chinwag.http.api.mounts import PAGES, SYSTEM_PATHS
+from chinwag.http.api.routing import Router
 from chinwag.http.fronts import chatrooms, chatterstack, messenger
+from chinwag.http.settings import ListenAt
 
 FRONTS: tuple[Front, ...] = (chatterstack.FRONT, chatrooms.FRONT, messenger.FRONT)
+"""Our own. The only place that lists them."""
+GROUP: Final = "chinwag.fronts"
+
+_OURS: Final = frozenset(front.name for front in FRONTS)
+_NAME: Final = re.compile(r"[a-z][a-z0-9-]*")
+"""It is a prefix of paths, a part of a host name, and stands before a "=" in options."""
 
 
-def fronts_named(names: tuple[str, ...]) -> tuple[Front, ...]:
-    """The fronts with these names, in the registry's order; all of them for no names. Raises ValueError."""
-    unknown = set(names) - {front.name for front in FRONTS}
+class UnusableFront(Exception):
+    """A front cannot be served. The message says which and why, in one line."""
+
+
+class OwnListener(NamedTuple):
+    """A listener that a front brings, and where it is to be."""
+
+    listener: FrontListener
+    host: str
+    port: int
+
+
+class LoadedFronts(NamedTuple):
+    """What can be served, and one line for each front that nobody asked for by name and that cannot be."""
+
+    fronts: tuple[Front, ...]
+    left_out: tuple[str, ...]
+
+
+@cache
+def plugged_in() -> tuple[EntryPoint, ...]:
+    """What other packages have registered, by name. Nothing of it is imported yet."""
+    return tuple(sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, _package(entry))))
+
+
+def front_names() -> tuple[str, ...]:
+    """The names that can be asked for: ours first."""
+    names = [front.name for front in FRONTS] + [entry.name for entry in plugged_in()]
+    return tuple(dict.fromkeys(names))
+
+
+def load_fronts(names: Collection[str] = (), registered: Sequence[EntryPoint] | None = None) -> LoadedFronts:
+    """The fronts of these names, in the registry's order; all of them for no names. `registered` are those of other
+    packages; without it, those that are installed.
+
+    Raises `UnusableFront` when one that is named cannot be served.
+    """
+    entries = plugged_in() if registered is None else registered
+    unknown = set(names) - _OURS - {entry.name for entry in entries}
     if unknown:
-        raise ValueError(f"no such front: {', '.join(sorted(unknown))}")
-    return tuple(front for front in FRONTS if not names or front.name in names)
+        raise UnusableFront(f"no such front: {', '.join(sorted(unknown))}")
+    fronts = [front for front in FRONTS if not names or front.name in names]
+    left_out: list[str] = []
+    times = Counter(entry.name for entry in entries)
+    for entry in entries:
+        if names and entry.name not in names:
+            continue
+        try:
+            if entry.name in _OURS:
+                raise UnusableFront("its name is that of one of Chinwag's own")
+            if times[entry.name] > 1:
+                raise UnusableFront("another package has a front of that name")
+            fronts.append(_checked(entry, _imported(entry), fronts))
+        except UnusableFront as problem:
+            told = f"the front {entry.name!r} of {_package(entry)} cannot be served: {problem}"
+            if entry.name in names and entry.name not in _OURS:
+                raise UnusableFront(told) from None
+            left_out.append(told)
+    return LoadedFronts(tuple(fronts), tuple(left_out))
+
+
+def listeners_named(fronts: Iterable[Front], wanted: Iterable[ListenAt]) -> tuple[OwnListener, ...]:
+    """The listeners of fronts that are to be opened, and where. Raises `UnusableFront` for a name that none has."""
+    known = {listener.name: listener for front in fronts for listener in front.listeners}
+    found: list[OwnListener] = []
+    for each in wanted:
+        listener = known.get(each.name)
+        if listener is None:
+            there = f"there is {', '.join(known)}" if known else "no front that is served has one"
+            raise UnusableFront(f"no front has a listener named {each.name!r}: {there}")
+        found.append(OwnListener(listener, each.host, listener.port if each.port is None else each.port))
+    return tuple(found)
+
+
+def _package(entry: EntryPoint) -> str:
+    return "an unknown package" if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
+
+
+def _imported(entry: EntryPoint) -> object:
+    try:
+        return entry.load()
+    except (Exception, SystemExit) as error:  # it is somebody else's program, and may do anything at its import
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UnusableFront(f"{entry.value} cannot be imported: {words}") from error
+
+
+def _checked(entry: EntryPoint, front: object, others: Sequence[Front]) -> Front:
+    """What was imported, once it is known to be a front that can stand beside the others."""
+    if not isinstance(front, Front):
+        raise UnusableFront(f"{entry.value} is no Front, but {type(front).__name__}")
+    if front.name != entry.name:
+        raise UnusableFront(f"it is registered by another name than its own, which is {front.name!r}")
+    if _NAME.fullmatch(front.name) is None:
+        raise UnusableFront("a name is of small letters, digits and hyphens, a letter first")
+    if f"/{front.name}" in (*SYSTEM_PATHS, *PAGES):
+        raise UnusableFront(f"the server itself answers at /{front.name}")
+    try:
+        router = Router(front.routes, base=front.base)
+    except Exception as error:  # a body that is no struct, a path that is none: whatever its table holds
+        raise UnusableFront(f"its routes cannot be: {' '.join(str(error).split())}") from error
+    if front.socket_path is not None and router.find(front.socket_path) is not None:
+        raise UnusableFront(f"a route has the path of its socket, {front.socket_path}")
+    wrong = [listener.name for listener in front.listeners if _NAME.fullmatch(listener.name) is None]
+    if wrong:
+        raise UnusableFront(f"{wrong[0]!r} is no name for a listener")
+    listeners = [listener.name for each in (*others, front) for listener in each.listeners]
+    twice = [name for name, count in Counter(listeners).items() if count > 1]
+    if twice:
+        raise UnusableFront(f"there is a listener named {twice[0]!r} already")
+    return front

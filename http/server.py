@@ -33,13 +33,14 @@ from chinwag.http.carriers.poller import available as poller_available
 from chinwag.http.http2.connection import Http2Server
 from chinwag.http.lane.lane import Lane
 from chinwag.http.listener.bad_clients import BadClients
-from chinwag.http.listener.listener import ConnectionServer, ListenerConfig
+from chinwag.http.listener.front_connections import FrontConnections, StrangerLimits
+from chinwag.http.listener.listener import ConnectionServer, ListenerConfig, Ports, open_listeners
 from chinwag.http.listener.listener import serve as serve_listeners
 from chinwag.http.listener.secure_server import SecureServer
 from chinwag.http.listener.tls import load_tls
 from chinwag.http.operations.access_log import LoggedService
 from chinwag.http.operations.statistics import CommitTimes, EngineStats, StoreStats
-from chinwag.http.registry import fronts_named
+from chinwag.http.registry import OwnListener
 from chinwag.http.security.secret_files import load_master_key
 from chinwag.http.security.tokens import AccessTokens, load_secret
 from chinwag.http.settings import ServerName, Settings
@@ -49,23 +50,27 @@ log = structlog.get_logger("chinwag.http")
 
 DATABASE_NAME = "chinwag.db"
 BLOBS_NAME = "blobs"
-BACKLOG = 4096
-"""Connections that may wait to be accepted: a reconnect of everybody at once is the worst moment to refuse some."""
 
 
-async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
-    """Serve until SIGTERM or SIGINT, then return once everything acknowledged is on disk and everyone was told.
+async def serve(
+    settings: Settings,
+    fronts: Sequence[Front],
+    own_listeners: Sequence[OwnListener] = (),
+    *,
+    task_status: trio.TaskStatus[Ports] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve these fronts, and these of their own listeners, until SIGTERM or SIGINT, then return once everything
+    acknowledged is on disk and everyone was told.
 
-    Reports the port as `started`. Raises `CannotOpen`, `BadSecret`, `WrongMasterKey`, `BadCertificate` and `OSError`
-    for what the operator has to mend.
+    Reports the ports as `started`. Raises `CannotListen`, `CannotOpen`, `BadSecret`, `WrongMasterKey`,
+    `BadCertificate` and `OSError` for what the operator has to mend.
     """
     tls = None
     if settings.tls_cert is not None and settings.tls_key is not None:
         tls = load_tls(settings.tls_cert, settings.tls_key)
     async with AsyncExitStack() as stack:
-        listeners = await trio.open_tcp_listeners(settings.port, host=settings.host, backlog=BACKLOG)
-        for listener in listeners:
-            await stack.enter_async_context(listener)
+        listeners = await _opened(settings.host, settings.port, stack)
+        own = [(each, await _opened(each.host, each.port, stack)) for each in own_listeners]
         commit_times = CommitTimes()
         bad_clients = BadClients()
         store = await stack.enter_async_context(
@@ -88,29 +93,49 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
                 refresh_key=tokens.derived_key("refresh tokens"),
             )
         )
+        strangers = StrangerLimits(most_per_source=None) if settings.rate_limits == "off" else StrangerLimits()
+        more = [
+            (opened, FrontConnections(each.listener, engine, limits=strangers, bad_clients=bad_clients))
+            for each, opened in own
+        ]
         kind = LoggedService if settings.log_level == "debug" else HttpService
         service = kind(
             engine,
             tokens,
-            fronts_named(settings.fronts),
+            fronts,
             cors=Cors(settings.cors_origins),
-            stats=[EngineStats(engine), commit_times, StoreStats(store), bad_clients],
-            limiters=limiters(fronts_named(settings.fronts), settings),
+            stats=[EngineStats(engine), commit_times, StoreStats(store), bad_clients, *(each for _, each in more)],
+            limiters=limiters(fronts, settings),
             public_url=settings.public_url,
             metrics_token=settings.metrics_token,
             proxies=TrustedProxies(settings.trusted_proxies),
             pacer=None if settings.rate_limits == "off" else Pacer(),
         )
         async with listening(
-            engine, service, listeners, server=settings.server, tls=tls, bad_clients=bad_clients
+            engine, service, listeners, server=settings.server, tls=tls, bad_clients=bad_clients, more=more
         ) as shutdown:
             log.debug("serving", fronts=settings.fronts or "all", server=settings.server)
-            task_status.started(listeners[0].socket.getsockname()[1])
+            task_status.started(
+                Ports(_port(listeners), tuple((each.listener.name, each.host, _port(opened)) for each, opened in own))
+            )
             await termination()
             log.info("shutting down", connections=len(engine.connections))
             shutdown.set()
             await engine.close_sessions()
     log.info("shut down")
+
+
+async def _opened(host: str, port: int, stack: AsyncExitStack) -> list[trio.SocketListener]:
+    """Listeners that are closed at the latest with the stack."""
+    listeners = await open_listeners(host, port)
+    for listener in listeners:
+        await stack.enter_async_context(listener)
+    return listeners
+
+
+def _port(listeners: Sequence[trio.SocketListener]) -> int:
+    port: int = listeners[0].socket.getsockname()[1]
+    return port
 
 
 @asynccontextmanager
@@ -160,11 +185,12 @@ async def listening(
     server: ServerName = "lane",
     tls: ssl.SSLContext | None = None,
     bad_clients: BadClients | None = None,
+    more: Sequence[tuple[Sequence[trio.SocketListener], ConnectionServer]] = (),
 ) -> AsyncIterator[trio.Event]:
     """Serve on listeners within the block. Set the event to stop; leaving the block waits for the end.
 
-    `server` is who speaks HTTP/1.1. With `tls` that is inside TLS, and beside it there is HTTP/2. The limits hold for
-    all.
+    `server` is who speaks HTTP/1.1. With `tls` that is inside TLS, and beside it there is HTTP/2. `more` are listeners
+    for what is not HTTP, and who serves them. The limits hold for all.
     """
     config = config or ListenerConfig()
     bad_clients = bad_clients or BadClients()
@@ -197,7 +223,8 @@ async def listening(
         if poller is not None:
             readers.start_soon(poller.run)
         async with trio.open_nursery() as nursery:
-            await nursery.start(partial(serve_listeners, listeners, connections, shutdown=shutdown, config=config))
+            for accepting, server_of in [(listeners, connections), *more]:
+                await nursery.start(partial(serve_listeners, accepting, server_of, shutdown=shutdown, config=config))
             try:
                 yield shutdown
             finally:

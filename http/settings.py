@@ -19,8 +19,17 @@ DEFAULT_SOCKETS_PER_USER = 100
 DEFAULT_SOCKETS_PER_ADDRESS = 1000
 
 
+class ListenAt(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to open a listener of a front's own, by the listener's name. Without a `port` at its usual one."""
+
+    name: str
+    host: str = DEFAULT_HOST
+    port: int | None = None
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """One server's settings. `fronts` are names, none for all; `port` 0 lets the system choose one.
+    `listen` are the listeners of fronts' own that are open besides.
 
     `rate_limits` "documented" enforces the limits that the fronts' specs state, those of sockets, and waits after wrong
     passwords; "off" none of them. `rate_limit` puts another one in the place of a front's own (None: no limit at all),
@@ -36,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     fronts: tuple[str, ...] = ()
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
+    listen: tuple[ListenAt, ...] = ()
     data_dir: Path = Path("chinwag-data")
     server: ServerName = "lane"
     tls_cert: Path | None = None

@@ -412,6 +412,10 @@ class Store(AdmissionStore, JobStore, KeyStore, SearchStore, Protocol):
 
     async def direct_room(self, direct_key: str) -> Room | None: ...
 
+    async def open_rooms_named(self, name: str, *, limit: int) -> list[Room]:
+        """Groups that are not private and have this name, but for the case of ASCII letters. Oldest first."""
+        ...
+
     async def rooms_of(
         self, viewer: UserId, *, name_contains: str, limit: int, within_s: float = NO_DEADLINE
     ) -> FoundRooms:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -47,6 +48,10 @@ from chinwag.engine.rooms.memory import new_member
 from chinwag.engine.rooms.registry import RoomRegistry
 from chinwag.engine.rooms.room_service import RoomService
 from chinwag.engine.workers.timed_lane import TimedLane
+
+
+MOST_OF_A_NAME: Final = 10
+"""Open groups of one name that are looked at: nothing keeps people from giving the same name."""
 
 
 class Rooms(RoomService):
@@ -220,6 +225,11 @@ class Rooms(RoomService):
         actor = self._registry.awake(room_id)
         state = None if actor is None else actor.working_state
         return None if state is None else state.room.kind
+
+    async def open_named(self, name: str) -> tuple[Room, ...]:
+        """Groups of this name that anybody may join, oldest first, `MOST_OF_A_NAME` at most. Names that differ by the
+        case of ASCII letters alone are the same. Raises `Invalid("name")` for what is no name."""
+        return tuple(await self._store.open_rooms_named(names.visible(name, "name"), limit=MOST_OF_A_NAME))
 
     async def of(self, viewer: UserId, *, name_contains: str = "", limit: int) -> FoundRooms:
         """The viewer's rooms, latest activity first; with a text, those with it in their name.

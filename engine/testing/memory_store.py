@@ -236,6 +236,13 @@ class MemoryStore(MemoryAdmissions):
         room_id = tables.direct_keys.get(direct_key)
         return tables.rooms[room_id] if room_id is not None else None
 
+    async def open_rooms_named(self, name: str, *, limit: int) -> list[Room]:
+        rooms = (await self._read()).rooms.values()
+        found = (room for room in rooms if not room.private and room.kind is RoomKind.GROUP)
+        # The bytes' `lower` knows ASCII alone.
+        named = (room for room in found if room.name.encode().lower() == name.encode().lower())
+        return sorted(named, key=lambda room: room.id)[:limit]
+
     async def rooms_of(
         self, viewer: UserId, *, name_contains: str, limit: int, within_s: float = NO_DEADLINE
     ) -> FoundRooms:

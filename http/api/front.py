@@ -6,15 +6,18 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from chinwag.engine.connections.admission import Admitted
+from chinwag.engine.connections.admission import Admission, Admitted
+from chinwag.engine.connections.fanout import WireFormat
 from chinwag.engine.connections.session import Session
 from chinwag.engine.connections.wires import Dialect, Wire
 from chinwag.engine.engine import Engine
 from chinwag.engine.model.errors import EngineError
 from chinwag.engine.model.ids import FamilyId, UserId
+from chinwag.http.api.listeners import FrontListener
 from chinwag.http.api.rate_limits import RateLimit
 from chinwag.http.api.requests import IdCodec
 from chinwag.http.api.routing import Route
+from chinwag.http.kit import decimal_ids, plain_errors
 from chinwag.http.kit.links import Links
 
 
@@ -28,6 +31,17 @@ class SocketRequest(msgspec.Struct, frozen=True, kw_only=True):
     query: str
     wire: Wire
     source: str = ""
+
+    def admission(self, wire: WireFormat) -> Admission:
+        """To all of the user's rooms, those that they join later too: what a front asks for that offers no choice."""
+        return Admission(
+            user_id=self.user_id,
+            family_id=self.family_id,
+            expires_at=self.expires_at,
+            source=self.source,
+            wire=wire,
+            follow=True,
+        )
 
 
 class SocketEndpoint(Protocol):
@@ -70,7 +84,8 @@ class SocketEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Front:
-    """One API. `base` comes before the path of every route: "" or "/v1".
+    """One API: routes, a WebSocket, listeners of its own, or several of these. `base` comes before the path of every
+    route: "" or "/v1".
 
     `other_base`, where there is one, may come before every path, the socket's too, in its place: for clients that were
     written for another version of the API. With `takes_trailing_slash` a path that ends in a slash, and is none of the
@@ -81,17 +96,18 @@ class Front:
     `socket_path` is where WebSockets are upgraded (not below `base`), `socket_token_parameters` the query parameters
     in which a socket's token may come, `socket` makes what serves it (None: only documented). `rate_limit` is how many
     requests a caller may make (None: any number), `rate_groups` further limits by the name that routes know them by.
+    `listeners` are ports for what is not HTTP.
     """
 
     name: str
     title: str
     description: str
-    base: str
-    routes: tuple[Route, ...]
-    ids: IdCodec
-    encode_error: Callable[[EngineError], tuple[int, object]]
-    error_status: Callable[[type[EngineError]], int]
-    error_type: Any
+    base: str = ""
+    routes: tuple[Route, ...] = ()
+    ids: IdCodec = decimal_ids.IDS
+    encode_error: Callable[[EngineError], tuple[int, object]] = plain_errors.encode_error
+    error_status: Callable[[type[EngineError]], int] = plain_errors.error_status
+    error_type: Any = plain_errors.ErrorBody
     socket_path: str | None = None
     socket_token_parameters: tuple[str, ...] = ()
     socket_events: tuple[SocketEvent, ...] = ()
@@ -100,3 +116,9 @@ class Front:
     takes_trailing_slash: bool = False
     rate_limit: RateLimit | None = None
     rate_groups: Mapping[str, RateLimit] = field(default_factory=dict)
+    listeners: tuple[FrontListener, ...] = ()
+
+    @property
+    def speaks_http(self) -> bool:
+        """Whether it has anything at a path. One that has not is at no prefix and in no documentation."""
+        return bool(self.routes) or self.socket_path is not None

@@ -1,7 +1,8 @@
 """Where the fronts are: which of them answers a host name and a path.
 
-A front alone is at its own paths. Of several, each is at its own paths under any host named `NAME.*`. Every front is
-also below the prefix `/NAME`, on any host; where that clashes with a front's own paths, its own win.
+A front alone is at its own paths (fronts that speak no HTTP do not count). Of several, each is at its own paths under
+any host named `NAME.*`. Every front is also below the prefix `/NAME`, on any host; where that clashes with a front's
+own paths, its own win.
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,6 +43,8 @@ class Mount:
             yield below if below == front.socket_path else front.base + below
 
 
+SYSTEM_PATHS = ("/", "/healthz", "/metrics")
+"""Where the server itself answers, on any host, when no front has the path."""
 PAGES = ("/docs", "/openapi.json")
 """What the server answers below every front."""
 
@@ -60,14 +63,15 @@ class Mounts:
     def __init__(self, fronts: Sequence[Front]) -> None:
         self._own: dict[str, Mount] = {}
         self._prefixed: dict[str, Mount] = {}
-        for front in fronts:
+        self.fronts = tuple(front for front in fronts if front.speaks_http)
+        """Those that are somewhere."""
+        for front in self.fronts:
             if front.name in self._own:
                 raise ValueError(f"two fronts are named {front.name}")
             router = Router(front.routes, base=front.base)
             self._own[front.name] = Mount(front, "", router)
             self._prefixed[front.name] = Mount(front, f"/{front.name}", router)
-        self._alone = next(iter(self._own.values())) if len(fronts) == 1 else None
-        self.fronts = tuple(fronts)
+        self._alone = next(iter(self._own.values())) if len(self.fronts) == 1 else None
 
     @property
     def alone(self) -> Mount | None:

@@ -84,11 +84,13 @@ class HttpService:
         self._links = Links(public_url)
         self._roots = {
             front.name: self._links.root + self._mounts.prefix_at(front, self._links.host)
-            for front in fronts
+            for front in self._mounts.fronts
             if public_url is not None
         }
         """Where each front is for everybody, if that is known."""
-        self._endpoints = {front.name: front.socket(self._links) for front in fronts if front.socket is not None}
+        self._endpoints = {
+            front.name: front.socket(self._links) for front in self._mounts.fronts if front.socket is not None
+        }
         self._counts = RequestCounts()
         self._refusals = RefusalCounts()
         self._system = SystemRoutes(

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 import trio
@@ -15,6 +15,9 @@ import trio
 from chinwag.http.listener.streams import DEFAULT_SEND_TIMEOUT_S, AcceptedStream, reset
 
 log = structlog.get_logger("chinwag.http")
+
+BACKLOG: Final = 4096
+"""Connections that may wait to be accepted: a reconnect of everybody at once is the worst moment to refuse some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,31 @@ class ListenerConfig:
     """For requests and WebSockets to end after `shutdown` was set; what remains is cut off."""
     app_shutdown_timeout_s: float = 10.0
     """For an ASGI application's own stop, after the last connection."""
+
+
+class Ports(NamedTuple):
+    """What a server listens on: the port of HTTP, and host and port of each listener of a front's own, by its name."""
+
+    http: int
+    own: tuple[tuple[str, str, int], ...] = ()
+
+
+class CannotListen(Exception):
+    """A port cannot be opened. The message says which and why, in one line."""
+
+
+async def open_listeners(host: str, port: int) -> list[trio.SocketListener]:
+    """Listen at every address of a host. Raises `CannotListen`."""
+    try:
+        return await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
+    except OSError as error:
+        why = "unknown host" if isinstance(error, trio.socket.gaierror) else error.strerror or error
+        raise CannotListen(f"cannot listen on {shown_address(host, port)}: {why}") from error
+
+
+def shown_address(host: str, port: int) -> str:
+    """HOST:PORT, with brackets around an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class ConnectionServer(Protocol):

@@ -8,7 +8,7 @@ import trio
 
 from chinwag.engine.engine import Engine
 from chinwag.engine.model.errors import EngineError, Unauthenticated
-from chinwag.http.api.mounts import Location, Mount, Mounts
+from chinwag.http.api.mounts import PAGES, SYSTEM_PATHS, Location, Mount, Mounts
 from chinwag.http.api.openapi import openapi_document
 from chinwag.http.api.refusals import MethodNotAllowed
 from chinwag.http.api.values import Header, HttpRequest, HttpResponse
@@ -19,10 +19,6 @@ from chinwag.http.web.docs import docs_page
 from chinwag.http.web.html import PAGE_HEADERS
 from chinwag.http.web.start import start_page
 
-SYSTEM_PATHS = ("/", "/healthz", "/metrics")
-"""Where the server itself answers, on any host, when no front has the path."""
-PAGES = ("/docs", "/openapi.json")
-"""What there is of every front, below it."""
 HEALTH_TIMEOUT_S = 2
 """A store that has not answered in this time is down as far as a load balancer is concerned."""
 

@@ -24,6 +24,16 @@ WHERE r.id = $1
 # Index: rooms_by_direct_key
 ROOM_BY_DIRECT_KEY = f"SELECT {ROOM_COLUMNS} FROM rooms AS r WHERE r.direct_key = $1"
 
+# Open groups of one name; lower() knows ASCII alone in SQLite.
+# Index: open_rooms_by_name
+OPEN_NAMED = f"""
+SELECT {ROOM_COLUMNS}
+FROM rooms AS r
+WHERE lower(r.name) = lower($1) AND r.private = 0 AND r.kind = 1
+ORDER BY r.id
+LIMIT $2
+"""
+
 # A room was last active when its last message was made, or else when it was: ids rise with time, and never tie.
 # Index: members_by_user, primary key, messages_by_seq
 # Sort: over the viewer's rooms alone

@@ -82,6 +82,9 @@ class Snapshot(AccountReads):
         row = self._one(rooms.ROOM_BY_DIRECT_KEY, direct_key)
         return self._reader.room(row) if row else None
 
+    def open_rooms_named(self, name: str, limit: int) -> list[Room]:
+        return [self._reader.room(row) for row in self._all(rooms.OPEN_NAMED, (name, limit))]
+
     def rooms_of(self, viewer: UserId, name_contains: str, limit: int, within_s: float) -> FoundRooms:
         found, complete = self._rooms(viewer, None, name_contains, within_s)
         return FoundRooms(rooms=tuple(found[:limit]), complete=complete)

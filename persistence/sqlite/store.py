@@ -282,6 +282,9 @@ class SqliteStore(SqliteAdmissions, SqliteJobReads):
     async def direct_room(self, direct_key: str) -> Room | None:
         return await self._read(Snapshot.direct_room, direct_key)
 
+    async def open_rooms_named(self, name: str, *, limit: int) -> list[Room]:
+        return await self._read(Snapshot.open_rooms_named, name, limit)
+
     async def rooms_of(
         self, viewer: UserId, *, name_contains: str, limit: int, within_s: float = NO_DEADLINE
     ) -> FoundRooms:

@@ -29,6 +29,22 @@ async def test_access_tells_members_strangers_and_missing_rooms_apart(store: Sto
     assert await store.access(NOWHERE, ANN) == Access(room=None, member=None)
 
 
+async def test_open_groups_are_found_by_their_name_and_by_nobody_s_membership(store: Store) -> None:
+    def group(number: int, name: str, **more: bool) -> Room:
+        return replace(make_room(RoomId(number), BOB), name=name, **more)
+
+    older, newer = group(41, "Tea", private=False), group(42, "tEA", private=False)
+    others = [group(43, "tea", private=True), group(44, "teas", private=False), group(45, "Été", private=False)]
+    await store.commit([InsertRoom(room=room) for room in (newer, older, *others)])
+    assert await store.open_rooms_named("tea", limit=9) == [older, newer]
+    assert await store.open_rooms_named("TEA", limit=1) == [older]
+    assert await store.open_rooms_named("Été", limit=9) == [others[2]]
+    assert await store.open_rooms_named("été", limit=9) == []  # beyond ASCII nothing is folded
+    assert await store.open_rooms_named("%", limit=9) == []
+    await store.commit([UpdateRoom(room=replace(older, private=True)), UpdateRoom(room=replace(newer, name="milk"))])
+    assert await store.open_rooms_named("tea", limit=9) == []
+
+
 async def test_a_room_s_settings_come_back_and_are_replaced(store: Store) -> None:
     room = Room(
         id=RoomId(30),
