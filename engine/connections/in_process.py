@@ -213,13 +213,14 @@ async def open_client(
     resume: bool = False,
     since: Position | None = None,
     inbox_bytes: int = INBOX_BYTES,
+    source: str = "",
 ) -> AsyncIterator[InProcessClient]:
     """Connect a user in this process; leaving the block disconnects. Raises as `Connections.admit`.
 
     Without `room_ids` it hears of all of the user's rooms, and of those that the user joins later (`follow`; with
     `room_ids` it has to be asked for). `presence`: whether it hears of others' coming and going. A client that has more
     than `inbox_bytes` and the session's outbox unread, or reads nothing for too long while the inbox is full, is closed
-    as a slow consumer.
+    as a slow consumer. `source` is where whoever it speaks for comes from, as in `Admission`.
     """
     admitted = await engine.connections.admit(
         Admission(
@@ -231,6 +232,7 @@ async def open_client(
             follow=room_ids is None if follow is None else follow,
             resume=resume,
             since=since,
+            source=source,
         )
     )
     transport = InProcessTransport(inbox_bytes=inbox_bytes)
