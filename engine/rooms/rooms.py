@@ -49,7 +49,6 @@ from chinwag.engine.rooms.registry import RoomRegistry
 from chinwag.engine.rooms.room_service import RoomService
 from chinwag.engine.workers.timed_lane import TimedLane
 
-
 MOST_OF_A_NAME: Final = 10
 """Open groups of one name that are looked at: nothing keeps people from giving the same name."""
 

@@ -6,8 +6,8 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from chinwag.engine import WireFormat
 from chinwag.engine.connections.admission import Admission, Admitted
-from chinwag.engine.connections.fanout import WireFormat
 from chinwag.engine.connections.session import Session
 from chinwag.engine.connections.wires import Dialect, Wire
 from chinwag.engine.engine import Engine

@@ -1,6 +1,7 @@
 """Fronts of other packages, over `chinwag serve`: found, asked for, refused, and the ports that they bring."""
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -43,7 +44,7 @@ def test_the_example_takes_less_than_a_hundred_lines() -> None:
 
 async def test_the_example_is_found_and_serves_the_same_people_as_all_others(hello: Path, tmp_path: Path) -> None:
     ann = {"name": "ann", "password": "correct-horse"}
-    with serving(tmp_path / "data", fronts=(), env=having(hello)) as server:
+    with serving(tmp_path / "data", fronts=(), env=having(hello), fresh=True) as server:
         assert "  Hello" in server.banner
         async with httpx2.AsyncClient(base_url=f"{server.url}/hello", timeout=LIMIT_S) as http:
             token = (await http.post("/hello", json=ann)).json()["token"]
@@ -66,7 +67,7 @@ async def test_the_example_is_found_and_serves_the_same_people_as_all_others(hel
                 headers={"authorization": f"Bearer {other.json()['access_token']}"},
             )
             assert "tea" in groups.text
-    with serving(tmp_path / "data", fronts=("hello",), env=having(hello)) as server:
+    with serving(tmp_path / "data", fronts=("hello",), env=having(hello), fresh=True) as server:
         assert httpx2.post(f"{server.url}/hello", json=ann).status_code == 200
 
 
@@ -86,10 +87,33 @@ def test_a_broken_package_stops_the_server_only_when_it_was_asked_for(hello: Pat
     [line] = refused.stderr.splitlines()
     assert line.startswith("Error: the front 'broken' of broken-front 1.0 cannot be served: ")
     assert "ImportError" in line
-    with serving(tmp_path / "data", fronts=(), env=env) as server:
+    with serving(tmp_path / "data", fronts=(), env=env, fresh=True) as server:
         assert "  Hello" in server.banner
         [warning] = [each for each in server.log.splitlines() if "front left out" in each]
         assert "broken-front 1.0" in warning
+
+
+DOCUMENT = (ROOT / "docs/fronts.md").read_text()
+SOURCES = [path.read_text() for path in (ROOT / "examples").rglob("*") if path.suffix in (".py", ".toml")]
+
+
+@pytest.mark.parametrize("block", re.findall(r"```(?:python|toml)\n(.*?)```", DOCUMENT, re.DOTALL))
+def test_a_block_of_the_document_stands_in_an_example_that_is_tested(block: str) -> None:
+    assert any(block in source for source in SOURCES)
+
+
+async def test_the_commands_of_the_document_work(hello: Path, tmp_path: Path) -> None:
+    start, *others = re.findall(r"```sh\n(.*?)```", DOCUMENT, re.DOTALL)
+    install, serve = start.splitlines()
+    assert install == f"pip install ./{HELLO.relative_to(ROOT)}"  # which is what the fixture does, elsewhere
+    assert serve == "chinwag serve --front hello"
+    with serving(tmp_path / "data", fronts=("hello",), env=having(hello), fresh=True) as server:
+        [script] = others
+        assert "127.0.0.1:8000" in script
+        script = script.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+        ended = run(["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert list(json.loads(ended.stdout)) == ["room"]
 
 
 def port_of(banner: list[str], title: str) -> int:
@@ -100,10 +124,10 @@ def port_of(banner: list[str], title: str) -> int:
 async def test_a_port_of_its_own_is_opened_when_it_is_asked_for(tmp_path: Path) -> None:
     install(tmp_path / "site", "echo_lines", ECHO, echo="echo_lines:FRONT")
     env = having(tmp_path / "site")
-    with serving(tmp_path / "data", fronts=(), env=env) as server:
+    with serving(tmp_path / "data", fronts=(), env=env, fresh=True) as server:
         assert "    Echo       closed: --listen echo opens it at 127.0.0.1:7" in server.banner
     options = ["--front=echo", "--listen", "echo=127.0.0.1:0", "--metrics-token", "t"]
-    with serving(tmp_path / "data", *options, env=env) as server:
+    with serving(tmp_path / "data", *options, env=env, fresh=True) as server:
         port = port_of(server.banner, "Echo")
         async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
             for line in (b"hello", b"in"):

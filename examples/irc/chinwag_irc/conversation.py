@@ -4,7 +4,7 @@ from typing import Final
 
 import trio
 
-from chinwag.engine import CloseReason, Engine, EngineError
+from chinwag.engine import Engine, EngineError
 from chinwag.engine.accounts.log_ins import LogIn
 from chinwag.engine.connections.in_process import InProcessClient, open_client
 from chinwag.engine.model.values import RoomKind
@@ -29,7 +29,6 @@ _SUPPORTED: Final = (
     f"TOPICLEN={commands.TOPIC_CHARACTERS}",
     f"MAXTARGETS={commands.MOST_TARGETS}",
 )
-_ENDINGS: Final = {CloseReason.GOING_AWAY: "The server is shutting down, come back in a moment"}
 
 
 async def converse(engine: Engine, connection: IrcConnection, log_in: LogIn) -> None:
@@ -55,8 +54,9 @@ async def _tell(person: Person, inbox: InProcessClient, whole: trio.CancelScope)
     """Tell the client what its person hears, until the engine ends that."""
     async for event in inbox:
         await events.tell(person, event)
-    if inbox.closed_with is not None:
-        await person.connection.end(_ENDINGS.get(inbox.closed_with, inbox.closed_with.text))
+    reason = inbox.closed_with
+    if reason is not None:
+        await person.connection.end(f"{reason.text}, come back in a moment" if reason.reconnect else reason.text)
     whole.cancel()
 
 

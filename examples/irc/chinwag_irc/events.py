@@ -41,10 +41,8 @@ async def tell(person: Person, event: Event) -> None:
                 await person.hide(room_id)
             else:
                 await _in_channel(person, room_id, "PART", source=mask(user_id, username))
-        case RoomLeft(room_id=room_id):
+        case RoomLeft(room_id=room_id) | RoomDeleted(room_id=room_id):
             await person.hide(room_id)
-        case RoomDeleted(room_id=room_id):
-            await person.hide(room_id, "The room was deleted")
         case RoomUpdated(room=room):
             await person.change(room)
         case RoleChanged(room_id=room_id, user_id=user_id, role=role):

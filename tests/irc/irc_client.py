@@ -69,6 +69,12 @@ class IrcClient:
             lines.append(line)
         raise AssertionError(f"the connection ended: {lines}")
 
+    async def hear(self, count: int) -> list[str]:
+        """The next lines, which come by themselves: so many."""
+        lines = [await self.next() for _ in range(count)]
+        assert None not in lines, lines
+        return [line for line in lines if line is not None]
+
     async def ended(self) -> list[str]:
         """All lines up to the end of the connection."""
         lines: list[str] = []

@@ -8,7 +8,6 @@ from itertools import count
 import pytest
 import trio
 from chinwag_irc import FRONT
-from chinwag_irc.connection import LINES_AT_ONCE
 
 from chinwag.engine.connections.limits import SessionLimits
 from chinwag.engine.engine import EngineConfig
@@ -17,7 +16,7 @@ from chinwag.engine.model.ids import FamilyId
 from chinwag.engine.model.values import Role, Room, User
 from chinwag.http.listener.front_connections import StrangerLimits
 from chinwag.http.testing import FrontServer, open_front
-from tests.examples.irc_client import LIMIT_S, PASSWORD, IrcClient, connected, logged_in
+from tests.irc.irc_client import LIMIT_S, PASSWORD, IrcClient, connected, logged_in
 
 _numbers = count()
 
@@ -176,11 +175,10 @@ async def test_sasl_may_fail_only_so_often(server: FrontServer, port: int, wrong
 
 
 async def test_two_clients_of_one_person_hear_what_either_says(port: int) -> None:
-    async with logged_in(port, "ann", "#tea") as desk, logged_in(port, "ann") as phone, logged_in(port, "bob") as bob:
+    async with logged_in(port, "ann", "#tea") as desk, logged_in(port, "ann") as phone, logged_in(port, "bob"):
         await desk.send("PRIVMSG #tea :from the desk", "PRIVMSG bob :psst")
         assert said(await desk.fence()) == []
-        await bob.fence()
-        assert said(await phone.fence()) == [":ann PRIVMSG #tea :from the desk", ":ann PRIVMSG bob :psst"]
+        assert said(await phone.hear(2)) == [":ann PRIVMSG #tea :from the desk", ":ann PRIVMSG bob :psst"]
 
 
 # - rooms
@@ -196,10 +194,10 @@ async def test_a_channel_is_made_joined_told_of_and_left(port: int) -> None:
         ]
         await bob.send("JOIN #TEA,#tea")
         assert said(await bob.fence())[:2] == [":bob JOIN :#tea", ":chinwag 353 bob = #tea :@ann bob"]
-        assert said(await ann.fence()) == [":bob JOIN :#tea"]
+        assert said(await ann.hear(1)) == [":bob JOIN :#tea"]
         await bob.send("PRIVMSG #tea :Shall we?", "PRIVMSG #Tea,#tea :: two  blanks ")
         assert await bob.fence() == []
-        assert said(await ann.fence()) == [
+        assert said(await ann.hear(3)) == [
             ":bob PRIVMSG #tea :Shall we?",
             ":bob PRIVMSG #tea :: two  blanks",
             ":bob PRIVMSG #tea :: two  blanks",
@@ -208,7 +206,7 @@ async def test_a_channel_is_made_joined_told_of_and_left(port: int) -> None:
         lines = said(await bob.fence())
         assert lines[0] == ":bob PART :#tea"
         assert [line.split()[1] for line in lines[1:]] == ["404", "442", "366", "442"]
-        assert said(await ann.fence()) == [":bob PART :#tea"]
+        assert said(await ann.hear(1)) == [":bob PART :#tea"]
 
 
 async def test_rooms_of_other_fronts_are_there_and_what_happens_in_them(server: FrontServer, port: int) -> None:
@@ -232,7 +230,7 @@ async def test_rooms_of_other_fronts_are_there_and_what_happens_in_them(server: 
         await engine.rooms.add_member(tea.id, carl.id, bob.id, Role.MEMBER)
         await engine.rooms.remove_member(tea.id, carl.id, bob.id)
         await engine.rooms.update(tea.id, carl.id, name="milk")
-        assert await client.fence() == [
+        assert await client.hear(14) == [
             f"{mask} PRIVMSG {name} :one",
             f"{mask} PRIVMSG {name} :QUIT :two",
             f"{mask} PRIVMSG {name} :three",
@@ -260,7 +258,7 @@ async def test_rooms_of_other_fronts_are_there_and_what_happens_in_them(server: 
         assert [each.message.text for each in history] == ["/me nods", "back\tto you"]
         assert (await engine.rooms.get(tea.id, carl.id)).description == "lemon"
         await engine.rooms.delete(tea.id, carl.id)
-        assert said(await client.fence()) == [":ann PART #milk :The room was deleted"]
+        assert said(await client.hear(1)) == [":ann PART :#milk"]
 
 
 async def test_a_private_room_is_joined_by_nobody_and_a_ban_is_one(server: FrontServer, port: int) -> None:
@@ -289,7 +287,7 @@ async def test_a_private_room_is_joined_by_nobody_and_a_ban_is_one(server: Front
         await ann.send("JOIN #tea")  # somebody else's private room has this name too: that is not for strangers to know
         assert said(await ann.fence())[0] == ":ann JOIN :#tea"
         await engine.rooms.add_member(tea.id, carl.id, me, Role.MEMBER)
-        assert said(await ann.fence())[0] == f":ann JOIN :#tea``{tea.id}"
+        assert said(await ann.hear(3))[0] == f":ann JOIN :#tea``{tea.id}"
         await ann.send(f"PRIVMSG #tea``{tea.id} :hello")
         await ann.fence()
         [posted] = await engine.messages.history(tea.id, carl.id, skip=0, limit=9)
@@ -310,7 +308,7 @@ async def test_direct_messages_are_the_direct_room(server: FrontServer, port: in
         assert [each.message.text for each in history] == ["again", "hello"]
         await engine.messages.post(direct.id, carl.id, text="hello ann")
         await engine.messages.post(direct.id, me.id, text="from another front")
-        assert said(await ann.fence()) == [":carl PRIVMSG ann :hello ann", ":ann PRIVMSG carl :from another front"]
+        assert said(await ann.hear(2)) == [":carl PRIVMSG ann :hello ann", ":ann PRIVMSG carl :from another front"]
 
 
 async def test_long_messages_are_split_in_both_directions_without_loss(server: FrontServer, port: int) -> None:
@@ -321,7 +319,10 @@ async def test_long_messages_are_split_in_both_directions_without_loss(server: F
         await server.engine.rooms.join(tea.id, carl.id)
         text = "".join(f"{number}é🍋" for number in range(300))
         await server.engine.messages.post(tea.id, carl.id, text=text)
-        lines = [line.split(" :", 1)[1] for line in await ann.fence() if " PRIVMSG " in line]
+        assert " JOIN " in (await ann.hear(1))[0]
+        lines: list[str] = []
+        while len("".join(lines)) < len(text):
+            lines += [line.split(" :", 1)[1] for line in await ann.hear(1)]
         assert len(lines) > 3
         assert "".join(lines) == text
         longest = "é" * ((512 - len("PRIVMSG #tea :\r\n")) // 2)
@@ -367,8 +368,7 @@ async def test_a_topic_is_for_operators(port: int) -> None:
         await bob.send("TOPIC #tea", "TOPIC #tea :mine", "TOPIC #milk", "TOPIC")
         assert [line.split()[1] for line in await bob.fence()] == ["331", "482", "442", "461"]
         await ann.send("TOPIC #tea :Shall we?")
-        await ann.fence()
-        assert await bob.fence() == [":chinwag TOPIC #tea :Shall we?"]
+        assert await bob.hear(1) == [":chinwag TOPIC #tea :Shall we?"]
 
 
 async def test_only_so_many_targets_are_taken_at_a_time(port: int) -> None:
@@ -397,35 +397,22 @@ async def test_a_line_of_100_kb_is_no_line(port: int) -> None:
 
 async def test_nul_and_what_is_no_utf_8_come_as_text_or_not_at_all(server: FrontServer, port: int) -> None:
     async with logged_in(port, "ann", "#tea") as ann, logged_in(port, "bob", "#tea") as bob:
-        await ann.fence()
+        await ann.hear(1)
         await bob.send(b"PRIVMSG #tea :a\0b\xff\xfec", b"\0", b"\xff", b"PRIVMSG #tea :\0\0", b"PRIVMSG\r#tea :x")
         assert [line.split()[1] for line in await bob.fence()] == ["421", "412", "421"]
-        assert said(await ann.fence()) == [":bob PRIVMSG #tea :ab\ufffd\ufffdc"]
+        assert said(await ann.hear(1)) == [":bob PRIVMSG #tea :ab\ufffd\ufffdc"]
 
 
 async def test_nobody_says_a_line_in_anothers_name(port: int) -> None:
     async with logged_in(port, "ann", "#tea") as ann, logged_in(port, "bob", "#tea") as bob:
-        await ann.fence()
+        await ann.hear(1)
         await bob.send(":ann!1@chinwag PRIVMSG #tea :as ann", "@account=ann PRIVMSG #tea :as ann")
         await bob.send(b"PRIVMSG #tea :one\rQUIT", b"TOPIC #tea :\rX")
-        await bob.fence()
-        assert said(await ann.fence()) == [
+        assert said(await ann.hear(3)) == [
             ":bob PRIVMSG #tea :as ann",
             ":bob PRIVMSG #tea :as ann",
             ":bob PRIVMSG #tea :oneQUIT",
         ]
-
-
-async def test_a_flood_is_slowed_down_and_nobody_else_is(port: int) -> None:
-    async with logged_in(port, "ann") as ann, logged_in(port, "bob") as bob:
-        count = LINES_AT_ONCE + 10
-        began = trio.current_time()
-        await ann.send(*(f"PING {number}" for number in range(count)))
-        await bob.send("PING mine")
-        assert await bob.next() == ":chinwag PONG chinwag :mine"
-        answers = [await ann.next() for _ in range(count)]
-        assert answers[-1] == f":chinwag PONG chinwag :{count - 1}"
-        assert trio.current_time() - began > 0.9  # the ten lines beyond what is taken at once
 
 
 async def test_who_only_says_that_they_are_done_is_let_go(port: int) -> None:
@@ -471,7 +458,7 @@ async def test_the_end_of_a_log_in_and_of_the_server_is_said() -> None:
         await server.engine.accounts.log_out_everywhere((await server.engine.accounts.find("ann")).id)
         assert await ann.ended() == ["ERROR :token expired or revoked"]
         await server.engine.close_sessions()
-        assert await bob.ended() == ["ERROR :The server is shutting down, come back in a moment"]
+        assert await bob.ended() == ["ERROR :server is shutting down, come back in a moment"]
 
 
 async def test_a_connection_leaves_no_log_in_behind(server: FrontServer, port: int) -> None:
