@@ -16,6 +16,7 @@ import msgspec
 
 from chinwag.engine.accounts.deployment import deployment_of
 from chinwag.engine.engine import Engine, EngineConfig, open_engine
+from chinwag.engine.model.clock import wall_clock
 from chinwag.engine.testing import MemoryStore
 from chinwag.http.api.front import Front
 from chinwag.http.api.service import HttpService
@@ -98,7 +99,7 @@ async def open_front(
     connections that have not logged in.
     """
     store = MemoryStore()
-    tokens = AccessTokens(_SECRET, deployment=await deployment_of(store), lifetime_s=1800)
+    tokens = AccessTokens(_SECRET, deployment=await deployment_of(store, wall_clock), lifetime_s=1800)
     limits = ListenerConfig()
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(

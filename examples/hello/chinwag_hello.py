@@ -3,9 +3,8 @@
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
 
-from chinwag.engine import Admitted, Engine, EngineError, RoomId, Session, WireFormat
+from chinwag.engine import Admitted, Dialect, Engine, EngineError, RoomId, Session
 from chinwag.engine.model.errors import Conflict, NotAMember, NotFound, Unauthenticated
 from chinwag.engine.model.events import Event, MessagePosted
 from chinwag.engine.model.values import Message
@@ -13,18 +12,17 @@ from chinwag.http.api.decoding import BodyReader
 from chinwag.http.api.front import Front, SocketEvent, SocketRequest
 from chinwag.http.api.requests import Reply, Request, read_id
 from chinwag.http.api.routing import Route
-from chinwag.http.carriers.websocket import frame_text
 from chinwag.http.kit.decimal_ids import IDS
 
 
 class Hello(msgspec.Struct, frozen=True):
-    name: Annotated[str, Meta(min_length=1, max_length=30)]
-    password: Annotated[str, Meta(min_length=8)]
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=30)]
+    password: Annotated[str, msgspec.Meta(min_length=8)]
 
 
 class Say(msgspec.Struct, frozen=True):
     room: str
-    text: Annotated[str, Meta(min_length=1, max_length=4000)]
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=4000)]
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -60,24 +58,26 @@ async def say(request: Request[Say, None]) -> Reply:
     return Reply(said(posted.message))
 
 
-class HelloSocket(WireFormat):
-    read = BodyReader(Say)
+class HelloDialect(Dialect):
+    def encode(self, event: Event) -> bytes:
+        return msgspec.json.encode(said(event.message)) if isinstance(event, MessagePosted) else b""
+
+
+class HelloSocket:
+    dialect, read = HelloDialect(), BodyReader(Say)
 
     async def admit(self, engine: Engine, request: SocketRequest) -> Admitted:
-        return await engine.connections.admit(request.admission(self))
+        return await engine.connections.admit(request.admission())
 
-    def greeting(self, admitted: Admitted) -> bytes:
-        return frame_text(msgspec.json.encode({"hello": admitted.user.username}))
-
-    def encode(self, event: Event) -> bytes:
-        return frame_text(msgspec.json.encode(said(event.message))) if isinstance(event, MessagePosted) else b""
+    def greeting(self, admitted: Admitted) -> list[bytes]:
+        return [msgspec.json.encode({"hello": admitted.user.username})]
 
     async def receive(self, engine: Engine, session: Session, message: str | bytes) -> None:
         try:
             frame = self.read(message)
             await engine.messages.post(read_id(IDS, "room", frame.room, RoomId), session.user_id, text=frame.text)
         except EngineError as error:
-            session.send(frame_text(msgspec.json.encode({"error": error.message})))
+            session.say(msgspec.json.encode({"error": error.message}))
 
 
 FRONT = Front(

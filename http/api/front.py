@@ -6,7 +6,6 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from chinwag.engine import WireFormat
 from chinwag.engine.connections.admission import Admission, Admitted
 from chinwag.engine.connections.session import Session
 from chinwag.engine.connections.wires import Dialect, Wire
@@ -32,14 +31,14 @@ class SocketRequest(msgspec.Struct, frozen=True, kw_only=True):
     wire: Wire
     source: str = ""
 
-    def admission(self, wire: WireFormat) -> Admission:
+    def admission(self) -> Admission:
         """To all of the user's rooms, those that they join later too: what a front asks for that offers no choice."""
         return Admission(
             user_id=self.user_id,
             family_id=self.family_id,
             expires_at=self.expires_at,
             source=self.source,
-            wire=wire,
+            wire=self.wire,
             follow=True,
         )
 

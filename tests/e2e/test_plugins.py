@@ -14,7 +14,8 @@ import pytest
 import trio
 from trio_websocket import open_websocket_url
 
-from tests.e2e.processes import CHINWAG, LIMIT_S, ROOT, environment, run, serving
+from tests.e2e.processes import CHINWAG, LIMIT_S, ROOT, run, serving
+from tests.forks import environment
 from tests.http.plugins import ECHO, install
 
 HELLO = ROOT / "examples" / "hello"

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.e2e.processes import ROOT, environment
+from tests.e2e.processes import ROOT
+from tests.forks import environment
 
 IRC = ROOT / "examples" / "irc"
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import trio
 
-from tests.e2e.processes import LIMIT_S, environment
+from tests.e2e.processes import LIMIT_S
+from tests.forks import environment
 
 
 def missing(*programs: str) -> str | None:

@@ -23,13 +23,12 @@ async def test_irssi_and_weechat_talk_with_each_other_and_with_another_front(tmp
             ann, bob, carl = await api.person("ann"), await api.person("bob"), await api.person("carl")
             irssi = ["irssi", "--home", str(tmp_path / "irssi"), "-c", "127.0.0.1", "-p", str(port)]
             irssi += ["-w", PASSWORD, "-n", ann.username]
-            with terminals(tmp_path, irssi=irssi, weechat=["weechat", "-d", str(tmp_path / "weechat")]) as at:
+            begin = "/set weechat.look.paste_max_lines -1"  # keys of a test come fast, and are no paste
+            begin += f";/server add chinwag 127.0.0.1/{port} -nicks={bob.username} -password={PASSWORD}"
+            weechat = ["weechat", "-d", str(tmp_path / "weechat"), "-r", f"{begin};/connect chinwag"]
+            with terminals(tmp_path, irssi=irssi, weechat=weechat) as at:
                 at_irssi, at_weechat = at["irssi"], at["weechat"]
                 await at_irssi.shows(f"Welcome to Chinwag, {ann.username}")
-                await at_weechat.type(
-                    f"/server add chinwag 127.0.0.1/{port} -nicks={bob.username} -password={PASSWORD}"
-                )
-                await at_weechat.type("/connect chinwag")
                 await at_weechat.shows(f"Welcome to Chinwag, {bob.username}")
 
                 await at_irssi.type("/join #milk")

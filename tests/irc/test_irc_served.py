@@ -7,7 +7,8 @@ from pathlib import Path
 import trio
 
 from tests.e2e.client import PASSWORD, api_of
-from tests.e2e.processes import LIMIT_S, ROOT, environment, serving
+from tests.e2e.processes import LIMIT_S, ROOT, serving
+from tests.forks import environment
 from tests.irc.irc_client import connected, logged_in
 from tests.irc.served import port_of_irc, with_irc
 
