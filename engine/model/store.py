@@ -3,7 +3,7 @@
 Promises of every implementation:
 - `commit` applies its writes all or none, in order, and returns once they are durable. Calls are committed in the order
   in which they were made, and `then` callbacks run in that order on the event loop's thread, each before anything that
-  was committed later is released. This is what makes ids rise strictly on every connection (see `docs/design.md`).
+  was committed later is released. This is what makes ids rise strictly on every connection (see `docs/promises.md`).
 - Reads see everything that was committed before they were called. They take a snapshot: one call, one moment.
 - A read that takes a `viewer` also returns how the viewer stands to the room (`Access`), and reads nothing else when
   the viewer is no member. Who may see what is decided by the engine.
