@@ -28,6 +28,7 @@ from chinwag.http.api.service import HttpService
 from chinwag.http.asgi.app import ChinwagApp
 from chinwag.http.asgi.hypercorn_adapter import HypercornServer
 from chinwag.http.carriers.gateway import Gateway
+from chinwag.http.carriers.lobby import Lobby
 from chinwag.http.carriers.poller import Poller
 from chinwag.http.carriers.poller import available as poller_available
 from chinwag.http.http2.connection import Http2Server
@@ -73,6 +74,7 @@ async def serve(
         own = [(each, await _opened(each.host, each.port, stack)) for each in own_listeners]
         commit_times = CommitTimes()
         bad_clients = BadClients()
+        lobby = Lobby()
         store = await stack.enter_async_context(
             open_sqlite_store(settings.data_dir / DATABASE_NAME, observe=commit_times.observe)
         )
@@ -104,7 +106,14 @@ async def serve(
             tokens,
             fronts,
             cors=Cors(settings.cors_origins),
-            stats=[EngineStats(engine), commit_times, StoreStats(store), bad_clients, *(each for _, each in more)],
+            stats=[
+                EngineStats(engine),
+                commit_times,
+                StoreStats(store),
+                bad_clients,
+                lobby,
+                *(each for _, each in more),
+            ],
             limiters=limiters(fronts, settings),
             public_url=settings.public_url,
             metrics_token=settings.metrics_token,
@@ -112,7 +121,14 @@ async def serve(
             pacer=None if settings.rate_limits == "off" else Pacer(),
         )
         async with listening(
-            engine, service, listeners, server=settings.server, tls=tls, bad_clients=bad_clients, more=more
+            engine,
+            service,
+            listeners,
+            server=settings.server,
+            tls=tls,
+            bad_clients=bad_clients,
+            lobby=lobby,
+            more=more,
         ) as shutdown:
             log.debug("serving", fronts=settings.fronts or "all", server=settings.server)
             task_status.started(
@@ -185,6 +201,7 @@ async def listening(
     server: ServerName = "lane",
     tls: ssl.SSLContext | None = None,
     bad_clients: BadClients | None = None,
+    lobby: Lobby | None = None,
     more: Sequence[tuple[Sequence[trio.SocketListener], ConnectionServer]] = (),
 ) -> AsyncIterator[trio.Event]:
     """Serve on listeners within the block. Set the event to stop; leaving the block waits for the end.
@@ -203,10 +220,11 @@ async def listening(
         config=config,
         bad_clients=bad_clients,
         access_log=service.access_log if isinstance(service, LoggedService) else None,
+        lobby=lobby,
     )
     connections: ConnectionServer
     if server == "lane":
-        connections = Lane(service, gateway.upgrade, config, bad_clients=bad_clients)
+        connections = Lane(service, gateway.upgrade, config, on_events=gateway.events_on, bad_clients=bad_clients)
     else:
         app = ChinwagApp(
             service,
@@ -222,6 +240,7 @@ async def listening(
     async with trio.open_nursery() as readers:
         if poller is not None:
             readers.start_soon(poller.run)
+        readers.start_soon(_empty_at, shutdown, gateway.lobby)
         async with trio.open_nursery() as nursery:
             for accepting, server_of in [(listeners, connections), *more]:
                 await nursery.start(partial(serve_listeners, accepting, server_of, shutdown=shutdown, config=config))
@@ -230,6 +249,12 @@ async def listening(
             finally:
                 shutdown.set()
         readers.cancel_scope.cancel()
+
+
+async def _empty_at(shutdown: trio.Event, lobby: Lobby) -> None:
+    """Nobody logs in any more once the shutdown begins."""
+    await shutdown.wait()
+    lobby.close()
 
 
 async def termination() -> None:

@@ -50,5 +50,8 @@ class Admitted(Record):
     user: User
     at_us: int
     replay: Replay
+    position: Position
+    """Where a new client is that was told nothing yet: by this it misses nothing from its admission on. A client that
+    resumes is where it was, until it is told something."""
     refused: tuple[RoomId, ...] = ()
     present: tuple[UserId, ...] = ()

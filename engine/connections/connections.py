@@ -19,7 +19,8 @@ from chinwag.engine.messages.resume import ALL_RESUMES_BYTES, RESUME_BYTES, RESU
 from chinwag.engine.model.access import admit
 from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.errors import ActorStopped, Forbidden, TooManyConnections
-from chinwag.engine.model.ids import FamilyId, RoomId, UserId
+from chinwag.engine.model.ids import FamilyId, MessageId, RoomId, UserId
+from chinwag.engine.model.positions import Position
 from chinwag.engine.model.store import Missed, Store
 from chinwag.engine.model.tasks import Spawn
 
@@ -105,6 +106,7 @@ class Connections:
         # removal or log-out in between finds the session. A room that is joined after the session was added, and that
         # the list of all rooms therefore may lack, is for the fan-out to follow.
         self._fanout.add(session)
+        position = Position.at(self._fanout.published)
         try:
             wanted = await self._store.room_ids_of(user_id) if room_ids is None else list(dict.fromkeys(room_ids))
             if session.open:  # it was not, if the user was logged out meanwhile
@@ -118,8 +120,8 @@ class Connections:
                 still = set(await self._store.room_ids_of(user_id))
                 strange = [room_id for room_id in wanted if room_id not in still]
             else:
-                since = None if admission.since is None else admission.since.newest_id
-                missed = await self._store.missed(wanted, user_id, since=since, limit=RESUME_LIMIT)
+                since, of_moment = self._asked_since(admission.since)
+                missed = await self._store.missed(wanted, user_id, since=since, limit=RESUME_LIMIT, moment=of_moment)
                 strange = [room_id for room_id in wanted if missed[room_id].access.member is None]
             if room_ids and len(strange) == len(wanted):
                 raise Forbidden("not a member of any of these rooms")
@@ -134,12 +136,28 @@ class Connections:
         now_us = self._clock()
         refused = () if room_ids is None else tuple(strange)
         if not admission.resume:
-            return Admitted(session=session, user=user, at_us=now_us, replay=Replay(), refused=refused, present=present)
+            return Admitted(
+                session=session,
+                user=user,
+                at_us=now_us,
+                replay=Replay(),
+                position=position,
+                refused=refused,
+                present=present,
+            )
         mine = {room_id: found for room_id, found in missed.items() if found.access.member is not None}
         left = ALL_RESUMES_BYTES - self.stats.replaying_bytes
         replay = build_replay(mine, published=self._fanout.published, most_bytes=max(0, min(RESUME_BYTES, left)))
         session.expect_replay(replay.size_bytes)
-        return Admitted(session=session, user=user, at_us=now_us, replay=replay, refused=refused, present=present)
+        return Admitted(
+            session=session,
+            user=user,
+            at_us=now_us,
+            replay=replay,
+            position=position,
+            refused=refused,
+            present=present,
+        )
 
     # --- while they are open ---
 
@@ -250,6 +268,13 @@ class Connections:
         """It is over."""
         self._presence.depart(session.user_id, trio.current_time())
         self.end_typing_unless_connected(session.user_id)
+
+    def _asked_since(self, position: Position | None) -> tuple[MessageId | None, bool]:
+        """What the store is asked for. A moment that is still to come is of another server, or of one that lost
+        messages: nothing can be resumed from it."""
+        if position is None or (position.of_moment and position.newest_id > self._fanout.published):
+            return None, False
+        return position.newest_id, position.of_moment
 
     def _refuse_too_many(self, admission: Admission) -> None:
         """What is counted here is added by `admit` in the same step."""

@@ -7,9 +7,11 @@ loads the room anew.
 from collections.abc import Mapping
 
 import msgspec
+from msgspec.structs import replace
 
 from chinwag.engine.model.events import MessageReplayed, Resumed
 from chinwag.engine.model.ids import RoomId
+from chinwag.engine.model.positions import Position
 from chinwag.engine.model.store import Missed
 from chinwag.engine.model.values import Message, Record, RoomKind, Status
 
@@ -61,6 +63,9 @@ def build_replay(missed: Mapping[RoomId, Missed], *, published: int, most_bytes:
             messages.append(MessageReplayed(room_id=room_id, message=each, status=status, room_kind=kind))
         ending = Resumed(room_id=room_id, recovered=complete, replayed=len(replayed), room_kind=kind)
         results.append(ending)
+    if results:
+        # On none but the last: a client that was cut off before it heard of all its rooms has to ask for all again.
+        results[-1] = replace(results[-1], reached=Position.at(published))
     messages.sort(key=lambda each: each.message.id)
     return Replay(messages=tuple(messages), results=tuple(results), known_seq=known_seq, size_bytes=taken)
 

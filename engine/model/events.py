@@ -199,6 +199,12 @@ class Resumed(RoomEvent):
     recovered: bool
     replayed: int
     room_kind: RoomKind = RoomKind.GROUP
+    reached: Position | None = None
+    """On the last one of a session: where the client is, now that it knows of all its rooms how they were resumed."""
+
+    @property
+    def position(self) -> Position | None:
+        return self.reached
 
 
 class RoomJoined(MembershipEvent):

@@ -490,11 +490,11 @@ class Store(AdmissionStore, JobStore, KeyStore, SearchStore, Protocol):
         ...
 
     async def missed(
-        self, room_ids: Sequence[RoomId], viewer: UserId, *, since: MessageId | None, limit: int
+        self, room_ids: Sequence[RoomId], viewer: UserId, *, since: MessageId | None, limit: int, moment: bool = False
     ) -> dict[RoomId, Missed]:
         """What came after `since` in each room, rising by seq, without tombstones, all in one snapshot.
 
-        With `since` None, or when `since` is no message of any room the viewer is a member of, every `messages` is None
-        where the viewer is a member: there is no position to go on from. A room with more than `limit` has None too.
+        Without `since`, or when it is no message of any room the viewer is a member of (but with `moment` any number is
+        one), every `messages` is None where the viewer is a member: there is no way on. So it is of a room with more.
         """
         ...

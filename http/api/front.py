@@ -1,12 +1,15 @@
 """A front: one documented chat API over the engine, as data. The service serves any number of them."""
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
+import trio
 
 from chinwag.engine.connections.admission import Admission, Admitted
+from chinwag.engine.connections.close_reasons import CloseReason
 from chinwag.engine.connections.session import Session
 from chinwag.engine.connections.wires import Dialect, Wire
 from chinwag.engine.engine import Engine
@@ -18,6 +21,7 @@ from chinwag.http.api.requests import IdCodec
 from chinwag.http.api.routing import Route
 from chinwag.http.kit import decimal_ids, plain_errors
 from chinwag.http.kit.links import Links
+from chinwag.http.security.tokens import AccessTokens
 
 
 class SocketRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +69,48 @@ class SocketEndpoint(Protocol):
         Most messages are done with when this returns. What it returns has to be awaited before the next message.
         """
         ...
+
+
+class Visitor(msgspec.Struct, frozen=True, kw_only=True):
+    """A WebSocket whose client has still to say who it is. The fields are as in `SocketRequest`."""
+
+    query: str
+    wire: Wire
+    tokens: AccessTokens
+    source: str = ""
+
+    def with_token(self, token: str) -> SocketRequest:
+        """The request that it is with an access token. Raises `Unauthenticated`; a log-in that has ended is noticed at
+        the admission."""
+        claims = self.tokens.verify(token)
+        return SocketRequest(
+            user_id=claims.user_id,
+            family_id=claims.family_id,
+            expires_at=trio.current_time() + claims.expires_at - time.time(),
+            query=self.query,
+            wire=self.wire,
+            source=self.source,
+        )
+
+
+class LogInRefusal(msgspec.Struct, frozen=True, kw_only=True):
+    """How a client is told that its first frame lets it in nowhere: a close code, after a body if there is one."""
+
+    code: int = CloseReason.TOKEN_INVALID.code
+    body: bytes = b""
+
+
+@runtime_checkable
+class LobbyEndpoint(SocketEndpoint, Protocol):
+    """An endpoint whose clients log in by their first frame, unless their request for the WebSocket has a token."""
+
+    async def log_in(self, engine: Engine, visitor: Visitor, message: str | bytes) -> Admitted:
+        """Act on a client's first frame: `admit` it, or raise an `EngineError`, which closes the socket."""
+        ...
+
+    def refusal(self, error: EngineError) -> LogInRefusal:  # noqa: ARG002
+        """How to say so. `error` is also Unauthenticated for a client that said nothing in time."""
+        return LogInRefusal()
 
 
 NOT_RECOVERED = "That is messages alone: what became of earlier ones meanwhile (edits, reactions) has to be read again."

@@ -17,7 +17,7 @@ from chinwag.engine.model.errors import EngineError, Invalid, TryLater, Unauthen
 from chinwag.http.api.decoding import may_be_empty
 from chinwag.http.api.front import Front
 from chinwag.http.api.refusals import BodyTooLarge, MalformedBody, RateLimited
-from chinwag.http.api.routing import JSON, HeaderParameter, Route, path_names
+from chinwag.http.api.routing import EVENT_STREAM, JSON, HeaderParameter, Route, path_names
 
 Json = dict[str, Any]
 
@@ -34,6 +34,7 @@ _FILE_HEADERS: Final = (
     HeaderParameter("Range", "one range of bytes: bytes=0-499"),
     HeaderParameter("If-None-Match", "the ETag of what the client has"),
 )
+_EVENT_STREAM_HEADERS: Final = (HeaderParameter("Last-Event-ID", "the id of the last event that the client has"),)
 FORM: Final = "multipart/form-data"
 
 
@@ -188,9 +189,16 @@ def _parameters(front: Front, route: Route) -> list[Json]:
             "description": each.description,
             "schema": {**_TEXT, **each.json_schema},
         }
-        for each in (*route.headers, *(_FILE_HEADERS if route.is_file else ()))
+        for each in (*route.headers, *_headers_by_kind(route))
     ]
     return parameters
+
+
+def _headers_by_kind(route: Route) -> tuple[HeaderParameter, ...]:
+    """What the kind of its answer lets a route read."""
+    if route.media_type == EVENT_STREAM:
+        return _EVENT_STREAM_HEADERS
+    return _FILE_HEADERS if route.is_file else ()
 
 
 def _text(front: Front, name: str) -> Json:
@@ -225,6 +233,8 @@ def _responses(front: Front, route: Route, schema_of: dict[Any, Json]) -> Json:
     success: Json = {"description": HTTPStatus(route.status).phrase}
     if route.response is not None:
         success["content"] = _json(schema_of[route.response])
+    elif route.media_type == EVENT_STREAM:
+        success["content"] = {EVENT_STREAM: {"schema": _TEXT}}
     elif route.media_type != JSON:
         success["content"] = {route.media_type: {"schema": {"type": "string", "format": "binary"}}}
     if route.response_headers:

@@ -1,9 +1,11 @@
 """What a handler gets and gives back. A handler is `async def handler(request) -> Reply`, and knows nothing else."""
 
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
+import trio
 
 from chinwag.engine.accounts.log_ins import LogIn
 from chinwag.engine.engine import Engine
@@ -76,7 +78,7 @@ def no_such_id(ids: IdCodec, field: str, text: str, kind: Callable[[int], int]) 
 class Reply(msgspec.Struct, frozen=True):
     """A handler's answer: a body that msgspec can encode as JSON, None for no body. The status is the route's.
 
-    With `raw`, that is the answer as it is: a file, for one.
+    With `raw`, that is the answer as it is: a file, for one; an event stream, for another.
     """
 
     body: object | None = None
@@ -136,6 +138,11 @@ class Request(Generic[Body, Query]):
     def source(self) -> str:
         """Where the request comes from, as the engine counts it."""
         return address_key(self._request.client)
+
+    @property
+    def expires_at(self) -> float:
+        """When the caller's token ends, on Trio's clock: so long a connection may last that it opens."""
+        return trio.current_time() + self.claims.expires_at - time.time()
 
     @property
     def user(self) -> UserId:

@@ -18,6 +18,7 @@ from chinwag.http.security.tokens import AccessTokens
 Handler = Callable[[Request[Any, Any]], Awaitable[Reply]]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 JSON: Final = "application/json"
+EVENT_STREAM: Final = "text/event-stream"
 
 
 class Asking(NamedTuple):
@@ -76,7 +77,7 @@ class Route:
     `streams` is for bodies that are not JSON, and large: the handler reads them from `Request.stream` while they come,
     up to so many bytes (413 beyond). Token and path are checked before the first byte is read. `form` are the parts of
     such a body when it is a form. `media_type` is what the answer is; a handler that answers with no JSON sets
-    `Reply.raw`.
+    `Reply.raw`. With `EVENT_STREAM` its answer takes over the connection (`kit.event_stream`).
     """
 
     method: Method
@@ -103,7 +104,11 @@ class Route:
     @property
     def is_file(self) -> bool:
         """Whether the answer is a file, as `file_transfer` sends it: in parts, too, and not twice."""
-        return self.media_type != JSON
+        return self.media_type not in (JSON, EVENT_STREAM)
+
+    def __post_init__(self) -> None:
+        if self.streams is not None and self.media_type == EVENT_STREAM:
+            raise ValueError("an answer that takes over the connection cannot follow a body that is read as it comes")
 
 
 class Endpoint:

@@ -177,6 +177,12 @@ class HttpService:
         claims, _user = await self._authenticate(token)
         return claims
 
+    async def admit_visitor(self, request: HttpRequest, front: Front) -> None:
+        """See that one who has yet to log in may open a WebSocket. Raises as `authenticate_socket`, for its address."""
+        if not self._cors.lets_connect(request.headers.get("origin")):
+            raise OriginNotAllowed
+        await self._admission.enter_socket(request, front.name, None)
+
     def socket_front(self, request: HttpRequest) -> Front | None:
         """The front whose WebSocket this request asks for, None when its path is no socket's."""
         where = self._mounts.locate(request.host, request.path)
@@ -289,7 +295,10 @@ class HttpService:
     def _finished(self, request: HttpRequest, where: Location, response: HttpResponse) -> HttpResponse:
         self._counts.count(_name(where), request.method, response.status)
         response.headers.extend(self._cors.headers(request.headers.get("origin")))
-        if response.content is not None:
+        if response.events is not None:
+            if request.method == "HEAD":
+                response.events.admitted.session.abandon()
+        elif response.content is not None:
             response.headers.append(("content-length", str(response.content.size_bytes)))
         elif response.status != 204 and response.status != 304:
             response.headers.append(("content-length", str(len(response.body))))

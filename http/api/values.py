@@ -9,6 +9,8 @@ from typing import Final, Protocol
 
 import msgspec
 
+from chinwag.engine.connections.admission import Admitted
+
 Header = tuple[str, str]
 
 
@@ -40,6 +42,14 @@ class Content(Protocol):
     def chunks(self) -> AsyncGenerator[bytes, None]:
         """Its pieces, together `size_bytes`. Whoever iterates closes the generator."""
         ...
+
+
+class EventStream(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of an answer that takes over the connection: what a session is told, for as long as it lasts. Somebody
+    has to serve the session, or abandon it. `greeting` are bodies in its dialect."""
+
+    admitted: Admitted
+    greeting: tuple[bytes, ...] = ()
 
 
 class FixedHeaders:
@@ -91,11 +101,12 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
     """One answer. `headers` is complete up to what belongs to the connection (Date, Connection): the answer to HEAD has
-    the Content-Length of the GET and no body, so a server sends both as they are. With `content` that is the body.
-    `fixed` are further headers, and none of `headers`."""
+    the Content-Length of the GET and no body, so a server sends both as they are. With `content` that is the body; with
+    `events` they follow `body`, and the answer has no length. `fixed` are further headers, and none of `headers`."""
 
     status: int
     headers: list[Header]
     fixed: FixedHeaders = API_HEADERS
     body: bytes = b""
     content: Content | None = None
+    events: EventStream | None = None

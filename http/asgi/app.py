@@ -21,8 +21,9 @@ from quart_trio.asgi import TrioASGIHTTPConnection, TrioASGIWebsocketConnection
 from chinwag.engine.model.errors import EngineError
 from chinwag.http.api.bodies import UNREAD_BYTES, UNREAD_S, Patience
 from chinwag.http.api.refusals import BodyTimeout, BodyTooLarge, IncompleteBody
-from chinwag.http.api.values import Content, HttpRequest, HttpResponse
+from chinwag.http.api.values import Content, EventStream, HttpRequest, HttpResponse
 from chinwag.http.carriers.asgi_transport import AsgiTransport
+from chinwag.http.carriers.event_stream import AsgiEventStream
 from chinwag.http.carriers.gateway import Gateway
 from chinwag.http.lane.lane import Handler
 from chinwag.http.listener.streams import DEFAULT_SEND_TIMEOUT_S, GuardedStream, SecureStream
@@ -91,9 +92,28 @@ class ServiceConnection(TrioASGIHTTPConnection):
             await self._refuse(request, error, send, receive)
         else:
             response = await self.app.service.handle(replace(request, body=body) if body else request)
+            if response.events is not None:
+                await self._give_over(response, response.events, receive, send)
+                return
             await self._send(response, send)
             if response.content is None or await self._send_content(response.content, send):
                 await _send_body(response.body, send)
+
+    async def _give_over(
+        self, response: HttpResponse, events: EventStream, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        """Send the head of an answer that takes over its connection, and then what its session is told."""
+        connection: GuardedStream | SecureStream | None = self.scope["state"].get("connection")
+        try:
+            assert self.app.gateway is not None, "nobody serves event streams here"
+            await self._send(response, send)
+            await _send_body(response.body, send, more=True)
+        except BaseException:  # cancellation too: a session that nobody will run must not stay subscribed
+            events.admitted.session.abandon()
+            raise
+        transport = AsgiEventStream(receive, send, connection=connection)
+        async with transport.open():
+            await self.app.gateway.serve_events(events, transport)
 
     async def _pass_on(self, request: HttpRequest, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Answer a request whose handler reads the body itself."""
@@ -175,7 +195,7 @@ class SocketConnection(TrioASGIWebsocketConnection):
         try:
             await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
         except BaseException:  # cancellation too: a session that nobody will run must not stay subscribed
-            granted.admitted.session.abandon()
+            granted.abandon()
             raise
         transport = AsgiTransport(receive, send, connection=self.scope["state"].get("connection"))
         async with transport.open():

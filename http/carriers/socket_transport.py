@@ -6,7 +6,7 @@ is made of stays the owner of the file descriptor and should not be used beside 
 
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 import outcome
 import trio
@@ -32,6 +32,19 @@ FINISH_BYTES: Final = 1024 * 1024
 """How much a client may still send while its close frame is awaited."""
 PING: Final = frame(Opcode.PING, b"")
 """Any byte that comes back is a sign of life."""
+
+
+class Parser(Protocol):
+    """Makes messages of a client's bytes."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more is to be read."""
+        ...
+
+    def feed(self, data: bytes, /) -> Sequence[Incoming]:
+        """What these bytes complete. Raises `ProtocolFailure`."""
+        ...
 
 
 Take = Callable[[Incoming], Awaitable[None] | None]
@@ -65,8 +78,10 @@ class SocketTransport:
         leftover: bytes = b"",
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
         poller: Poller | None = None,
+        parser: Parser | None = None,
     ) -> None:
         """`leftover` was read from `stream` after the request head; `max_message_bytes` bounds a message received.
+        `parser` reads what comes, if that is no WebSocket's.
 
         With a `poller`, which has to be running, `deliver` needs no task to be woken for a read.
         """
@@ -80,7 +95,7 @@ class SocketTransport:
         # would cost a second descriptor for each connection.
         self._fileno: Callable[[], int] = stream.socket.fileno
         self._leftover = leftover
-        self._parser = FrameParser(max_message_bytes)
+        self._parser = parser or FrameParser(max_message_bytes)
         self._aborted = False
         self._blocked = False
         """Whether the kernel refused bytes last time, so that it holds some that the peer does not take."""
@@ -151,7 +166,7 @@ class SocketTransport:
                     await waiting
                 await self._take_all(take, items, failure)
 
-    async def receive(self) -> list[Incoming]:
+    async def receive(self) -> Sequence[Incoming]:
         """Wait for bytes, and return what they complete: any number of messages and control frames, also none.
 
         Raises as `deliver` does, and `ConnectionLost` when nothing more may follow (a close frame or a failure came).
@@ -163,6 +178,11 @@ class SocketTransport:
         if self._parser.finished:
             raise ConnectionLost
         return self._parser.feed(await self._read_when_ready())
+
+    def end_reading(self) -> None:
+        """Let `deliver` return, once the parser is finished: what the client still says does not matter. A connection
+        without a poller goes on until it is aborted."""
+        self._wake(outcome.Value((None, (), None)))
 
     async def _read_when_ready(self) -> bytes:
         try:

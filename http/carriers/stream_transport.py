@@ -12,7 +12,7 @@ import trio
 
 from chinwag.engine.connections.transport import LOST, ConnectionLost
 from chinwag.http.carriers.queued_transport import QueuedTransport
-from chinwag.http.carriers.socket_transport import FINISH_BYTES, MESSAGE_READ_BYTES, PING, Take
+from chinwag.http.carriers.socket_transport import FINISH_BYTES, MESSAGE_READ_BYTES, PING, Parser, Take
 from chinwag.http.carriers.websocket import DEFAULT_MAX_MESSAGE_BYTES, FrameParser, Incoming, ProtocolFailure
 
 log = structlog.get_logger("chinwag.http")
@@ -53,13 +53,19 @@ class StreamTransport(QueuedTransport):
     """One WebSocket connection after its handshake. Implements `chinwag.engine.connections.transport.Transport`."""
 
     def __init__(
-        self, stream: WebSocketStream, *, leftover: bytes = b"", max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
+        self,
+        stream: WebSocketStream,
+        *,
+        leftover: bytes = b"",
+        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+        parser: Parser | None = None,
     ) -> None:
-        """`leftover` was read from `stream` after the request head; `max_message_bytes` bounds a message received."""
+        """`leftover` was read from `stream` after the request head; `max_message_bytes` bounds a message received.
+        `parser` reads what comes, if that is no WebSocket's."""
         super().__init__()
         self._stream = stream
         self._leftover = leftover
-        self._parser = FrameParser(max_message_bytes)
+        self._parser: Parser = parser or FrameParser(max_message_bytes)
 
     @property
     def last_received(self) -> float:
@@ -78,6 +84,13 @@ class StreamTransport(QueuedTransport):
         while not self._parser.finished:
             # Not kept in a variable: an idle connection would hold the last bytes that it got.
             await self._take_all(take, await self._receive())
+
+    async def receive(self) -> Sequence[Incoming]:
+        """Wait for bytes, and return what they complete. Raises as `deliver` does, for a broken rule at once."""
+        data, self._leftover = self._leftover, b""
+        if not data and self._parser.finished:
+            raise ConnectionLost
+        return self._parser.feed(data or await self._receive())
 
     async def _receive(self) -> bytes:
         try:

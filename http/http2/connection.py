@@ -33,12 +33,12 @@ from h2.settings import SettingCodes, Settings
 from chinwag.engine.model.errors import EngineError, InternalError
 from chinwag.http.api.bodies import UNREAD_BYTES, UNREAD_S
 from chinwag.http.api.refusals import HttpRefusal
-from chinwag.http.api.values import Content, HttpRequest, HttpResponse
+from chinwag.http.api.values import Content, EventStream, HttpRequest, HttpResponse
 from chinwag.http.carriers.gateway import Granted
 from chinwag.http.carriers.stream_transport import WebSocketStream
 from chinwag.http.http2.frames import MAX_FRAME_BYTES, FrameAllowance, FrameTooLarge, HeadDecoder, TooManyFrames
 from chinwag.http.http2.head import Http2Head
-from chinwag.http.http2.stream import WINDOW_BYTES, Http2Body, Http2Stream, StreamGone, Tunnel
+from chinwag.http.http2.stream import WINDOW_BYTES, Http2Body, Http2Stream, OneWayTunnel, StreamGone, Tunnel
 from chinwag.http.lane.lane import Handler
 from chinwag.http.listener.bad_clients import BadClients
 from chinwag.http.listener.listener import ListenerConfig
@@ -79,6 +79,10 @@ class Sockets(Protocol):
 
     async def serve_stream(self, granted: Granted, stream: WebSocketStream, /) -> None:
         """Serve one that was granted until it ends."""
+        ...
+
+    async def events_over(self, events: EventStream, stream: WebSocketStream, /) -> None:
+        """Tell what a session is told until either side ends it."""
         ...
 
 
@@ -353,7 +357,7 @@ class _Connection:
             if stream.head.websocket:
                 await self._serve_socket(stream)
             else:
-                await self._send(stream, await self._answer(stream))
+                await self._respond(stream, await self._answer(stream))
             self._let_go(stream)
             self._allowance.answered()
             await stream.drop_rest(UNREAD_BYTES, UNREAD_S)
@@ -405,6 +409,19 @@ class _Connection:
             self._report(refusal.message)
         return self._server.handler.refuse(head.request(), refusal)
 
+    async def _respond(self, stream: Http2Stream, response: HttpResponse) -> None:
+        """Send an answer, and what may follow it."""
+        if response.events is None:
+            await self._send(stream, response)
+            return
+        try:
+            await stream.send_head(response.status, _encoded(response))
+            await stream.send(response.body)
+        except BaseException:  # cancellation too: a session that nobody will run must not stay subscribed
+            response.events.admitted.session.abandon()
+            raise
+        await self._server.sockets.events_over(response.events, OneWayTunnel(stream, self))
+
     async def _send(self, stream: Http2Stream, response: HttpResponse) -> None:
         try:
             fields = _encoded(response)
@@ -443,7 +460,7 @@ class _Connection:
         try:
             await stream.send_head(200, ())
         except BaseException:  # cancellation too: a session that nobody will run must not stay subscribed
-            granted.admitted.session.abandon()
+            granted.abandon()
             raise
         await self._server.sockets.serve_stream(granted, Tunnel(stream, self))
 

@@ -142,6 +142,11 @@ class Http2Stream:
             await self._link.flush()
         return data
 
+    async def until_gone(self) -> None:
+        """Return when the client does not want the answer any more, or is gone."""
+        while not self.gone:
+            await self._came.wait()
+
     async def read_all(self, limit_bytes: int) -> bytes:
         """The whole body. Raises `BodyTooLarge`, `BodyTimeout`, `StreamGone`."""
         if self.head.length is not None and self.head.length > limit_bytes:
@@ -327,3 +332,19 @@ class Tunnel:
         if not (self._stream.answered and self._stream.whole):
             self._stream.reset(ErrorCodes.CANCEL)
             self._link.flush_soon()
+
+
+class OneWayTunnel(Tunnel):
+    """A stream that carries an answer without an end. A `WebSocketStream` on which nothing comes in."""
+
+    async def receive_some(self, _: int) -> bytes:
+        """Wait for the client to end it."""
+        await self._stream.until_gone()
+        return b""
+
+    async def finish(self, _: int) -> None:
+        """See `WebSocketStream`."""
+        try:
+            await self._stream.send(b"", end=True)
+        except StreamGone:
+            raise trio.BrokenResourceError from None

@@ -19,7 +19,7 @@ import trio
 from chinwag.engine.model.errors import EngineError, InternalError
 from chinwag.http.api.bodies import UNREAD_BYTES, UNREAD_S
 from chinwag.http.api.refusals import BodyTimeout, BodyTooLarge, HeadTimeout, HeadTooLarge, HttpRefusal
-from chinwag.http.api.values import Content, HttpRequest, HttpResponse
+from chinwag.http.api.values import Content, EventStream, HttpRequest, HttpResponse
 from chinwag.http.lane.answers import CONTINUE, Answers
 from chinwag.http.lane.body import LaneBody
 from chinwag.http.lane.chunked import ChunkedBody
@@ -74,6 +74,9 @@ OnUpgrade = Callable[[RequestHead, AcceptedStream, bytes], Awaitable[Awaitable[N
 The bytes are what the client sent after the head. The stream is closed at the end, if it is not already.
 """
 
+OnEvents = Callable[[EventStream, AcceptedStream], Awaitable[None]]
+"""Makes what runs the connection after the head of an answer that takes it over."""
+
 
 _IDLE, _HEAD, _BODY, _HANDLER, _SENDING = (
     ConnectionPhase.IDLE,
@@ -93,9 +96,12 @@ class Lane:
         on_upgrade: OnUpgrade,
         config: ListenerConfig | None = None,
         *,
+        on_events: OnEvents | None = None,
         bad_clients: BadClients | None = None,
     ) -> None:
+        """Without `on_events` no answer may take over its connection."""
         self._handler = handler
+        self._on_events = on_events
         self._on_upgrade = on_upgrade
         self._limits = config or ListenerConfig()
         self._bad_clients = bad_clients or BadClients()
@@ -133,6 +139,7 @@ class Lane:
         """Answer requests until the client leaves, does wrong or is too slow, or asks for a WebSocket.
 
         Then the handshake is answered, and returned is what runs the WebSocket: an idle one holds nothing of this.
+        It is the same with an answer that takes over the connection.
         """
         connection = (
             SecureConnection(stream, self) if isinstance(stream, SecureStream) else PlainConnection(stream, self)
@@ -203,6 +210,8 @@ class Lane:
                 connection.phase = _HANDLER
                 work = self._handler.handle(head.request(body, connection.client, secure=connection.secure))
                 response = await (connection.answering(work, answers) if answers else work)
+                if response.events is not None:
+                    return await self._give_over(connection, stream, response, response.events, answers)
                 if self.stopping or not head.keep_alive:
                     answers.append(self._answers.encode(response, close=True))
                     if response.content is not None:
@@ -236,6 +245,24 @@ class Lane:
         finally:
             self._connections.discard(connection)
         return None if upgrade is None else await self._on_upgrade(upgrade, stream, data)
+
+    async def _give_over(
+        self,
+        connection: Connection,
+        stream: AcceptedStream,
+        response: HttpResponse,
+        events: EventStream,
+        answers: list[bytes],
+    ) -> Awaitable[None]:
+        """Send the head of an answer that takes over its connection. What is returned runs it to its end."""
+        try:
+            assert self._on_events is not None, "nobody serves event streams here"
+            answers.append(self._answers.encode(response, close=True))
+            await connection.send(answers)
+            return self._on_events(events, stream)
+        except BaseException:  # cancellation too: a session that nobody will run must not stay subscribed
+            events.admitted.session.abandon()
+            raise
 
     async def _read_body(
         self, connection: Connection, head: LaneHead, data: bytes, answers: list[bytes]

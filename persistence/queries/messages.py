@@ -113,6 +113,10 @@ JOIN members AS mm ON mm.room_id = m.room_id AND mm.user_id = $2
 WHERE m.id = $1
 """
 
+# Where in the order of commit the newest message up to an id is, in whose room it may be.
+# Index: messages_by_id
+POSITION_OF_MOMENT = "SELECT row FROM messages WHERE id <= $1 ORDER BY id DESC LIMIT 1"
+
 # Where in the order of commit a room's message with a sequence is, or the next one after it. In the index alone, since
 # its entries end in the row.
 # Index: messages_by_seq

@@ -246,9 +246,13 @@ class Snapshot(AccountReads):
         return MessagePage(access=access, receipts=self.receipts(room_id), messages=tuple(chosen))
 
     def missed(
-        self, room_ids: Sequence[RoomId], viewer: UserId, since: MessageId | None, limit: int
+        self, room_ids: Sequence[RoomId], viewer: UserId, since: MessageId | None, limit: int, moment: bool
     ) -> dict[RoomId, Missed]:
-        position = self._one(messages.POSITION, since, viewer) if since is not None else None
+        position = None
+        if since is not None and moment:
+            position = self._one(messages.POSITION_OF_MOMENT, since) or (0,)
+        elif since is not None:
+            position = self._one(messages.POSITION, since, viewer)
         answer: dict[RoomId, Missed] = {}
         for room_id in room_ids:
             access = self.access(room_id, viewer)

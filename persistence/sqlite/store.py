@@ -352,9 +352,9 @@ class SqliteStore(SqliteAdmissions, SqliteJobReads):
         return await self._read_room(Snapshot.window, room_id, viewer, around, limit)
 
     async def missed(
-        self, room_ids: Sequence[RoomId], viewer: UserId, *, since: MessageId | None, limit: int
+        self, room_ids: Sequence[RoomId], viewer: UserId, *, since: MessageId | None, limit: int, moment: bool = False
     ) -> dict[RoomId, Missed]:
-        return await self._read_rooms(Snapshot.missed, room_ids, viewer, since, limit)
+        return await self._read_rooms(Snapshot.missed, room_ids, viewer, since, limit, moment)
 
     async def search(
         self, viewer: UserId, *, text: str, room_id: RoomId | None, limit: int, within_s: float = NO_DEADLINE

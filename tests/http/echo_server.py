@@ -17,7 +17,7 @@ import trio.testing
 
 from chinwag.engine.model.errors import EngineError
 from chinwag.http.api.refusals import HttpRefusal, NoSuchEndpoint
-from chinwag.http.api.values import HSTS, HttpRequest, HttpResponse
+from chinwag.http.api.values import HSTS, EventStream, HttpRequest, HttpResponse
 from chinwag.http.asgi.app import ChinwagApp
 from chinwag.http.asgi.hypercorn_adapter import HypercornServer
 from chinwag.http.carriers.gateway import Granted
@@ -140,6 +140,9 @@ class NoSockets:
 
     async def serve_stream(self, granted: Granted, _: WebSocketStream) -> None:
         raise AssertionError(f"{granted} was not granted here")
+
+    async def events_over(self, events: EventStream, _: WebSocketStream) -> None:
+        raise AssertionError(f"{events} were not answered here")
 
 
 def answer(value: object, *, status: int = 200, head: bool = False) -> HttpResponse:

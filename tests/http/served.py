@@ -10,6 +10,10 @@ from h2.events import DataReceived, ResponseReceived, StreamEnded, StreamReset
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
 from chinwag.engine.engine import EngineConfig
+from chinwag.http.api.cors import Cors
+from chinwag.http.api.front import Front
+from chinwag.http.carriers.lobby import Lobby
+from chinwag.http.fronts.chatterstack import FRONT
 from chinwag.http.listener.listener import ListenerConfig
 from chinwag.http.server import listening
 from chinwag.http.settings import ServerName
@@ -65,16 +69,22 @@ async def serving(
     server: ServerName = "lane",
     secure: bool = False,
     engine: EngineConfig | None = None,
+    front: Front = FRONT,
+    cors: Cors | None = None,
+    lobby: Lobby | None = None,
 ) -> AsyncIterator[Served]:
+    """The front is ChatterStack's, or one made of it."""
     with trio.fail_after(LIMIT_S):
-        async with open_api(config=engine) as api:
+        async with open_api((front,), config=engine, cors=cors) as api:
             listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
             port = listeners[0].socket.getsockname()[1]
-            limits = config or ListenerConfig(
+            bounds = config or ListenerConfig(
                 max_message_bytes=MESSAGE_LIMIT, max_body_bytes=BODY_LIMIT, grace_s=SHORT_S
             )
             context = tls()[1] if secure else None
-            async with listening(api.engine, api.service, listeners, limits, server=server, tls=context) as shutdown:
+            async with listening(
+                api.engine, api.service, listeners, bounds, server=server, tls=context, lobby=lobby
+            ) as shutdown:
                 yield Served(api, port, shutdown, secure=secure)
 
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from unittest.mock import ANY
 
 import pytest
 import trio
@@ -73,7 +74,7 @@ async def test_nothing_new_since_is_recovered_with_nothing(h: EngineHarness, aut
     room = await h.room("tea", ann)
     [message] = await post_many(h, room, ann, 1)
     client = await h.connect(ann, room, since=message.id)
-    assert await all_of(client) == [Resumed(room_id=room.id, recovered=True, replayed=0)]
+    assert await all_of(client) == [Resumed(room_id=room.id, recovered=True, replayed=0, reached=ANY)]
 
 
 async def test_nothing_before_the_drop_leaves_no_position_and_is_not_recovered(
@@ -83,7 +84,7 @@ async def test_nothing_before_the_drop_leaves_no_position_and_is_not_recovered(
     room = await h.room("tea", ann)
     await h.post(room, ann, "never seen")
     client = await h.connect(ann, room, resume=True)
-    assert await all_of(client) == [Resumed(room_id=room.id, recovered=False, replayed=0)]
+    assert await all_of(client) == [Resumed(room_id=room.id, recovered=False, replayed=0, reached=ANY)]
     await h.post(room, ann, "live")
     assert texts(await all_of(client)) == ["live"]
 
@@ -121,7 +122,7 @@ async def test_a_position_that_is_too_old_gets_nothing_partial(
         assert texts(events) == [f"{n}" for n in range(missed)]
         assert resumed(events) == [(room.id, True, missed)]
     else:
-        assert events == [Resumed(room_id=room.id, recovered=False, replayed=0)]
+        assert events == [Resumed(room_id=room.id, recovered=False, replayed=0, reached=ANY)]
 
 
 async def test_one_room_too_far_behind_does_not_spoil_the_others(h: EngineHarness, autojump_clock: MockClock) -> None:
@@ -166,7 +167,7 @@ async def test_a_position_in_another_room_counts_when_the_user_is_in_it_and_only
     assert texts(events) == ["after"]
     assert resumed(events) == [(tea.id, True, 1)]
     events = await all_of(await h.connect(bob, tea, since=in_secret))
-    assert events == [Resumed(room_id=tea.id, recovered=False, replayed=0)]
+    assert events == [Resumed(room_id=tea.id, recovered=False, replayed=0, reached=ANY)]
 
 
 async def test_an_unknown_position_and_one_in_the_future_are_not_recovered(
@@ -177,7 +178,7 @@ async def test_an_unknown_position_and_one_in_the_future_are_not_recovered(
     message = await h.post(room, ann, "x")
     for wrong in (message.id - 1, message.id + (1 << 40), 1, (1 << 53) - 1):
         events = await all_of(await h.connect(ann, room, since=MessageId(wrong)))
-        assert events == [Resumed(room_id=room.id, recovered=False, replayed=0)]
+        assert events == [Resumed(room_id=room.id, recovered=False, replayed=0, reached=ANY)]
 
 
 async def test_a_deleted_message_is_a_position_all_the_same_and_is_not_replayed(
@@ -215,9 +216,9 @@ class GatedStore(MemoryStore):
     gate: trio.Event | None = None
 
     async def missed(
-        self, room_ids: Sequence[RoomId], viewer: UserId, *, since: MessageId | None, limit: int
+        self, room_ids: Sequence[RoomId], viewer: UserId, *, since: MessageId | None, limit: int, moment: bool = False
     ) -> dict[RoomId, Missed]:
-        answer = await super().missed(room_ids, viewer, since=since, limit=limit)
+        answer = await super().missed(room_ids, viewer, since=since, limit=limit, moment=moment)
         if self.gate is not None:
             await self.gate.wait()
         return answer

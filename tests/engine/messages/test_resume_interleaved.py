@@ -50,10 +50,10 @@ class ChaoticStore(MemoryStore):
             self._running = False
 
     async def missed(
-        self, room_ids: Sequence[RoomId], viewer: UserId, *, since: MessageId | None, limit: int
+        self, room_ids: Sequence[RoomId], viewer: UserId, *, since: MessageId | None, limit: int, moment: bool = False
     ) -> dict[RoomId, Missed]:
         await self.dawdle()
-        answer = await super().missed(room_ids, viewer, since=since, limit=limit)
+        answer = await super().missed(room_ids, viewer, since=since, limit=limit, moment=moment)
         await self.dawdle()
         return answer
 

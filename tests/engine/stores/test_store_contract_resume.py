@@ -77,3 +77,15 @@ async def test_missed_starts_from_the_beginning_of_a_room_that_is_newer(chatter:
     await chatter.commit([post(2001, RoomId(2000), 1)])
     found = await chatter.missed([RoomId(2000)], ANN, since=MessageId(1001), limit=10)
     assert ids(found[RoomId(2000)].messages) == [2001]
+
+
+async def test_missed_since_a_moment_is_what_has_a_higher_id_whosever_the_last_message_was(chatter: Store) -> None:
+    for viewer, moment, expected in (
+        (ANN, 0, [[1001, 1003, 1005], [1002, 1004, 1006]]),
+        (BOB, 1002, [[1003, 1005], []]),  # the last one then was of a room that Bob is not in
+        (BOB, 1000, [[1001, 1003, 1005], []]),
+        (ANN, 1003, [[1005], [1004, 1006]]),
+        (ANN, 4711, [[], []]),
+    ):
+        found = await chatter.missed([ROOM, OTHER], viewer, since=MessageId(moment), limit=10, moment=True)
+        assert [ids(found[room].messages) for room in (ROOM, OTHER)] == expected
