@@ -233,6 +233,7 @@ ARGUMENTS: dict[str, object] = {
     "key": "key",
     "kind": None,
     "limit": 10,
+    "moment": False,
     "message_id": MessageId(999_999),  # one of those that may be in the journal, for which all of it is moved
     "name": "a job",
     "name_contains": "",
