@@ -25,8 +25,6 @@ from chinwag.http.api.pacing import Pacer
 from chinwag.http.api.proxies import TrustedProxies
 from chinwag.http.api.rate_limits import RateLimiter
 from chinwag.http.api.service import HttpService
-from chinwag.http.asgi.app import ChinwagApp
-from chinwag.http.asgi.hypercorn_adapter import HypercornServer
 from chinwag.http.carriers.gateway import Gateway
 from chinwag.http.carriers.lobby import Lobby
 from chinwag.http.carriers.poller import Poller
@@ -226,6 +224,10 @@ async def listening(
     if server == "lane":
         connections = Lane(service, gateway.upgrade, config, on_events=gateway.events_on, bad_clients=bad_clients)
     else:
+        # Quart and hypercorn take a third of a second to import.
+        from chinwag.http.asgi.app import ChinwagApp
+        from chinwag.http.asgi.hypercorn_adapter import HypercornServer
+
         app = ChinwagApp(
             service,
             gateway,

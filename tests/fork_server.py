@@ -28,6 +28,7 @@ def import_everything() -> None:
     """What `chinwag serve` needs, with any option, and `chinwag bench`."""
     import chinwag.benchmarks.commands
     import chinwag.http.asgi.app
+    import chinwag.http.asgi.hypercorn_adapter
     import chinwag.http.cli
     import chinwag.http.server  # noqa: F401
 

@@ -120,6 +120,8 @@ def test_the_wheel_works_in_a_fresh_environment(wheel: Path, tmp_path: Path) -> 
 
 
 def test_pytest_runs_from_the_root() -> None:
-    ended = run([sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "tests/engine/model"])
+    ended = run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "tests/engine/model"]
+    )
     assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
-    assert "tests/engine/" in ended.stdout
+    assert some in ended.stdout
