@@ -39,7 +39,7 @@ check: setup stubs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p chinwag
-	$(BIN)/mypy tests examples
+	$(BIN)/mypy tests examples examples/irc.py
 
 format: setup
 	$(BIN)/ruff format .

@@ -26,13 +26,13 @@ from chinwag.http.api.proxies import TrustedProxies
 from chinwag.http.api.rate_limits import RateLimiter
 from chinwag.http.api.service import HttpService
 from chinwag.http.carriers.gateway import Gateway
-from chinwag.http.carriers.lobby import Lobby
+from chinwag.http.carriers.lobby import Lobby, LobbyLimits
 from chinwag.http.carriers.poller import Poller
 from chinwag.http.carriers.poller import available as poller_available
 from chinwag.http.http2.connection import Http2Server
 from chinwag.http.lane.lane import Lane
 from chinwag.http.listener.bad_clients import BadClients
-from chinwag.http.listener.front_connections import FrontConnections, StrangerLimits
+from chinwag.http.listener.front_connections import FrontConnections
 from chinwag.http.listener.listener import ConnectionServer, ListenerConfig, Ports, open_listeners
 from chinwag.http.listener.listener import serve as serve_listeners
 from chinwag.http.listener.secure_server import SecureServer
@@ -72,7 +72,7 @@ async def serve(
         own = [(each, await _opened(each.host, each.port, stack)) for each in own_listeners]
         commit_times = CommitTimes()
         bad_clients = BadClients()
-        lobby = Lobby()
+        lobby = Lobby(LobbyLimits(most_per_source=None) if settings.rate_limits == "off" else None)
         store = await stack.enter_async_context(
             open_sqlite_store(settings.data_dir / DATABASE_NAME, observe=commit_times.observe)
         )
@@ -93,10 +93,8 @@ async def serve(
                 refresh_key=tokens.derived_key("refresh tokens"),
             )
         )
-        strangers = StrangerLimits(most_per_source=None) if settings.rate_limits == "off" else StrangerLimits()
         more = [
-            (opened, FrontConnections(each.listener, engine, limits=strangers, bad_clients=bad_clients))
-            for each, opened in own
+            (opened, FrontConnections(each.listener, engine, lobby, bad_clients=bad_clients)) for each, opened in own
         ]
         kind = LoggedService if settings.log_level == "debug" else HttpService
         service = kind(

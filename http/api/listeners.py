@@ -40,7 +40,7 @@ class FrontConnection(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrontListener:
     """A port that a front serves itself. `name` is what an operator opens it by, `title` what it speaks, `port` where
-    clients look for it.
+    clients look for it. `log_in_s` is how long a client may take until the front calls `logged_in`.
 
     `serve` is called for each connection, and has until it returns; then the connection is closed in order. What it
     raises costs that connection alone. At shutdown those that have not logged in are cancelled, the others hear of it
@@ -50,4 +50,5 @@ class FrontListener:
     name: str
     title: str
     port: int
+    log_in_s: float = 30.0
     serve: Callable[[Engine, FrontConnection], Awaitable[None]]

@@ -4,8 +4,10 @@ Nobody has authenticated them, so they are bounded: how many there are, in all a
 They have no session. Pings are answered and rules kept meanwhile, and what came after the first message is handed on.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 import trio
@@ -16,14 +18,20 @@ from chinwag.engine.model.errors import ActorStopped, Overloaded, TooManyConnect
 from chinwag.http.carriers.websocket import Close, Incoming, Opcode, Ping, Pong, ProtocolFailure, frame
 from chinwag.http.operations.metrics import Reading
 
-MOST: Final = 1_000
-"""Connections in the lobby beyond which a new one is refused."""
-MOST_PER_SOURCE: Final = 50
-"""The same for those from one address."""
-PATIENCE_S: Final = 10.0
-"""How long a client may take to say who it is."""
 FINISH_S: Final = 1.0
 """How long one that was turned away may take to close its side."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LobbyLimits:
+    """Bounds of connections that have not logged in. What comes after is bounded by the sessions."""
+
+    most: int = 1_000
+    """Beyond it a new one is refused."""
+    most_per_source: int | None = 50
+    """The same for those from one address; None: any number."""
+    patience_s: float = 10.0
+    """How long a client may take to say who it is, where nothing else is said."""
 
 
 class VisitorTransport(Transport, Protocol):
@@ -57,24 +65,27 @@ class Place:
         self.scope = trio.CancelScope(deadline=trio.current_time() + patience_s)
         """To wait in: it is cancelled when the time is over, and when the lobby is emptied."""
 
+    @property
+    def left(self) -> bool:
+        """Whether it was left already."""
+        return self._lobby is None
+
     def leave(self) -> None:
-        """It is somebody's connection now, or has ended. Again: does nothing."""
+        """It is somebody's connection now, which may take as long as it likes, or has ended. Again: does nothing."""
         lobby, self._lobby = self._lobby, None
         if lobby is not None:
             lobby.forget(self)
+            if not self.scope.cancel_called:
+                self.scope.deadline = math.inf
 
 
 class Lobby:
     """All connections of one server that are not yet anybody's. A `StatsSource`."""
 
-    def __init__(
-        self, *, most: int = MOST, most_per_source: int = MOST_PER_SOURCE, patience_s: float = PATIENCE_S
-    ) -> None:
+    def __init__(self, limits: LobbyLimits | None = None) -> None:
         self.closed = False
         """Whether the server shuts down."""
-        self._most = most
-        self._most_per_source = most_per_source
-        self._patience_s = patience_s
+        self._limits = limits or LobbyLimits()
         self._places: set[Place] = set()
         self._by_source: Counter[str] = Counter()
         self._ends: Counter[str] = Counter()
@@ -82,17 +93,21 @@ class Lobby:
     def __len__(self) -> int:
         return len(self._places)
 
-    def enter(self, source: str) -> Place:
-        """A place for one more. Raises `Overloaded`, `TooManyConnections` and, during the shutdown, `ActorStopped`."""
+    def enter(self, source: str, patience_s: float | None = None) -> Place:
+        """A place for one more, for `patience_s` (None: as the limits say).
+
+        Raises `Overloaded`, `TooManyConnections` and, during the shutdown, `ActorStopped`.
+        """
+        limits = self._limits
         if self.closed:
             raise ActorStopped("the server is shutting down")
-        if source and self._by_source[source] >= self._most_per_source:
+        if source and limits.most_per_source is not None and self._by_source[source] >= limits.most_per_source:
             self.count("refused")
             raise TooManyConnections("too many connections from the same address that have not logged in")
-        if len(self._places) >= self._most:
+        if len(self._places) >= limits.most:
             self.count("refused")
             raise Overloaded("too many connections that have not logged in")
-        place = Place(self, source, self._patience_s)
+        place = Place(self, source, limits.patience_s if patience_s is None else patience_s)
         self._places.add(place)
         self._by_source[source] += 1
         return place

@@ -3,6 +3,7 @@ none."""
 
 import base64
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -14,7 +15,6 @@ from chinwag.engine.engine import EngineConfig
 from chinwag.engine.model.errors import Unauthenticated
 from chinwag.engine.model.ids import FamilyId
 from chinwag.engine.model.values import Role, Room, User
-from chinwag.http.listener.front_connections import StrangerLimits
 from chinwag.http.testing import FrontServer, open_front
 from tests.irc.irc_client import LIMIT_S, PASSWORD, IrcClient, connected, logged_in
 
@@ -439,9 +439,10 @@ async def test_who_takes_nothing_is_cut_off_and_keeps_nobody_waiting(server: Fro
             assert ann is not None
 
 
-async def test_strangers_and_connections_are_bounded() -> None:
+async def test_who_has_not_logged_in_and_connections_are_bounded() -> None:
     config = EngineConfig(limits=SessionLimits(per_user=1), shutdown_spread_s=0)
-    async with open_front(FRONT, config=config, strangers=StrangerLimits(log_in_s=1.0)) as server:
+    hurried = replace(FRONT, listeners=(replace(FRONT.listeners[0], log_in_s=1.0),))
+    async with open_front(hurried, config=config) as server:
         port = server.ports["irc"]
         async with logged_in(port, "ann"), connected(port) as second, connected(port) as silent:
             await second.send(f"PASS {PASSWORD}", "NICK ann", "USER a 0 * :a")

@@ -20,7 +20,7 @@ from chinwag.engine.model.errors import EngineError, Forbidden, Invalid
 from chinwag.engine.model.events import Event, MessagePosted, UserEvent
 from chinwag.engine.model.ids import RoomId
 from chinwag.http.api.front import LobbyEndpoint, LogInRefusal, SocketRequest, Visitor
-from chinwag.http.carriers.lobby import Lobby
+from chinwag.http.carriers.lobby import Lobby, LobbyLimits
 from chinwag.http.carriers.websocket import Opcode
 from chinwag.http.fronts.chatterstack import FRONT as CHATTERSTACK
 from chinwag.http.kit.links import Links
@@ -97,7 +97,7 @@ FRONT: Final = replace(CHATTERSTACK, socket=PlainSocket, socket_events=(), socke
 
 @pytest.fixture
 def lobby() -> Lobby:
-    return Lobby(most=MOST, patience_s=PATIENCE_S)
+    return Lobby(LobbyLimits(most=MOST, patience_s=PATIENCE_S))
 
 
 @pytest.fixture
@@ -256,7 +256,7 @@ async def test_over_the_bound_nobody_is_let_in_until_somebody_leaves(way: str, s
 
 @pytest.mark.parametrize("way", ["lane"])
 async def test_an_address_has_so_many_places(way: str) -> None:
-    lobby = Lobby(most_per_source=1)
+    lobby = Lobby(LobbyLimits(most_per_source=1))
     async with serving(front=FRONT, lobby=lobby) as served, asking(served, way), asking(served, way) as (status, ws):
         assert status == 429
         await ws.until(b"address")

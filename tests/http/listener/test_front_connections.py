@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 import trio
 
 from chinwag.http.api.front import Front
-from chinwag.http.listener.front_connections import StrangerLimits
+from chinwag.http.carriers.lobby import Lobby, LobbyLimits
 from chinwag.http.testing import FrontServer, open_front
 from tests.http.plugins import ECHO
 
@@ -55,6 +56,11 @@ def counts(server: FrontServer) -> dict[str, float]:
     return {reading.name.removeprefix("listener_"): reading.value for reading in readings}
 
 
+def ends(lobby: Lobby) -> dict[str, float]:
+    """How it ended for those who were in the lobby."""
+    return {reading.labels["end"]: reading.value for reading in lobby.readings() if "end" in reading.labels}
+
+
 async def until(server: FrontServer, **wanted: float) -> None:
     """Return when the counters are so."""
     with trio.fail_after(LIMIT_S):
@@ -68,17 +74,14 @@ async def test_connections_are_served_and_counted_and_http_is_there_too() -> Non
         await other.talks("in")
         assert counts(server) == {
             "connections": 2,
-            "strangers": 1,
             "accepted": 2,
-            "refused": 0,
-            "late": 0,
             "failed": 0,
         }
         await one.say("bye")
         assert await one.hear() == b"goodbye"
         assert await one.hear() == b""
         await one.stream.aclose()
-        await until(server, connections=1, strangers=0)
+        await until(server, connections=1)
         assert (await server.ask("GET", "/healthz")).json == {"status": "ok"}
         assert (await server.ask("GET", "/")).status == 200
         assert (await server.ask("GET", "/echo")).status == 404  # it speaks no HTTP
@@ -105,35 +108,43 @@ async def test_a_client_that_resets_is_no_failure() -> None:
 
 
 async def test_who_does_not_log_in_in_time_is_cut_off_and_who_does_is_not() -> None:
-    limits = StrangerLimits(log_in_s=0.5)
-    async with open_front(echo(), strangers=limits) as server, peer(server) as quick, peer(server) as slow:
-        await quick.talks("in")
-        assert await slow.hear() == b""
-        await until(server, late=1, strangers=0)
-        await quick.talks()
+    front = replace(echo(), listeners=(replace(echo().listeners[0], log_in_s=0.5),))
+    lobby = Lobby()
+    async with open_front(front, lobby=lobby) as server:
+        async with peer(server) as quick, peer(server) as slow:
+            await quick.talks("in")
+            assert await slow.hear() == b""
+            assert len(lobby) == 0
+            await quick.talks()
+        await until(server, connections=0)
+        assert ends(lobby) == {"late": 1, "admitted": 1}
 
 
-async def test_strangers_are_bounded_in_number_and_by_source() -> None:
-    for limits in (StrangerLimits(most=2), StrangerLimits(most_per_source=2)):
-        async with open_front(echo(), strangers=limits) as server, peer(server) as one, peer(server) as two:
+async def test_who_has_not_logged_in_is_bounded_in_number_and_by_source() -> None:
+    for limits in (LobbyLimits(most=2), LobbyLimits(most_per_source=2)):
+        lobby = Lobby(limits)
+        async with open_front(echo(), lobby=lobby) as server, peer(server) as one, peer(server) as two:
             await one.talks()
             await two.talks()
             async with peer(server) as three:
                 assert await three.hear() == b""
-            await until(server, refused=1)
+            assert ends(lobby) == {"refused": 1}
             await one.talks("in")  # it is no stranger any more
             async with peer(server) as four:
                 await four.talks()
-            await until(server, connections=2, strangers=1)
+            await until(server, connections=2)
+            assert len(lobby) == 1
 
 
-async def test_at_shutdown_strangers_are_cut_off_at_once_and_the_others_may_finish() -> None:
-    async with open_front(echo()) as server, peer(server) as stranger, peer(server) as member:
+async def test_at_shutdown_the_lobby_is_emptied_at_once_and_the_others_may_finish() -> None:
+    lobby = Lobby()
+    async with open_front(echo(), lobby=lobby) as server, peer(server) as stranger, peer(server) as member:
         await stranger.talks()
         await member.talks("in")
-        await server.connections["echo"].begin_shutdown()
+        lobby.close()
         assert await stranger.hear() == b""
-        await until(server, connections=1, late=0)
+        await until(server, connections=1)
+        assert ends(lobby) == {"left": 1}
         await member.talks()
         async with peer(server) as new:
             assert await new.hear() == b""
