@@ -27,7 +27,7 @@ from chinwag.engine.model.tasks import Spawn
 log = structlog.get_logger("chinwag.engine")
 
 CLOSING_BATCHES = 20
-"""In how many portions the connections are told to go away."""
+"""In how many portions the connections are told of a restart."""
 
 
 class Connections:
@@ -235,7 +235,7 @@ class Connections:
                 session.abandon()
 
     async def close_all(self, *, spread_s: float) -> None:
-        """Admit nobody any more and tell all sessions that it restarts, over `spread_s` seconds. Bounded in time."""
+        """Admit nobody any more and tell all sessions of a restart, over `spread_s` seconds. Bounded in time."""
         self.closing = True
         sessions = list(self._fanout)
         if not sessions:

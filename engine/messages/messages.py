@@ -238,10 +238,10 @@ class Messages(RoomService):
     async def search(self, viewer: UserId, *, text: str, room_id: RoomId | None = None, limit: int) -> SearchResults:
         """Messages that contain `text`, newest first, in one room or all of the viewer's rooms.
 
-        The text is trimmed; what contains what is said by `engine.text.folded`. When it takes longer than
+        The text is trimmed; what contains what is said by `model.text.folded`. When it takes longer than
         `searches.SEARCH_S`, what was found by then is the answer, and is not complete. Raises `Invalid("text")` for a
-        blank text or one of more than `limits.MOST_QUERY_CHARACTERS`, `Overloaded` when too many searches wait,
-        `NotFound` or `NotAMember` for a room that is not the viewer's.
+        blank text or one of more than `limits.MOST_QUERY_CHARACTERS`, `Invalid("limit")`, `Overloaded` when too many
+        searches wait, `NotFound` or `NotAMember` for a room that is not the viewer's.
         """
         refuse_bad_page(limit)
         text = search_text(text, "text")

@@ -39,7 +39,7 @@ class Observer(Protocol):
         ...
 
     def committed(self) -> None:
-        """Rows of its are durable (if the store did not refuse them): the moment to nudge the job that delivers."""
+        """The rows that it added are durable, if the store did not refuse them: the moment to nudge the job that delivers."""
         ...
 
 

@@ -265,6 +265,7 @@ Write = (
     | JobWrite
 )
 NOT_IN_SAVEPOINTS = (InsertMessage, DeleteRoom, Savepoint)
+"""What a store refuses as a part of a `Savepoint`: see there."""
 
 
 # --- what reads return --------------------------------------------------------------------------------------------

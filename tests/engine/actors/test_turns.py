@@ -1,4 +1,4 @@
-"""Turns that are taken in passing keep every promise of an actor: one outcome for each command, one turn at a time."""
+"""Turns that the loop begins keep every promise of an actor: one outcome for each command, one turn at a time."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ from chinwag.engine.model.errors import ActorStopped, EngineError, InternalError
 
 
 class Scribe(Actor[str]):
-    """Its turns begin in passing and end when the test says so. "slow" has to wait, "boom" is a bug while beginning."""
+    """Its turns begin without waiting and end when the test says so. "slow" has to wait, "boom" is a bug while beginning."""
 
     def __init__(self, turns: TurnLoop) -> None:
         super().__init__("scribe", turns)
