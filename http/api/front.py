@@ -1,12 +1,10 @@
 """A front: one documented chat API over the engine, as data. The service serves any number of them."""
 
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
-import trio
 
 from chinwag.engine.connections.admission import Admission, Admitted
 from chinwag.engine.connections.close_reasons import CloseReason
@@ -86,7 +84,7 @@ class Visitor(msgspec.Struct, frozen=True, kw_only=True):
         return SocketRequest(
             user_id=claims.user_id,
             family_id=claims.family_id,
-            expires_at=trio.current_time() + claims.expires_at - time.time(),
+            expires_at=self.tokens.deadline(claims),
             query=self.query,
             wire=self.wire,
             source=self.source,
