@@ -128,7 +128,7 @@ class InProcessTransport:
 
 
 class InProcessClient:
-    """The client's end of an in-process connection. One task reads from it at a time; a read that is cancelled loses nothing."""
+    """The client's end of a connection. One task reads from it at a time; a read that is cancelled loses nothing."""
 
     def __init__(self, session: Session, transport: InProcessTransport, refused: tuple[RoomId, ...]) -> None:
         self.session = session

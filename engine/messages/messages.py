@@ -6,7 +6,7 @@ import msgspec
 
 from chinwag.engine.encryption.room_keys import RoomKeys
 from chinwag.engine.messages.ranked_search import RankedSearcher
-from chinwag.engine.model.access import admit
+from chinwag.engine.model.access import require_member
 from chinwag.engine.model.commands import (
     AddReaction,
     AdvanceReceipts,
@@ -250,7 +250,7 @@ class Messages(RoomService):
         async with self._searches.turn(viewer) as deadline:
             found = await self._store.search(viewer, text=text, room_id=room_id, limit=limit, within_s=deadline.left_s)
         if found.access is not None:
-            admit(found.access)
+            require_member(found.access)
         messages = tuple(
             ViewedMessage(message=each.message, status=each.receipts.status_of(each.message)) for each in found.messages
         )
@@ -360,6 +360,6 @@ def _check_seal(sealed: Sealed) -> None:
 
 
 def _viewed_page(page: MessagePage) -> list[ViewedMessage]:
-    admit(page.access)
+    require_member(page.access)
     assert page.receipts is not None
     return [ViewedMessage(message=each, status=page.receipts.status_of(each)) for each in page.messages]

@@ -264,8 +264,7 @@ Write = (
     | AdmissionWrite
     | JobWrite
 )
-NOT_IN_SAVEPOINTS = (InsertMessage, DeleteRoom, Savepoint)
-"""What a store refuses as a part of a `Savepoint`: see there."""
+NOT_IN_SAVEPOINTS = (InsertMessage, DeleteRoom, Savepoint)  # see `Savepoint`
 
 
 # --- what reads return --------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from chinwag.engine.model.errors import ActorStopped, EngineError, InternalError
 
 
 class Scribe(Actor[str]):
-    """Its turns begin without waiting and end when the test says so. "slow" has to wait, "boom" is a bug while beginning."""
+    """Its turns begin at once and end when the test says so. "slow" has to wait, "boom" is a bug while beginning."""
 
     def __init__(self, turns: TurnLoop) -> None:
         super().__init__("scribe", turns)

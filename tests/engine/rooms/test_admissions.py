@@ -108,7 +108,7 @@ async def test_who_was_removed_gets_nothing_of_the_room_any_more(h: EngineHarnes
         s.engine.messages.get(s.room.id, s.bob.id, position.id),
         s.engine.messages.search(s.bob.id, text="lemon", room_id=s.room.id, limit=9),
         s.engine.messages.search_ranked(s.bob.id, s.room.id, "lemon", limit=9),
-        s.engine.files.admit(s.bob.id, s.room.id),
+        s.engine.files.require_member(s.bob.id, s.room.id),
         s.engine.keys.for_member(s.room.id, s.bob.id),
         s.engine.rooms.members(s.room.id, s.bob.id),
         s.engine.bans.of_room(s.room.id, s.bob.id, limit=9),
