@@ -186,8 +186,8 @@ class InProcessClient:
             self._unread.extend(map(_decode, lines))
 
 
-class Node(Protocol):
-    """What a client needs of an engine, which is one."""
+class HasConnections(Protocol):
+    """What a client needs of an engine, which knows this module's service and is not known here."""
 
     @property
     def connections(self) -> Connections:
@@ -202,7 +202,7 @@ class Node(Protocol):
 
 @contextlib.asynccontextmanager
 async def open_client(
-    engine: Node,
+    engine: HasConnections,
     *,
     user_id: UserId,
     family_id: FamilyId,

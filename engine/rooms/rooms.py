@@ -330,7 +330,7 @@ class Rooms(RoomService):
         """What all rooms together did."""
         return self._registry.stats
 
-    def awake(self) -> int:
+    def active_count(self) -> int:
         """How many rooms are in memory."""
         return len(self._registry)
 

@@ -514,11 +514,11 @@ async def test_numbers_about_rooms(autojump_clock: MockClock) -> None:
     async with open_harness(config=EngineConfig(room_idle_s=5)) as h:
         ann = await h.join("ann")
         rooms = [await h.room(f"{n}", ann) for n in range(3)]
-        assert h.engine.rooms.awake() == 0
+        assert h.engine.rooms.active_count() == 0
         for room in rooms:
             await h.post(room, ann, "x")
-        assert h.engine.rooms.awake() == 3
+        assert h.engine.rooms.active_count() == 3
         assert h.engine.rooms.mailbox_depths() == [0, 0, 0]
         assert h.engine.rooms.stats.messages == 3
         await trio.sleep(7)
-        assert h.engine.rooms.awake() == 0
+        assert h.engine.rooms.active_count() == 0

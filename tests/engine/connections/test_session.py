@@ -433,7 +433,7 @@ async def test_connections_come_and_go_without_a_trace(h: EngineHarness, autojum
     fanout = h.engine.connections._fanout
     assert (fanout._by_room, fanout._by_user, fanout._rooms_of) == ({}, {}, {})
     assert h.engine.presence._sessions == h.engine.presence._leaving == {}
-    assert h.engine.rooms.awake() == 0
+    assert h.engine.rooms.active_count() == 0
 
 
 # --- shutdown ---

@@ -82,7 +82,7 @@ async def test_a_ban_is_kept_over_sleep_and_restart(autojump_clock: MockClock, a
         store = h.store
         if asleep:
             await trio.sleep(2 * IDLE_S)
-            assert h.engine.rooms.awake() == 0
+            assert h.engine.rooms.active_count() == 0
         with pytest.raises(Banned):
             await h.engine.rooms.join(s.room.id, s.bob.id)
     async with open_harness(store) as h:
