@@ -34,7 +34,8 @@ class SocketRequest(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
 
     def admission(self) -> Admission:
-        """To all of the user's rooms, those that they join later too: what a front asks for that offers no choice."""
+        """To all of the user's rooms, those that they join later too: what a front asks for that offers no choice. One
+        that does replaces what is different (`msgspec.structs.replace`)."""
         return Admission(
             user_id=self.user_id,
             family_id=self.family_id,
