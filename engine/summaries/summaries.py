@@ -68,13 +68,19 @@ class Watched(Protocol):
     """A room that is in memory, as the sweep sees it."""
 
     @property
-    def room(self) -> Room: ...
+    def room(self) -> Room:
+        """With the settings that say whether, and how often, it is summed up."""
+        ...
 
     @property
-    def members(self) -> Sequence[Member]: ...
+    def members(self) -> Sequence[Member]:
+        """Its members."""
+        ...
 
     @property
-    def last_seq(self) -> int: ...
+    def last_seq(self) -> int:
+        """The sequence of its newest message, 0 before the first."""
+        ...
 
 
 class _Mark(Record):
