@@ -32,7 +32,7 @@ from chinwag.http.carriers.poller import available as poller_available
 from chinwag.http.http2.connection import Http2Server
 from chinwag.http.lane.lane import Lane
 from chinwag.http.listener.bad_clients import BadClients
-from chinwag.http.listener.front_connections import FrontConnections, StrangerLimits
+from chinwag.http.listener.front_connections import FrontConnections, VisitorLimits
 from chinwag.http.listener.listener import ConnectionServer, ListenerConfig, Ports, open_listeners
 from chinwag.http.listener.listener import serve as serve_listeners
 from chinwag.http.listener.secure_server import SecureServer
@@ -93,9 +93,9 @@ async def serve(
                 refresh_key=tokens.derived_key("refresh tokens"),
             )
         )
-        strangers = StrangerLimits(most_per_source=None) if settings.rate_limits == "off" else StrangerLimits()
+        visitors = VisitorLimits(most_per_source=None) if settings.rate_limits == "off" else VisitorLimits()
         more = [
-            (opened, FrontConnections(each.listener, engine, limits=strangers, bad_clients=bad_clients))
+            (opened, FrontConnections(each.listener, engine, limits=visitors, bad_clients=bad_clients))
             for each, opened in own
         ]
         kind = LoggedService if settings.log_level == "debug" else HttpService

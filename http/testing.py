@@ -22,7 +22,7 @@ from chinwag.engine.testing.harness import PlainPasswords
 from chinwag.http.api.front import Front
 from chinwag.http.api.service import HttpService
 from chinwag.http.api.values import HttpRequest
-from chinwag.http.listener.front_connections import FrontConnections, StrangerLimits
+from chinwag.http.listener.front_connections import FrontConnections, VisitorLimits
 from chinwag.http.listener.listener import ListenerConfig, open_listeners
 from chinwag.http.security.tokens import AccessTokens
 from chinwag.http.server import listening
@@ -80,11 +80,11 @@ class FrontServer:
 
 @asynccontextmanager
 async def open_front(
-    *fronts: Front, config: EngineConfig | None = None, strangers: StrangerLimits | None = None
+    *fronts: Front, config: EngineConfig | None = None, visitors: VisitorLimits | None = None
 ) -> AsyncIterator[FrontServer]:
     """Serve fronts within the block, with all of their own listeners. The data are gone afterwards.
 
-    Without a `config` the shutdown does not spread the closing of connections, which takes a second. `strangers` bounds
+    Without a `config` the shutdown does not spread the closing of connections, which takes a second. `visitors` bounds
     connections that have not logged in.
     """
     store = MemoryStore()
@@ -95,7 +95,7 @@ async def open_front(
             open_engine(store, passwords=PlainPasswords(), config=config or EngineConfig(shutdown_spread_s=0))
         )
         service = HttpService(engine, tokens, fronts)
-        own = [FrontConnections(each, engine, limits=strangers) for front in fronts for each in front.listeners]
+        own = [FrontConnections(each, engine, limits=visitors) for front in fronts for each in front.listeners]
         opened = [(await open_listeners("127.0.0.1", 0), each) for each in own]
         http = await open_listeners("127.0.0.1", 0)
         ports = {each.listener.name: sockets[0].socket.getsockname()[1] for sockets, each in opened}

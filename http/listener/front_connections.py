@@ -1,7 +1,7 @@
 """Connections to a listener of a front's own: bounded until they are somebody's, counted, and each on its own.
 
 What a front's function raises costs its connection alone, and is counted. Whoever has not logged in by the end of the
-time for that is cut off, and so are all of them at shutdown: nobody waits for a stranger.
+time for that is cut off, and so are all of them at shutdown: nobody waits for a visitor.
 """
 
 import math
@@ -33,7 +33,7 @@ log = structlog.get_logger("chinwag.http")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StrangerLimits:
+class VisitorLimits:
     """Bounds of connections that have not logged in, for each listener. What comes after is bounded by the sessions."""
 
     log_in_s: float = 30.0
@@ -57,7 +57,7 @@ class _Connection:
 
     def logged_in(self) -> None:
         """See `FrontConnection`."""
-        self._owner.forget_stranger(self)
+        self._owner.forget_visitor(self)
         if not self.scope.cancel_called:
             self.scope.deadline = math.inf
 
@@ -74,17 +74,17 @@ class FrontConnections:
         listener: FrontListener,
         engine: Engine,
         *,
-        limits: StrangerLimits | None = None,
+        limits: VisitorLimits | None = None,
         config: ListenerConfig | None = None,
         bad_clients: BadClients | None = None,
     ) -> None:
         self.listener = listener
         self.bad_clients = bad_clients or BadClients()
         self._engine = engine
-        self._limits = limits or StrangerLimits()
+        self._limits = limits or VisitorLimits()
         self._send_timeout_s = (config or ListenerConfig()).send_timeout_s
-        self._strangers: set[_Connection] = set()
-        self._strangers_from: dict[str, int] = {}
+        self._visitors: set[_Connection] = set()
+        self._visitors_from: dict[str, int] = {}
         self._stopping = False
         self._open = 0
         self._accepted = 0
@@ -112,8 +112,8 @@ class FrontConnections:
             return
         self._accepted += 1
         self._open += 1
-        self._strangers.add(connection)
-        self._strangers_from[connection.source] = self._strangers_from.get(connection.source, 0) + 1
+        self._visitors.add(connection)
+        self._visitors_from[connection.source] = self._visitors_from.get(connection.source, 0) + 1
         try:
             with connection.scope, connection.stream.scope:
                 await self._serve(connection)
@@ -122,27 +122,27 @@ class FrontConnections:
                 self._late += 1
         finally:
             self._open -= 1
-            self.forget_stranger(connection)
+            self.forget_visitor(connection)
 
     async def begin_shutdown(self) -> None:
         """See `ConnectionServer`: nobody logs in any more. The others are told by the end of their sessions."""
         self._stopping = True
-        for connection in self._strangers:
+        for connection in self._visitors:
             connection.scope.cancel()
 
-    def forget_stranger(self, connection: _Connection) -> None:
+    def forget_visitor(self, connection: _Connection) -> None:
         """It is somebody's, or over. Twice is fine."""
-        if connection in self._strangers:
-            self._strangers.discard(connection)
-            left = self._strangers_from.pop(connection.source) - 1
+        if connection in self._visitors:
+            self._visitors.discard(connection)
+            left = self._visitors_from.pop(connection.source) - 1
             if left:
-                self._strangers_from[connection.source] = left
+                self._visitors_from[connection.source] = left
 
     def readings(self) -> Iterator[Reading]:
         """See `StatsSource`."""
         counts = (
             ("connections", "Connections open at a front's own listener", "gauge", self._open),
-            ("strangers", "Of them those that have not logged in", "gauge", len(self._strangers)),
+            ("visitors", "Of them those that have not logged in", "gauge", len(self._visitors)),
             ("accepted", "Connections served at a front's own listener", "counter", self._accepted),
             ("refused", "Connections refused there, because too many had not logged in", "counter", self._refused),
             ("late", "Connections closed there, because they did not log in in time", "counter", self._late),
@@ -163,8 +163,8 @@ class FrontConnections:
 
     def _is_crowded(self, source: str) -> bool:
         most = self._limits.most_per_source
-        return len(self._strangers) >= self._limits.most or (
-            most is not None and bool(source) and self._strangers_from.get(source, 0) >= most
+        return len(self._visitors) >= self._limits.most or (
+            most is not None and bool(source) and self._visitors_from.get(source, 0) >= most
         )
 
 

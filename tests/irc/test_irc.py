@@ -14,7 +14,7 @@ from chinwag.engine.engine import EngineConfig
 from chinwag.engine.model.errors import Unauthenticated
 from chinwag.engine.model.ids import FamilyId
 from chinwag.engine.model.values import Role, Room, User
-from chinwag.http.listener.front_connections import StrangerLimits
+from chinwag.http.listener.front_connections import VisitorLimits
 from chinwag.http.testing import FrontServer, open_front
 from tests.irc.irc_client import LIMIT_S, PASSWORD, IrcClient, connected, logged_in
 
@@ -439,9 +439,9 @@ async def test_who_takes_nothing_is_cut_off_and_keeps_nobody_waiting(server: Fro
             assert ann is not None
 
 
-async def test_strangers_and_connections_are_bounded() -> None:
+async def test_visitors_and_connections_are_bounded() -> None:
     config = EngineConfig(limits=SessionLimits(per_user=1), shutdown_spread_s=0)
-    async with open_front(FRONT, config=config, strangers=StrangerLimits(log_in_s=1.0)) as server:
+    async with open_front(FRONT, config=config, visitors=VisitorLimits(log_in_s=1.0)) as server:
         port = server.ports["irc"]
         async with logged_in(port, "ann"), connected(port) as second, connected(port) as silent:
             await second.send(f"PASS {PASSWORD}", "NICK ann", "USER a 0 * :a")

@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from chinwag.http.api.front import Front
-from chinwag.http.listener.front_connections import StrangerLimits
+from chinwag.http.listener.front_connections import VisitorLimits
 from chinwag.http.testing import FrontServer, open_front
 from tests.http.plugins import ECHO
 
@@ -68,7 +68,7 @@ async def test_connections_are_served_and_counted_and_http_is_there_too() -> Non
         await other.talks("in")
         assert counts(server) == {
             "connections": 2,
-            "strangers": 1,
+            "visitors": 1,
             "accepted": 2,
             "refused": 0,
             "late": 0,
@@ -78,7 +78,7 @@ async def test_connections_are_served_and_counted_and_http_is_there_too() -> Non
         assert await one.hear() == b"goodbye"
         assert await one.hear() == b""
         await one.stream.aclose()
-        await until(server, connections=1, strangers=0)
+        await until(server, connections=1, visitors=0)
         assert (await server.ask("GET", "/healthz")).json == {"status": "ok"}
         assert (await server.ask("GET", "/")).status == 200
         assert (await server.ask("GET", "/echo")).status == 404  # it speaks no HTTP
@@ -105,34 +105,34 @@ async def test_a_client_that_resets_is_no_failure() -> None:
 
 
 async def test_who_does_not_log_in_in_time_is_cut_off_and_who_does_is_not() -> None:
-    limits = StrangerLimits(log_in_s=0.5)
-    async with open_front(echo(), strangers=limits) as server, peer(server) as quick, peer(server) as slow:
+    limits = VisitorLimits(log_in_s=0.5)
+    async with open_front(echo(), visitors=limits) as server, peer(server) as quick, peer(server) as slow:
         await quick.talks("in")
         assert await slow.hear() == b""
-        await until(server, late=1, strangers=0)
+        await until(server, late=1, visitors=0)
         await quick.talks()
 
 
-async def test_strangers_are_bounded_in_number_and_by_source() -> None:
-    for limits in (StrangerLimits(most=2), StrangerLimits(most_per_source=2)):
-        async with open_front(echo(), strangers=limits) as server, peer(server) as one, peer(server) as two:
+async def test_visitors_are_bounded_in_number_and_by_source() -> None:
+    for limits in (VisitorLimits(most=2), VisitorLimits(most_per_source=2)):
+        async with open_front(echo(), visitors=limits) as server, peer(server) as one, peer(server) as two:
             await one.talks()
             await two.talks()
             async with peer(server) as three:
                 assert await three.hear() == b""
             await until(server, refused=1)
-            await one.talks("in")  # it is no stranger any more
+            await one.talks("in")  # it is no visitor any more
             async with peer(server) as four:
                 await four.talks()
-            await until(server, connections=2, strangers=1)
+            await until(server, connections=2, visitors=1)
 
 
-async def test_at_shutdown_strangers_are_cut_off_at_once_and_the_others_may_finish() -> None:
-    async with open_front(echo()) as server, peer(server) as stranger, peer(server) as member:
-        await stranger.talks()
+async def test_at_shutdown_visitors_are_cut_off_at_once_and_the_others_may_finish() -> None:
+    async with open_front(echo()) as server, peer(server) as visitor, peer(server) as member:
+        await visitor.talks()
         await member.talks("in")
         await server.connections["echo"].begin_shutdown()
-        assert await stranger.hear() == b""
+        assert await visitor.hear() == b""
         await until(server, connections=1, late=0)
         await member.talks()
         async with peer(server) as new:
