@@ -104,7 +104,7 @@ async def test_what_is_queued_together_is_one_turn_and_what_comes_meanwhile_the_
         assert d.scribe.taken == []
 
 
-async def test_a_turn_that_has_to_wait_is_the_tasks_and_the_next_one_begins_in_passing_again(
+async def test_a_turn_that_has_to_wait_is_the_tasks_and_the_next_one_is_begun_by_the_loop_again(
     autojump_clock: MockClock,
 ) -> None:
     async with desk() as d:
