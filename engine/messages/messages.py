@@ -336,8 +336,7 @@ def _rich_digest(
 
 
 def _check_text(text: str) -> None:
-    if len(text) > MOST_TEXT_CHARACTERS:
-        sized(text, "text", least=0, most=MOST_TEXT_CHARACTERS)
+    sized(text, "text", least=0, most=MOST_TEXT_CHARACTERS)
     refuse_unstorable(text)
 
 
@@ -353,8 +352,7 @@ def _check_attachments(attachments: tuple[Attachment, ...]) -> None:
 
 
 def _check_seal(sealed: Sealed) -> None:
-    if len(sealed.data) > _MOST_SEALED_CHARACTERS:
-        sized(sealed.data, "sealed", least=0, most=_MOST_SEALED_CHARACTERS)
+    sized(sealed.data, "sealed", least=0, most=_MOST_SEALED_CHARACTERS)
     refuse_unstorable(sealed.data, "sealed")
     refuse_unstorable(sealed.iv, "sealed")
 
