@@ -68,7 +68,7 @@ class EngineConfig(Record):
     guessing: GuessRules | None = GuessRules()
     """What failed log-ins cost; None: nothing."""
     shutdown_spread_s: float = 1.0
-    """Over how long connections are told to go away, so that their clients do not all come back at once."""
+    """Over how long connections are told of a restart, so that their clients do not all come back at once."""
 
 
 class Engine:
@@ -200,7 +200,7 @@ class Engine:
         )
 
     async def close_sessions(self) -> None:
-        """Admit nobody any more and tell all sessions to go away, spread over a moment. Bounded in time."""
+        """Admit nobody any more and tell all sessions of a restart, spread over a moment. Bounded in time."""
         self._registry.closing = True
         self.jobs.stop()
         await self.connections.close_all(spread_s=self.config.shutdown_spread_s)

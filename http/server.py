@@ -1,7 +1,7 @@
 """Everything put together: store, engine, fronts, listener. Imported by nothing but the command line.
 
 They are opened in the order in which they need each other, and on SIGTERM or SIGINT closed the other way round: no more
-connections, sessions told to go away, requests finished, rooms drained, the last commit done.
+connections, sessions told of a restart, requests finished, rooms drained, the last commit done.
 """
 
 import os

@@ -18,6 +18,7 @@ from chinwag.engine.accounts.deployment import deployment_of
 from chinwag.engine.engine import Engine, EngineConfig, open_engine
 from chinwag.engine.model.clock import wall_clock
 from chinwag.engine.testing import MemoryStore
+from chinwag.engine.testing.harness import PlainPasswords
 from chinwag.http.api.front import Front
 from chinwag.http.api.service import HttpService
 from chinwag.http.api.values import HttpRequest
@@ -76,18 +77,6 @@ class FrontServer:
         )
         response = await self.service.handle(request)
         return Answer(response.status, dict([*response.fixed.headers, *response.headers]), response.body)
-
-
-class PlainPasswords:
-    """`Passwords` without the cost of hashing them."""
-
-    async def hash(self, password: str) -> str:
-        """See `Passwords`."""
-        return f"plain {password}"
-
-    async def verify(self, hashed: str, password: str) -> bool:
-        """See `Passwords`."""
-        return hashed == f"plain {password}"
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ delivered once, or as lost, duplicated or out of order.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from chinwag.benchmarks.generator.frames import NUMBER, TEXT, server_frame
@@ -243,7 +243,3 @@ class RoomBooks:
         if keep > self._base:
             del self._data[: keep - self._base]
             self._base = keep
-
-    def levels(self) -> Iterator[int]:
-        """How far each member is."""
-        return (member.level for member in self.members)

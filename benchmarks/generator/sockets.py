@@ -112,12 +112,6 @@ def open_all(dials: Sequence[Dial], progress: Callable[[int], None] | None = Non
     return wires
 
 
-def open_one(dial: Dial) -> Wire:
-    """Open one."""
-    [wire] = open_all([dial])
-    return wire
-
-
 def close_all(wires: Iterable[Wire]) -> None:
     """Say goodbye and close, all at once."""
     goodbye = masked_frame((1000).to_bytes(2, "big"), CLOSE)

@@ -14,9 +14,13 @@ MOST_AT_ONCE = 2
 class Passwords(Protocol):
     """Hashes and verifies. Both take long on purpose; who may have it done, and when, is decided in `tries`."""
 
-    async def hash(self, password: str) -> str: ...
+    async def hash(self, password: str) -> str:
+        """What to store of a password. Two hashes of one differ."""
+        ...
 
-    async def verify(self, hashed: str, password: str) -> bool: ...
+    async def verify(self, hashed: str, password: str) -> bool:
+        """Whether `hashed` was made of this password; False too for what is no hash."""
+        ...
 
 
 class Argon2Passwords:

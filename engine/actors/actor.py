@@ -47,7 +47,7 @@ class Actor(abc.ABC, Generic[C]):
     """Commands that may wait. Far above a turn's usual size; reaching it means that the store is not keeping up."""
 
     def __init__(self, name: str, turns: TurnLoop | None = None) -> None:
-        """With a `turns`, which has to be running, turns that need no waiting cost no task switch."""
+        """With `turns`, a loop that has to be running, turns that need no waiting cost no task switch."""
         self.name = name
         self._turns = turns
         self._mailbox: Mailbox[C] = Mailbox(name, self.mailbox_limit, None if turns is None else self._on_mail)
@@ -113,7 +113,7 @@ class Actor(abc.ABC, Generic[C]):
         return False
 
     def end(self) -> None:
-        """The turn that was begun is over, with everything in it settled."""
+        """The turn that was begun is over, and every command in it has its outcome."""
         self._begun = None
         if self.stopped:
             self._mailbox.wake()

@@ -21,9 +21,13 @@ C_contra = TypeVar("C_contra", contravariant=True)
 class ReplyTo(Protocol):
     """Where the outcome of a command goes. Exactly one of the two is called, once, and must not raise or wait."""
 
-    def answer(self, value: object) -> None: ...
+    def answer(self, value: object) -> None:
+        """It was done; this is what came of it."""
+        ...
 
-    def refuse(self, error: EngineError) -> None: ...
+    def refuse(self, error: EngineError) -> None:
+        """It was not done, for this reason."""
+        ...
 
 
 class Ask:
@@ -37,10 +41,12 @@ class Ask:
         self._error: EngineError | None = None
 
     def answer(self, value: object) -> None:
+        """See `ReplyTo`."""
         self._value = value
         self._done.set()
 
     def refuse(self, error: EngineError) -> None:
+        """See `ReplyTo`."""
         self._error = error
         self._done.set()
 

@@ -16,7 +16,7 @@ from chinwag.engine.connections.presence import PresenceService
 from chinwag.engine.connections.session import Session
 from chinwag.engine.connections.transport import LOST, Transport
 from chinwag.engine.messages.resume import ALL_RESUMES_BYTES, RESUME_BYTES, RESUME_LIMIT, Replay, build_replay
-from chinwag.engine.model.access import admit
+from chinwag.engine.model.access import require_member
 from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.errors import ActorStopped, Forbidden, TooManyConnections
 from chinwag.engine.model.ids import FamilyId, MessageId, RoomId, UserId
@@ -27,7 +27,7 @@ from chinwag.engine.model.tasks import Spawn
 log = structlog.get_logger("chinwag.engine")
 
 CLOSING_BATCHES = 20
-"""In how many portions the connections are told to go away."""
+"""In how many portions the connections are told of a restart."""
 
 
 class Connections:
@@ -173,7 +173,7 @@ class Connections:
             return
         while True:
             endings = self._fanout.endings
-            admit(await self._store.access(room_id, session.user_id))
+            require_member(await self._store.access(room_id, session.user_id))
             if not session.open:
                 return
             if endings == self._fanout.endings:
@@ -235,7 +235,7 @@ class Connections:
                 session.abandon()
 
     async def close_all(self, *, spread_s: float) -> None:
-        """Admit nobody any more and tell all sessions that it restarts, over `spread_s` seconds. Bounded in time."""
+        """Admit nobody any more and tell all sessions of a restart, over `spread_s` seconds. Bounded in time."""
         self.closing = True
         sessions = list(self._fanout)
         if not sessions:

@@ -128,7 +128,7 @@ class InProcessTransport:
 
 
 class InProcessClient:
-    """The far end of a memory connection. One task reads from it at a time; a read that is cancelled loses nothing."""
+    """The client's end of a connection. One task reads from it at a time; a read that is cancelled loses nothing."""
 
     def __init__(self, session: Session, transport: InProcessTransport, refused: tuple[RoomId, ...]) -> None:
         self.session = session
@@ -186,8 +186,8 @@ class InProcessClient:
             self._unread.extend(map(_decode, lines))
 
 
-class Node(Protocol):
-    """What a client needs of an engine, which is one."""
+class HasConnections(Protocol):
+    """What a client needs of an engine, which knows this module's service and is not known here."""
 
     @property
     def connections(self) -> Connections:
@@ -202,7 +202,7 @@ class Node(Protocol):
 
 @contextlib.asynccontextmanager
 async def open_client(
-    engine: Node,
+    engine: HasConnections,
     *,
     user_id: UserId,
     family_id: FamilyId,

@@ -51,8 +51,6 @@ _LIVE, _HELD = SessionPhase.LIVE, SessionPhase.HELD  # in Python 3.11 to look a 
 ENTRY_BYTES = 256
 """What a piece in an outbox takes besides its bytes: many small ones must count for what they cost."""
 
-"""Starts `fn(*args)` as a task beside its caller; what it raises is logged and ends that task alone."""
-
 REPLAY_CHUNK = 50
 """Messages encoded at a time, so that a long replay does not hold up the event loop."""
 

@@ -23,7 +23,7 @@ from chinwag.engine.encryption.room_crypto import (
     decrypt,
     make_key,
 )
-from chinwag.engine.model.access import admit, admit_author, with_equal_roles
+from chinwag.engine.model.access import require_author, require_member, with_equal_roles
 from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commands import BanMember, RemoveMember, RoomCommand
 from chinwag.engine.model.commits import Commits
@@ -117,7 +117,7 @@ class RoomKeys:
             return Content(text="", sealed=None)
         if sealed.key_version == 0:
             return Content(text=_bounded(sealed.data, most_characters), sealed=sealed if sealed.iv else None)
-        room = admit_author(await self._store.access(room_id, author), author)
+        room = require_author(await self._store.access(room_id, author), author)
         if len(sealed.data) > encrypted_characters(4 * most_characters):  # no character needs more bytes than 4
             raise _too_long(most_characters)
         if room.custody is KeyCustody.CLIENT:
@@ -135,7 +135,7 @@ class RoomKeys:
         """
         # Read before it is asked who may have them: what was made when the viewer left must not be among them.
         versions = await self._store.room_keys(room_id)
-        room = admit(await self._store.access(room_id, viewer))
+        room = require_member(await self._store.access(room_id, viewer))
         if room.custody is KeyCustody.CLIENT:
             newest = (await self._store.key_version(room_id)).version
             stored = await self._store.member_keys(room_id, viewer)
@@ -169,7 +169,7 @@ class RoomKeys:
         Raises `NotFound("room")`, `NotAMember`.
         """
         found = await self._store.members(room_id, viewer)
-        admit(found.access)
+        require_member(found.access)
         users = {user.id: user for user in await self._store.users([each.user_id for each in found.members])}
         return {each.user_id: users[each.user_id].public_key for each in found.members}
 

@@ -1,12 +1,13 @@
 """The sweep of blobs that no row names: what a crash left between a file's bytes and its row, or after its row."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Final
 
 import structlog
 
 from chinwag.engine.files.blobs import Blobs
 from chinwag.engine.life.jobs import Job, More
+from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.store import Store
 from chinwag.engine.model.store_jobs import SetCursor
@@ -32,7 +33,7 @@ class BlobSweep:
         blobs: Blobs,
         *,
         under_way: Collection[str],
-        clock: Callable[[], int],
+        clock: Clock,
         at_once: int = AT_ONCE,
     ) -> None:
         """`under_way` are, at any moment, the names that a row may be about to name. `at_once`: blobs of a step."""
@@ -44,7 +45,7 @@ class BlobSweep:
         self._at_once = at_once
 
     def job(self) -> Job:
-        """It, to be run."""
+        """The sweep as a job of the engine's."""
         return Job(NAME, self.step, every_s=EVERY_S, first_s=FIRST_S)
 
     async def step(self) -> More:

@@ -31,7 +31,9 @@ class Blob(Protocol):
     """A blob that was committed. It never changes."""
 
     @property
-    def size_bytes(self) -> int: ...
+    def size_bytes(self) -> int:
+        """How many bytes it has."""
+        ...
 
     def chunks(self, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
         """The bytes from `start` up to and without `stop` (None: to the end), a bounded piece at a time.

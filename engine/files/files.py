@@ -25,7 +25,7 @@ from msgspec.structs import replace
 from chinwag.engine.files.blobs import Blob, Blobs, Draft
 from chinwag.engine.files.file_types import AVATARS, IMAGES, Inspector, safe_name
 from chinwag.engine.files.pictures import BadPicture, Pictures, picture_type
-from chinwag.engine.model.access import admit
+from chinwag.engine.model.access import require_member
 from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.errors import (
@@ -82,9 +82,9 @@ class Files:
 
     # --- uploading ---
 
-    async def admit(self, user_id: UserId, room_id: RoomId) -> None:
+    async def require_member(self, user_id: UserId, room_id: RoomId) -> None:
         """Raise `NotFound("room")` or `NotAMember` for who may not have files in a room."""
-        admit(await self._store.access(room_id, user_id))
+        require_member(await self._store.access(room_id, user_id))
 
     async def upload(
         self,
@@ -99,7 +99,7 @@ class Files:
         """Take a file for a room, or with None an avatar. Raises as `receiving`, `Incoming.write` and `Incoming.keep`
         do, and what `chunks` does."""
         if room_id is not None:
-            await self.admit(owner, room_id)
+            await self.require_member(owner, room_id)
         async with self.receiving(limit_bytes=limit_bytes, types=types) as incoming:
             async for chunk in chunks:
                 await incoming.write(chunk)
@@ -128,7 +128,7 @@ class Files:
         """Commit a draft, its thumbnail and its row, or none of them. For `Incoming`."""
         assert self._blobs is not None
         if room_id is not None:  # again: the upload took a while
-            await self.admit(owner, room_id)
+            await self.require_member(owner, room_id)
         committed: list[str] = []
         try:
             blob = await draft.commit()

@@ -16,17 +16,18 @@ log = structlog.get_logger("chinwag.engine")
 
 _OF_ROOMS: Final = (RoomEvent, MembershipEvent)
 _Numbered = tuple[int, Observer]
+"""An observer, by its place among all of them: two may have one name."""
 
 
 class ObservedCommits:
-    """The commits of one engine. Who observes them is settled when it is made: every commit is observed alike."""
+    """The commits of one engine. Who observes them is given when it is made: every commit is observed alike."""
 
     def __init__(self, store: Store, publisher: Publisher, observers: Sequence[Observer] = ()) -> None:
         self._store = store
         self._publisher = publisher
         self._names = [each.name for each in observers]
-        self._observers: dict[type[Event], list[tuple[int, Observer]]] = {}
-        """By what they are asked about, each with its number."""
+        self._observers: dict[type[Event], list[_Numbered]] = {}
+        """By what they are asked about."""
         for number, observer in enumerate(observers):
             for kind in observer.events:
                 self._observers.setdefault(kind, []).append((number, observer))

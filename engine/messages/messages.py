@@ -6,7 +6,7 @@ import msgspec
 
 from chinwag.engine.encryption.room_keys import RoomKeys
 from chinwag.engine.messages.ranked_search import RankedSearcher
-from chinwag.engine.model.access import admit
+from chinwag.engine.model.access import require_member
 from chinwag.engine.model.commands import (
     AddReaction,
     AdvanceReceipts,
@@ -238,10 +238,10 @@ class Messages(RoomService):
     async def search(self, viewer: UserId, *, text: str, room_id: RoomId | None = None, limit: int) -> SearchResults:
         """Messages that contain `text`, newest first, in one room or all of the viewer's rooms.
 
-        The text is trimmed; what contains what is said by `engine.text.folded`. When it takes longer than
+        The text is trimmed; what contains what is said by `model.text.folded`. When it takes longer than
         `searches.SEARCH_S`, what was found by then is the answer, and is not complete. Raises `Invalid("text")` for a
-        blank text or one of more than `limits.MOST_QUERY_CHARACTERS`, `Overloaded` when too many searches wait,
-        `NotFound` or `NotAMember` for a room that is not the viewer's.
+        blank text or one of more than `limits.MOST_QUERY_CHARACTERS`, `Invalid("limit")`, `Overloaded` when too many
+        searches wait, `NotFound` or `NotAMember` for a room that is not the viewer's.
         """
         refuse_bad_page(limit)
         text = search_text(text, "text")
@@ -250,7 +250,7 @@ class Messages(RoomService):
         async with self._searches.turn(viewer) as deadline:
             found = await self._store.search(viewer, text=text, room_id=room_id, limit=limit, within_s=deadline.left_s)
         if found.access is not None:
-            admit(found.access)
+            require_member(found.access)
         messages = tuple(
             ViewedMessage(message=each.message, status=each.receipts.status_of(each.message)) for each in found.messages
         )
@@ -336,8 +336,7 @@ def _rich_digest(
 
 
 def _check_text(text: str) -> None:
-    if len(text) > MOST_TEXT_CHARACTERS:
-        sized(text, "text", least=0, most=MOST_TEXT_CHARACTERS)
+    sized(text, "text", least=0, most=MOST_TEXT_CHARACTERS)
     refuse_unstorable(text)
 
 
@@ -353,13 +352,12 @@ def _check_attachments(attachments: tuple[Attachment, ...]) -> None:
 
 
 def _check_seal(sealed: Sealed) -> None:
-    if len(sealed.data) > _MOST_SEALED_CHARACTERS:
-        sized(sealed.data, "sealed", least=0, most=_MOST_SEALED_CHARACTERS)
+    sized(sealed.data, "sealed", least=0, most=_MOST_SEALED_CHARACTERS)
     refuse_unstorable(sealed.data, "sealed")
     refuse_unstorable(sealed.iv, "sealed")
 
 
 def _viewed_page(page: MessagePage) -> list[ViewedMessage]:
-    admit(page.access)
+    require_member(page.access)
     assert page.receipts is not None
     return [ViewedMessage(message=each, status=page.receipts.status_of(each)) for each in page.messages]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import trio
 
-from chinwag.engine.model.access import admit
+from chinwag.engine.model.access import require_member
 from chinwag.engine.model.alphabets import UNSPACED
 from chinwag.engine.model.errors import Invalid
 from chinwag.engine.model.ids import RoomId, UserId
@@ -127,7 +127,7 @@ class RankedSearcher:
 
         async with self._searches.turn(viewer) as deadline:
             room = await self._store.history_between(room_id, viewer, after_us=after, before_us=before, skip=0, limit=1)
-            admit(room.page.access)
+            require_member(room.page.access)
             opaque = await self._store.has_opaque(room_id, after_us=after, before_us=before)
             candidates = await self._candidates(viewer, room_id, terms, deadline)
             found = [each for each in candidates.found.values() if admits(each.message)]
@@ -162,7 +162,7 @@ class RankedSearcher:
                 viewer, text=term, room_id=room_id, limit=CANDIDATES, within_s=deadline.left_s
             )
             if of_term.access is not None:
-                admit(of_term.access)  # again: each read is a snapshot of its own
+                require_member(of_term.access)  # again: each read is a snapshot of its own
             spread[term] = len(of_term.messages)
             found.update((each.message.id, each) for each in of_term.messages)
             complete = complete and of_term.complete

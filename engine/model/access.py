@@ -10,7 +10,7 @@ from chinwag.engine.model.store import Access
 from chinwag.engine.model.values import Member, Role, Room, RoomKind
 
 
-def admit(access: Access) -> Room:
+def require_member(access: Access) -> Room:
     """The room, for its members. Raises `NotFound("room")` or `NotAMember`."""
     if access.room is None:
         raise NotFound("room")
@@ -19,11 +19,14 @@ def admit(access: Access) -> Room:
     return access.room
 
 
-def admit_author(access: Access, author: UserId) -> Room:
-    """The room, for who may write in it: its members, and of a direct room also who has left it. Raises as `admit`."""
+def require_author(access: Access, author: UserId) -> Room:
+    """The room, for who may write in it: its members, and of a direct room also who has left it.
+
+    Raises as `require_member`.
+    """
     if access.room is not None and author in access.room.pair:
         return access.room
-    return admit(access)
+    return require_member(access)
 
 
 def with_equal_roles(room: Room, members: Iterable[Member]) -> tuple[Member, ...]:

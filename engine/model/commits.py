@@ -39,7 +39,7 @@ class Observer(Protocol):
         ...
 
     def committed(self) -> None:
-        """Rows of its are durable (if the store did not refuse them): the moment to nudge the job that delivers."""
+        """What it added is durable, if the store did not refuse it: the moment to nudge the job that delivers."""
         ...
 
 

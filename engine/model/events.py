@@ -84,17 +84,23 @@ class MessagePosted(RoomEvent):
 
 
 class MessageEdited(RoomEvent):
+    """A message has another text: the message as it is now, and how far it got."""
+
     message: Message
     status: Status
 
 
 class MessageDeleted(RoomEvent):
+    """A message is gone; its `seq` stays taken."""
+
     message_id: MessageId
     author_id: UserId
     seq: int
 
 
 class MemberAdded(RoomEvent):
+    """Somebody is in the room from now on: added, joined, or back in a direct room."""
+
     member: Member
 
 
@@ -107,22 +113,30 @@ class MemberRemoved(RoomEvent):
 
 
 class RoleChanged(RoomEvent):
+    """A member has another role."""
+
     user_id: UserId
     role: Role
 
 
 class ReactionAdded(RoomEvent):
+    """A member reacted to a message."""
+
     message_id: MessageId
     reaction: Reaction
 
 
 class ReactionRemoved(RoomEvent):
+    """A member took a reaction back."""
+
     message_id: MessageId
     user_id: UserId
     emoji: str
 
 
 class RoomUpdated(RoomEvent):
+    """The room's name or settings changed: the room as it is now."""
+
     room: Room
 
 
@@ -158,6 +172,8 @@ class StatusAdvanced(RoomEvent):
 
 
 class TypingStarted(RoomEvent):
+    """A member types, or still does."""
+
     audience = Audience.OTHERS
     user_id: UserId
     username: str
@@ -168,6 +184,8 @@ class TypingStarted(RoomEvent):
 
 
 class TypingStopped(RoomEvent):
+    """They type no more: they stopped, posted, left, or their time was over."""
+
     audience = Audience.OTHERS
     user_id: UserId
     username: str

@@ -264,7 +264,7 @@ Write = (
     | AdmissionWrite
     | JobWrite
 )
-NOT_IN_SAVEPOINTS = (InsertMessage, DeleteRoom, Savepoint)
+NOT_IN_SAVEPOINTS = (InsertMessage, DeleteRoom, Savepoint)  # see `Savepoint`
 
 
 # --- what reads return --------------------------------------------------------------------------------------------

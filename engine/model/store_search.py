@@ -31,7 +31,7 @@ class SearchStore(Protocol):
         """Messages whose text contains `text`, newest (highest id) first, in the rooms the viewer is a member of, or in
         `room_id` alone (then with the viewer's `Access` to it). A SYSTEM message counts as having no text.
 
-        One text contains another when its folded form does (`engine.text.folded`). What was found within `within_s`
+        One text contains another when its folded form does (`model.text.folded`). What was found within `within_s`
         seconds is returned, and is not complete when that was not enough time. There are threads of their own for
         `SEARCHES_AT_ONCE` of these, and of the lists of rooms by their names.
         """

@@ -284,7 +284,7 @@ class FoundMessage(Record):
     message: Message
     receipts: Receipts
     folded: str
-    """The text that was searched: the message's, as `engine.text.folded` makes it."""
+    """The text that was searched: the message's, as `model.text.folded` makes it."""
 
 
 class SearchResults(Record):

@@ -1,7 +1,7 @@
 """The service `engine.bans`: who is kept out of a room. Its rules are in `admission_rules`."""
 
 from chinwag.engine.encryption.room_keys import RoomKeys
-from chinwag.engine.model.access import admit, with_equal_roles
+from chinwag.engine.model.access import require_member, with_equal_roles
 from chinwag.engine.model.commands import BanMember, UnbanMember
 from chinwag.engine.model.errors import NotFound, RoleNeeded
 from chinwag.engine.model.ids import RoomId, UserId
@@ -26,7 +26,7 @@ class Bans(RoomService):
         Raises `Invalid("user_id")` for oneself, `NotFound` (room or user), `NotAMember`, `RoleNeeded`, or `Forbidden`
         for the owner and in a direct room.
         """
-        admit(await self._store.access(room_id, caller))  # a stranger learns nothing about users either
+        require_member(await self._store.access(room_id, caller))  # a stranger learns nothing about users either
         user = await self._store.user(user_id)
         if user is None:
             raise NotFound("user")
@@ -49,7 +49,7 @@ class Bans(RoomService):
         """
         refuse_bad_page(limit, skip)
         found = await self._store.bans(room_id, viewer, skip=skip, limit=limit)
-        room, member = admit(found.access), found.access.member
+        room, member = require_member(found.access), found.access.member
         if member is None or with_equal_roles(room, (member,))[0].role < Role.MODERATOR:
             raise RoleNeeded(Role.MODERATOR.name, "only a moderator sees who is banned")
         return found

@@ -1,9 +1,9 @@
 """The job that deletes the rows of invitations that ended long ago."""
 
-from collections.abc import Callable
 from typing import Final
 
 from chinwag.engine.life.jobs import Job, More
+from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.store import Store
 from chinwag.engine.model.store_jobs import DeleteInvitations
@@ -17,7 +17,7 @@ FIRST_S: Final = 60.0
 """After the start, which has enough to do."""
 
 
-def ended_invitations(store: Store, commits: Commits, clock: Callable[[], int]) -> Job:
+def ended_invitations(store: Store, commits: Commits, clock: Clock) -> Job:
     """The job. It needs no cursor: what is done is gone."""
 
     async def step() -> More:

@@ -4,7 +4,7 @@ import hashlib
 import re
 import secrets
 
-from chinwag.engine.model.access import admit
+from chinwag.engine.model.access import require_member
 from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commands import AcceptInvitation, CreateInvitation, RevokeInvitation
 from chinwag.engine.model.errors import Invalid, NotFound
@@ -80,7 +80,7 @@ class Invitations(RoomService):
         found = await self._store.invitations(
             room_id, viewer, all_from=Role.MODERATOR, now_us=self._clock(), skip=skip, limit=limit
         )
-        admit(found.access)
+        require_member(found.access)
         return found
 
     async def revoke(self, room_id: RoomId, caller: UserId, invitation_id: InvitationId) -> None:
@@ -88,7 +88,7 @@ class Invitations(RoomService):
 
         Raises `NotFound` (room, or "invitation" for one that is not good any more), `NotAMember` or `RoleNeeded`.
         """
-        admit(await self._store.access(room_id, caller))
+        require_member(await self._store.access(room_id, caller))
         found = await self._store.invitation_to(room_id, invitation_id)
         if found is None or not found.is_good(self._clock()):
             raise NotFound("invitation")

@@ -39,18 +39,19 @@ class RoomRegistry:
         stats: RoomStats,
         turns: TurnLoop,
     ) -> None:
-        """`spawn` starts a task whose failure is logged; `start` starts an actor's own task; `turns` takes turns."""
+        """`spawn` starts a task whose failure is logged; `start` starts an actor's own task; `turns` begins turns."""
         self.typists = Typists()
         self.kept_pages = KeptPages()
         self.closing = False
         """Set at shutdown: no room is started any more."""
+        self.stats = stats
+        """What all rooms together did."""
         self._store = store
         self._commits = commits
         self._new_id = new_id
         self._clock = clock
         self._spawn = spawn
         self._start = start
-        self.stats = stats
         self._turns = turns
         self._actors: dict[RoomId, RoomActor] = {}
         self._ended_restarts = 0

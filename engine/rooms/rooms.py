@@ -10,7 +10,7 @@ from chinwag.engine.actors.mailbox import ReplyTo
 from chinwag.engine.encryption.room_keys import RoomKeys
 from chinwag.engine.files.files import Files
 from chinwag.engine.model import names
-from chinwag.engine.model.access import admit, admit_author, with_equal_roles
+from chinwag.engine.model.access import require_author, require_member, with_equal_roles
 from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commands import (
     AddMember,
@@ -208,7 +208,7 @@ class Rooms(RoomService):
 
     async def get(self, room_id: RoomId, viewer: UserId) -> Room:
         """A room that the viewer is a member of. Raises `NotFound` or `NotAMember`."""
-        return admit(await self._store.access(room_id, viewer))
+        return require_member(await self._store.access(room_id, viewer))
 
     async def kind(self, room_id: RoomId, viewer: UserId) -> RoomKind:
         """What kind of room it is, for who wants to write in it: of a room that is awake without waiting, and without
@@ -217,7 +217,7 @@ class Rooms(RoomService):
         Raises `NotFound`, and for one that sleeps `NotAMember`.
         """
         known = self.known_kind(room_id)
-        return admit_author(await self._store.access(room_id, viewer), viewer).kind if known is None else known
+        return require_author(await self._store.access(room_id, viewer), viewer).kind if known is None else known
 
     def known_kind(self, room_id: RoomId) -> RoomKind | None:
         """The kind of a room that is awake, None when it would have to be read. Never waits."""
@@ -264,14 +264,14 @@ class Rooms(RoomService):
         """One of the viewer's rooms as it stands in that list. Raises `NotFound` or `NotAMember`."""
         found = await self._store.overview(room_id, viewer)
         if found is None:
-            admit(await self._store.access(room_id, viewer))
+            require_member(await self._store.access(room_id, viewer))
             raise NotFound("room")  # the viewer became a member between the two
         return _as_they_stand(found)
 
     async def members(self, room_id: RoomId, viewer: UserId) -> tuple[Member, ...]:
         """All members, in the order of joining. Raises `NotFound` or `NotAMember`."""
         found = await self._store.members(room_id, viewer)
-        return with_equal_roles(admit(found.access), found.members)
+        return with_equal_roles(require_member(found.access), found.members)
 
     # --- coming and going ---
 
@@ -330,7 +330,7 @@ class Rooms(RoomService):
         """What all rooms together did."""
         return self._registry.stats
 
-    def awake(self) -> int:
+    def active_count(self) -> int:
         """How many rooms are in memory."""
         return len(self._registry)
 

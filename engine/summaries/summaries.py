@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 import trio
 
-from chinwag.engine.model.access import admit
+from chinwag.engine.model.access import require_member
 from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.errors import EngineError, NotFound, Overloaded
@@ -68,13 +68,19 @@ class Watched(Protocol):
     """A room that is in memory, as the sweep sees it."""
 
     @property
-    def room(self) -> Room: ...
+    def room(self) -> Room:
+        """With the settings that say whether, and how often, it is summed up."""
+        ...
 
     @property
-    def members(self) -> Sequence[Member]: ...
+    def members(self) -> Sequence[Member]:
+        """Its members."""
+        ...
 
     @property
-    def last_seq(self) -> int: ...
+    def last_seq(self) -> int:
+        """The sequence of its newest message, 0 before the first."""
+        ...
 
 
 class _Mark(Record):
@@ -176,7 +182,7 @@ class Summaries:
 
         Raises `NotFound("room")`, `Forbidden`, or `NotFound("summary")` when none was made.
         """
-        admit(await self._store.access(room_id, viewer))
+        require_member(await self._store.access(room_id, viewer))
         found = await self._store.summaries(
             room_id, automatic=automatic, after_us=after_us, before_us=before_us, limit=1
         )
@@ -231,7 +237,7 @@ class Summaries:
         found = await self._store.history_between(
             room_id, viewer, after_us=after_us, before_us=before_us, skip=0, limit=SUMMARY_MESSAGES
         )
-        admit(found.page.access)
+        require_member(found.page.access)
         said = [each for each in reversed(found.page.messages) if each.kind is not MessageKind.SYSTEM]
         return _Reading(
             read=tuple(each for each in said if each.text.strip()),
@@ -256,7 +262,7 @@ class Summaries:
         ]
         async with self._at_once:
             draft = await self._summarizer.summarize(spoken, prompt)
-        admit(await self._store.access(room_id, viewer))  # it may have taken a minute
+        require_member(await self._store.access(room_id, viewer))  # it may have taken a minute
         summary = Summary(
             id=SummaryId(self._new_id()),
             room_id=room_id,

@@ -1,12 +1,10 @@
 """A front: one documented chat API over the engine, as data. The service serves any number of them."""
 
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
-import trio
 
 from chinwag.engine.connections.admission import Admission, Admitted
 from chinwag.engine.connections.close_reasons import CloseReason
@@ -36,7 +34,8 @@ class SocketRequest(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
 
     def admission(self) -> Admission:
-        """To all of the user's rooms, those that they join later too: what a front asks for that offers no choice."""
+        """To all of the user's rooms, those that they join later too: what a front asks for that offers no choice. One
+        that does replaces what is different (`msgspec.structs.replace`)."""
         return Admission(
             user_id=self.user_id,
             family_id=self.family_id,
@@ -86,7 +85,7 @@ class Visitor(msgspec.Struct, frozen=True, kw_only=True):
         return SocketRequest(
             user_id=claims.user_id,
             family_id=claims.family_id,
-            expires_at=trio.current_time() + claims.expires_at - time.time(),
+            expires_at=self.tokens.deadline(claims),
             query=self.query,
             wire=self.wire,
             source=self.source,

@@ -29,7 +29,7 @@ class FrontConnection(Protocol):
         ...
 
     def logged_in(self) -> None:
-        """It is somebody's now: the time to log in counts no longer, nor does it for the number of strangers."""
+        """It is somebody's now: the time to log in counts no longer, nor does it for the number of visitors."""
         ...
 
     def broke_rules(self, reason: str) -> None:

@@ -83,7 +83,7 @@ class RefusalCounts:
             )
 
 
-class Admission:
+class RequestLimits:
     """The limits of all fronts of one server."""
 
     def __init__(

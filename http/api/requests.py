@@ -1,11 +1,9 @@
 """What a handler gets and gives back. A handler is `async def handler(request) -> Reply`, and knows nothing else."""
 
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
-import trio
 
 from chinwag.engine.accounts.log_ins import LogIn
 from chinwag.engine.engine import Engine
@@ -142,7 +140,7 @@ class Request(Generic[Body, Query]):
     @property
     def expires_at(self) -> float:
         """When the caller's token ends, on Trio's clock: so long a connection may last that it opens."""
-        return trio.current_time() + self.claims.expires_at - time.time()
+        return self.tokens.deadline(self.claims)
 
     @property
     def user(self) -> UserId:

@@ -32,7 +32,7 @@ from chinwag.http.api.refusals import (
     RateLimited,
     UpgradeRequired,
 )
-from chinwag.http.api.request_limits import ASKED_TOO_MUCH, Admission, Entry, RefusalCounts
+from chinwag.http.api.request_limits import ASKED_TOO_MUCH, Entry, RefusalCounts, RequestLimits
 from chinwag.http.api.requests import Request
 from chinwag.http.api.routing import Found
 from chinwag.http.api.values import HSTS, Header, HttpRequest, HttpResponse
@@ -101,7 +101,7 @@ class HttpService:
             links=self._links,
             metrics_token=metrics_token,
         )
-        self._admission = Admission(
+        self._limits = RequestLimits(
             limiters or {}, tokens=tokens, authenticate=engine.accounts.authenticate, is_own=self._system.owns
         )
 
@@ -111,13 +111,13 @@ class HttpService:
         where = self._mounts.locate(request.host, request.path)
         if request.method == "OPTIONS":
             response = self._options(request, where)
-            response.headers.extend(self._admission.look(request, where))
+            response.headers.extend(self._limits.look(request, where))
             return self._finished(request, where, response)
         entry: Entry | None = None
         try:
-            limiter = self._admission.limiter(request, where)
+            limiter = self._limits.limiter(request, where)
             if limiter is not None:
-                entry = await self._admission.enter(limiter, request, where)
+                entry = await self._limits.enter(limiter, request, where)
             response = await self._answer(request, where)
         except EngineError as error:
             refused = error if entry is None else entry.refused(error)
@@ -137,7 +137,7 @@ class HttpService:
         where = self._mounts.locate(request.host, request.path)
         response = self._refusal(where, error)
         if not isinstance(error, RateLimited):
-            response.headers.extend(self._admission.look(request, where))
+            response.headers.extend(self._limits.look(request, where))
         return self._finished(request, where, response)
 
     async def pace(self, request: HttpRequest, error: EngineError) -> None:
@@ -173,7 +173,7 @@ class HttpService:
         if not self._cors.lets_connect(request.headers.get("origin")):
             raise OriginNotAllowed
         token = self.socket_token(request, front)
-        await self._admission.enter_socket(request, front.name, token)
+        await self._limits.enter_socket(request, front.name, token)
         claims, _user = await self._authenticate(token)
         return claims
 
@@ -181,7 +181,7 @@ class HttpService:
         """See that one who has yet to log in may open a WebSocket. Raises as `authenticate_socket`, for its address."""
         if not self._cors.lets_connect(request.headers.get("origin")):
             raise OriginNotAllowed
-        await self._admission.enter_socket(request, front.name, None)
+        await self._limits.enter_socket(request, front.name, None)
 
     def socket_front(self, request: HttpRequest) -> Front | None:
         """The front whose WebSocket this request asks for, None when its path is no socket's."""

@@ -5,7 +5,6 @@ After it, one task per connection reads: it answers pings and close frames and h
 Writing is the session's business. An answer that takes over its connection (`EventStream`) is served in the same way.
 """
 
-import time
 from collections.abc import Awaitable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -196,7 +195,7 @@ class Gateway:
             SocketRequest(
                 user_id=claims.user_id,
                 family_id=claims.family_id,
-                expires_at=trio.current_time() + claims.expires_at - time.time(),
+                expires_at=self._service.tokens.deadline(claims),
                 query=request.query,
                 wire=self._wire(front, endpoint),
                 source=address_key(request.client),

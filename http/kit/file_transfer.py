@@ -120,7 +120,7 @@ async def receive_upload(
                             # A room that is known already saves the rest to who may not upload there.
                             if room_field is not None and room_field in form.fields:
                                 admitted = request.body_id(room_field, form.fields[room_field], RoomId)
-                                await files.admit(request.user, admitted)
+                                await files.require_member(request.user, admitted)
                         case FileData():
                             await incoming.write(event.data)
                         case FileEnds():

@@ -48,7 +48,7 @@ class SocketWords(Protocol):
 class SocketReply(msgspec.Struct, frozen=True, gc=False):
     """The outcome of a socket's command. The message itself is the answer, and arrives by fan-out.
 
-    Nothing refers back to it once its command is settled, so the garbage collector need not look at it.
+    Nothing refers back to it once its command has an outcome, so the garbage collector need not look at it.
     """
 
     words: SocketWords

@@ -1,7 +1,7 @@
 """Connections to a listener of a front's own: in the lobby until they are somebody's, counted, and each on its own.
 
 What a front's function raises costs its connection alone, and is counted. Whoever has not logged in by the end of the
-time for that is cut off, and so are all of them at shutdown: nobody waits for a stranger.
+time for that is cut off, and so are all of them at shutdown: nobody waits for who may never log in.
 """
 
 from collections.abc import AsyncIterator, Iterator

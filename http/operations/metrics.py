@@ -64,6 +64,7 @@ class RequestCounts:
         self._counts[key] = self._counts.get(key, 0) + 1
 
     def readings(self) -> Iterator[Reading]:
+        """See `StatsSource`."""
         for (front, method, status), value in self._counts.items():
             labels = {"front": front, "method": method, "status": f"{status}xx"}
             yield Reading(name="http_requests", help="Answers sent", kind="counter", value=value, labels=labels)

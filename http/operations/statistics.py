@@ -65,7 +65,7 @@ class EngineStats:
         yield _counter("messages", "Messages stored and sent", engine.rooms.stats.messages)
         yield _counter("room_commands", "Commands handled by rooms", engine.rooms.stats.commands)
         yield _counter("room_turns", "Turns taken by rooms", engine.rooms.stats.turns)
-        yield _gauge("rooms_active", "Room actors in memory", engine.rooms.awake())
+        yield _gauge("rooms_active", "Room actors in memory", engine.rooms.active_count())
         yield _counter("room_restarts", "Restarts of room actors after a crash", engine.rooms.restarts())
         depths = Histogram(DEPTHS)
         for depth in engine.rooms.mailbox_depths():

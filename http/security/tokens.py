@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import trio
 
 from chinwag.engine.model.errors import TokenExpired
 from chinwag.engine.model.ids import MAX_ID, FamilyId, UserId
@@ -97,6 +98,10 @@ class AccessTokens:
         if ends_us is None:
             return self.lifetime_s
         return max(0.0, min(self.lifetime_s, ends_us / 1_000_000 - self._clock()))
+
+    def deadline(self, claims: Claims) -> float:
+        """When a token that was verified ends, on Trio's clock: so long a connection may last that it opens."""
+        return trio.current_time() + claims.expires_at - self._clock()
 
     def derived_key(self, purpose: str) -> bytes:
         """A key for something else than access tokens, 32 bytes, as secret as theirs. It tells nothing about theirs,

@@ -1,4 +1,4 @@
-"""What the engine reads of users and log-ins, and how anything is read. A part of `sqlite_reads.Snapshot`."""
+"""What the engine reads of users and log-ins, and how anything is read. A part of `reads.Snapshot`."""
 
 from collections.abc import Sequence
 

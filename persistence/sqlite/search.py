@@ -12,7 +12,7 @@ compared, so the index (`search_index`) only has to name every message that migh
   compared directly as well. All that is read in one snapshot, so a search is complete whatever the index is behind.
 
 To compare a text with another costs the product of their lengths at worst, in steps of a nanosecond; queries are short
-(`engine.searches`). Every step of a search only adds to what was found, so that it can end at any time.
+(`engine.messages.searches`). Every step of a search only adds to what was found, so that it can end at any time.
 """
 
 import json

@@ -297,7 +297,7 @@ async def test_a_connection_opens_with_the_rooms_that_are_the_users_and_names_th
 ) -> None:
     ann, bob = await h.join("ann"), await h.join("bob")
     mine, theirs = await h.room("mine", bob, ann), await h.room("theirs", ann)
-    connected = await h.engine.connections.admit(
+    admitted = await h.engine.connections.admit(
         Admission(
             user_id=bob.id,
             family_id=bob.family_id,
@@ -305,9 +305,9 @@ async def test_a_connection_opens_with_the_rooms_that_are_the_users_and_names_th
             room_ids=[mine.id, theirs.id, RoomId(5), mine.id],
         )
     )
-    assert connected.refused == (theirs.id, RoomId(5))
+    assert admitted.refused == (theirs.id, RoomId(5))
     transport = InProcessTransport()
-    h.serve(connected, transport, transport.until_gone)
+    h.serve(admitted, transport, transport.until_gone)
     await h.post(theirs, ann, "hidden")
     await h.post(mine, ann, "open")
     assert b"hidden" not in transport.written
@@ -452,10 +452,10 @@ async def test_a_connect_that_overlaps_with_the_shutdown_is_refused_or_told_to_g
 
                 async def come(h: EngineHarness = h, ann: Person = ann) -> None:
                     try:
-                        connected = await h.admit(ann)
+                        admitted = await h.admit(ann)
                     except ActorStopped:
                         return
-                    sessions.append(connected.session)  # noqa: B023
+                    sessions.append(admitted.session)  # noqa: B023
 
                 nursery.start_soon(come)
                 for _ in range(moment):
@@ -514,11 +514,11 @@ async def test_numbers_about_rooms(autojump_clock: MockClock) -> None:
     async with open_harness(config=EngineConfig(room_idle_s=5)) as h:
         ann = await h.join("ann")
         rooms = [await h.room(f"{n}", ann) for n in range(3)]
-        assert h.engine.rooms.awake() == 0
+        assert h.engine.rooms.active_count() == 0
         for room in rooms:
             await h.post(room, ann, "x")
-        assert h.engine.rooms.awake() == 3
+        assert h.engine.rooms.active_count() == 3
         assert h.engine.rooms.mailbox_depths() == [0, 0, 0]
         assert h.engine.rooms.stats.messages == 3
         await trio.sleep(7)
-        assert h.engine.rooms.awake() == 0
+        assert h.engine.rooms.active_count() == 0

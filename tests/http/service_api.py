@@ -9,13 +9,15 @@ from urllib.parse import urlencode
 import msgspec
 
 from chinwag.engine.accounts.deployment import deployment_of
+from chinwag.engine.connections.wires import LINES, Wire
 from chinwag.engine.encryption.room_crypto import MasterKey
 from chinwag.engine.engine import Engine, EngineConfig, open_engine
 from chinwag.engine.files.blobs import Blobs
 from chinwag.engine.model.errors import EngineError
 from chinwag.engine.testing import MemoryStore
+from chinwag.engine.testing.harness import PlainPasswords
 from chinwag.http.api.cors import Cors
-from chinwag.http.api.front import Front
+from chinwag.http.api.front import Front, SocketEndpoint, SocketRequest, Visitor
 from chinwag.http.api.mounts import Mounts
 from chinwag.http.api.pacing import Pacer
 from chinwag.http.api.proxies import TrustedProxies
@@ -29,16 +31,6 @@ from tests.http.api.contract import Contract, contract_of
 
 BOUNDARY = "a-boundary"
 SECRET = b"a secret for tests, of 32 bytes or more"
-
-
-class InstantPasswords:
-    """`Passwords` without the cost: what argon2 does is tested with the engine."""
-
-    async def hash(self, password: str) -> str:
-        return f"hash of {password}"
-
-    async def verify(self, hashed: str, password: str) -> bool:
-        return hashed == f"hash of {password}"
 
 
 class Answer:
@@ -150,6 +142,13 @@ class Api:
         self._check(request, response)
         return Answer(response, response.body)
 
+    def socket_request(
+        self, endpoint: SocketEndpoint, token: str, *, query: str = "", source: str = ""
+    ) -> SocketRequest:
+        """What an endpoint is asked by the gateway for whoever has this token."""
+        wire = Wire(endpoint.dialect, LINES)
+        return Visitor(query=query, wire=wire, tokens=self.tokens, source=source).with_token(token)
+
     def _check(self, request: HttpRequest, response: HttpResponse) -> None:
         if self._mounts is None:
             return
@@ -211,7 +210,7 @@ async def open_api(
     contracts = {front.name: contract_of(front) for front in fronts} if checked else {}
     async with open_engine(
         store,
-        passwords=InstantPasswords(),
+        passwords=PlainPasswords(),
         blobs=blobs,
         master_key=master_key,
         config=config,

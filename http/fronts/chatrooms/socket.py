@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Sequence
 from typing import cast
 
 import msgspec
+from msgspec.structs import replace
 
-from chinwag.engine import Admission, Admitted, Engine, Session, post_command
+from chinwag.engine import Admitted, Engine, Session, post_command
 from chinwag.engine.model import commands
 from chinwag.engine.model.errors import EngineError, Invalid, Rule
 from chinwag.engine.model.ids import RoomId
@@ -74,19 +75,15 @@ class ChatroomsSocket:
     async def admit(self, engine: Engine, request: SocketRequest) -> Admitted:
         """Raises `TooManyConnections` for a sixth socket of one user."""
         query = _read_query(request.query)
-        return await engine.connections.admit(
-            Admission(
-                user_id=request.user_id,
-                family_id=request.family_id,
-                expires_at=request.expires_at,
-                wire=request.wire,
-                room_ids=None if query.resumes else (),
-                resume=query.resumes,
-                since=query.position(IDS),
-                source=request.source,
-                most=MOST_SOCKETS,
-            )
+        wanted = replace(
+            request.admission(),
+            room_ids=None if query.resumes else (),
+            follow=False,
+            resume=query.resumes,
+            since=query.position(IDS),
+            most=MOST_SOCKETS,
         )
+        return await engine.connections.admit(wanted)
 
     def greeting(self, admitted: Admitted) -> Sequence[bytes]:
         """Whom the server takes the client for."""

@@ -1,11 +1,12 @@
 """The ChatterStack API: routes below `/v1`, and a WebSocket at `/ws`. README.md tells what its spec leaves open."""
 
 from chinwag.http.api.front import Front
-from chinwag.http.fronts.chatterstack.errors import ErrorBody, encode_error, error_status
+from chinwag.http.fronts.chatterstack.errors import encode_error, error_status
 from chinwag.http.fronts.chatterstack.events import SOCKET_EVENTS
 from chinwag.http.fronts.chatterstack.ids import IDS
 from chinwag.http.fronts.chatterstack.routes import ROUTES
 from chinwag.http.fronts.chatterstack.socket import ChatterstackSocket
+from chinwag.http.kit.plain_errors import ErrorBody
 
 FRONT = Front(
     name="chatterstack",

@@ -1,7 +1,5 @@
 """Errors on the ChatterStack wire: `{"error": "..."}` and the spec's statuses."""
 
-import msgspec
-
 from chinwag.engine.model.errors import (
     Conflict,
     EngineError,
@@ -15,6 +13,7 @@ from chinwag.engine.model.errors import (
     Unauthenticated,
 )
 from chinwag.http.api.refusals import HttpRefusal, nearest, words_of
+from chinwag.http.kit.plain_errors import ErrorBody
 
 _STATUSES: dict[type[EngineError], int] = {
     Invalid: 400,
@@ -32,12 +31,6 @@ _STATUSES: dict[type[EngineError], int] = {
 
 _WIRE_NAMES = {"text": "content"}
 """Of fields that the engine knows by other names."""
-
-
-class ErrorBody(msgspec.Struct, frozen=True):
-    """What went wrong, in words for the caller's developer."""
-
-    error: str
 
 
 def error_status(kind: type[EngineError]) -> int:

@@ -9,8 +9,9 @@ from typing import Annotated, assert_never, cast
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
-from chinwag.engine import Admission, Admitted, Engine, Session, post_command
+from chinwag.engine import Admitted, Engine, Session, post_command
 from chinwag.engine.model.commands import RoomCommand, StartTyping, StopTyping
 from chinwag.engine.model.errors import EngineError, Forbidden, Invalid
 from chinwag.engine.model.events import (
@@ -148,18 +149,10 @@ class ChatterstackSocket:
         room_ids = [RoomId(decoded) for text in query.room_id if (decoded := IDS.decode(text)) is not None]
         if not room_ids:
             raise Forbidden("not a member of any of these rooms")
-        return await engine.connections.admit(
-            Admission(
-                user_id=request.user_id,
-                family_id=request.family_id,
-                expires_at=request.expires_at,
-                wire=request.wire,
-                room_ids=room_ids,
-                resume=query.resumes,
-                since=query.position(IDS),
-                source=request.source,
-            )
+        wanted = replace(
+            request.admission(), room_ids=room_ids, follow=False, resume=query.resumes, since=query.position(IDS)
         )
+        return await engine.connections.admit(wanted)
 
     def greeting(self, admitted: Admitted) -> Sequence[bytes]:
         """An `error` event for each room that was asked for and is not the caller's."""

@@ -2,10 +2,11 @@
 
 from chinwag.http.api.front import Front
 from chinwag.http.api.rate_limits import RateLimit
-from chinwag.http.fronts.messenger.errors import ErrorBody, encode_error, error_status
+from chinwag.http.fronts.messenger.errors import encode_error, error_status
 from chinwag.http.fronts.messenger.events import SOCKET_EVENTS
 from chinwag.http.fronts.messenger.routes import ROUTES
 from chinwag.http.fronts.messenger.socket import MessengerSocket
+from chinwag.http.kit.plain_errors import ErrorBody
 from chinwag.http.kit.uuid_ids import IDS
 
 FRONT = Front(

@@ -1,7 +1,5 @@
 """Errors on the messenger wire: `{"error": "..."}`, in the spec's words where it has some, with the spec's statuses."""
 
-import msgspec
-
 from chinwag.engine.model.errors import (
     AccountInactive,
     EngineError,
@@ -14,6 +12,7 @@ from chinwag.engine.model.errors import (
     Unauthenticated,
 )
 from chinwag.http.api.refusals import EndpointElsewhere, HttpRefusal, RateLimited, nearest, words_of
+from chinwag.http.kit.plain_errors import ErrorBody
 
 _STATUSES: dict[type[EngineError], int] = {
     Unauthenticated: 401,
@@ -53,12 +52,6 @@ _WORDS: dict[type[EngineError], str | None] = {
 
 _WIRE_NAMES = {"text": "content"}
 """Of fields that the engine knows by other names."""
-
-
-class ErrorBody(msgspec.Struct, frozen=True):
-    """What went wrong, in words for the caller's developer."""
-
-    error: str
 
 
 def error_status(kind: type[EngineError]) -> int:

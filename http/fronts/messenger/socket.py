@@ -7,8 +7,9 @@ stays open.
 from collections.abc import Awaitable, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
-from chinwag.engine import Admission, Admitted, Engine, Session, post_command
+from chinwag.engine import Admitted, Engine, Session, post_command
 from chinwag.engine.model.errors import EngineError, Invalid, NotFound
 from chinwag.engine.model.events import Event, MessagePosted, MessageReplayed, PresenceChanged, Resumed
 from chinwag.engine.model.ids import RoomId
@@ -72,20 +73,8 @@ class MessengerSocket:
     async def admit(self, engine: Engine, request: SocketRequest) -> Admitted:
         """Everybody with a token is admitted, to all of their conversations and groups."""
         query = _read_query(request.query)
-        return await engine.connections.admit(
-            Admission(
-                user_id=request.user_id,
-                family_id=request.family_id,
-                expires_at=request.expires_at,
-                wire=request.wire,
-                room_ids=None,
-                follow=True,
-                resume=query.resumes,
-                since=query.position(IDS),
-                source=request.source,
-                list_present=True,
-            )
-        )
+        wanted = replace(request.admission(), resume=query.resumes, since=query.position(IDS), list_present=True)
+        return await engine.connections.admit(wanted)
 
     def greeting(self, admitted: Admitted) -> Sequence[bytes]:
         """Who is online; whoever comes or goes after that has a frame of their own."""

@@ -1,4 +1,4 @@
-"""Turns that are taken in passing keep every promise of an actor: one outcome for each command, one turn at a time."""
+"""Turns that the loop begins keep every promise of an actor: one outcome for each command, one turn at a time."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ from chinwag.engine.model.errors import ActorStopped, EngineError, InternalError
 
 
 class Scribe(Actor[str]):
-    """Its turns begin in passing and end when the test says so. "slow" has to wait, "boom" is a bug while beginning."""
+    """Its turns begin at once and end when the test says so. "slow" has to wait, "boom" is a bug while beginning."""
 
     def __init__(self, turns: TurnLoop) -> None:
         super().__init__("scribe", turns)
@@ -104,7 +104,7 @@ async def test_what_is_queued_together_is_one_turn_and_what_comes_meanwhile_the_
         assert d.scribe.taken == []
 
 
-async def test_a_turn_that_has_to_wait_is_the_tasks_and_the_next_one_begins_in_passing_again(
+async def test_a_turn_that_has_to_wait_is_the_tasks_and_the_next_one_is_begun_by_the_loop_again(
     autojump_clock: MockClock,
 ) -> None:
     async with desk() as d:

@@ -1,4 +1,4 @@
-"""An actor whose turns are taken in passing, under everything that can happen to it in any order."""
+"""An actor whose turns the loop begins, under everything that can happen to it in any order."""
 
 import random
 

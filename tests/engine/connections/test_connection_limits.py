@@ -99,9 +99,9 @@ async def server_closes(h: EngineHarness) -> None:
 
 
 async def handshake_fails(h: EngineHarness) -> None:
-    connected = await h.admit(await h.join("ann"), source=HOME)
-    connected.session.abandon()
-    connected.session.abandon()
+    admitted = await h.admit(await h.join("ann"), source=HOME)
+    admitted.session.abandon()
+    admitted.session.abandon()
 
 
 async def nobody_claims_it(h: EngineHarness) -> None:
@@ -117,10 +117,10 @@ async def its_task_is_cancelled(h: EngineHarness) -> None:
 
 
 async def it_is_served_too_late(h: EngineHarness) -> None:
-    connected = await h.admit(await h.join("ann"), source=HOME)
-    connected.session.abandon()
+    admitted = await h.admit(await h.join("ann"), source=HOME)
+    admitted.session.abandon()
     transport = InProcessTransport()
-    h.serve(connected, transport, transport.until_gone)
+    h.serve(admitted, transport, transport.until_gone)
 
 
 async def no_room_is_the_users(h: EngineHarness) -> None:

@@ -187,10 +187,10 @@ async def test_what_was_said_between_a_leaving_and_a_return_is_not_heard_without
         sessions: list[Admitted] = []
 
         async def connect() -> None:
-            connected = await h.engine.connections.admit(
+            admitted = await h.engine.connections.admit(
                 Admission(user_id=bob.id, family_id=bob.family_id, wire=EVENT_LINES)
             )
-            sessions.append(connected)
+            sessions.append(admitted)
 
         first = store.gate = trio.Event()
         async with trio.open_nursery() as nursery:

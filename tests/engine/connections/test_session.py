@@ -73,10 +73,10 @@ class Peer(InProcessTransport):
 
 
 async def serve(h: EngineHarness, person: Person, room: Room, peer: Peer) -> Session:
-    connected = await h.admit(person, room)
-    h.serve(connected, peer, peer.until_aborted)
+    admitted = await h.admit(person, room)
+    h.serve(admitted, peer, peer.until_aborted)
     await wait_all_tasks_blocked()
-    return connected.session
+    return admitted.session
 
 
 def lines(peer: Peer) -> list[bytes]:
@@ -319,18 +319,18 @@ async def test_a_peer_that_ignores_the_goodbye_is_dropped_at_the_deadline(
 async def test_an_admitted_session_that_nobody_runs_is_forgotten(h: EngineHarness, autojump_clock: MockClock) -> None:
     ann = await h.join("ann")
     room = await h.room("tea", ann)
-    connected = await h.admit(ann, room)
+    admitted = await h.admit(ann, room)
     closed_first = await h.admit(ann, room)
     closed_first.session.close(CloseReason.TOKEN_INVALID)
     await h.post(room, ann, "held")
     await trio.sleep(LIMITS.unclaimed_s + 2)
     assert len(h.engine.connections) == 0
     peer = Peer()
-    async with h.engine.connections.attach(connected, peer):  # too late: it ends at once
+    async with h.engine.connections.attach(admitted, peer):  # too late: it ends at once
         await peer.until_aborted()
     assert peer.aborted
     assert peer.written == b""
-    assert connected.session.phase is SessionPhase.CLOSED
+    assert admitted.session.phase is SessionPhase.CLOSED
 
 
 async def test_a_session_closed_before_it_runs_says_goodbye_and_nothing_else(
@@ -338,11 +338,11 @@ async def test_a_session_closed_before_it_runs_says_goodbye_and_nothing_else(
 ) -> None:
     ann = await h.join("ann")
     room = await h.room("tea", ann)
-    connected = await h.admit(ann, room)
+    admitted = await h.admit(ann, room)
     await h.post(room, ann, "held")
     await h.engine.accounts.log_out(ann.id, ann.family_id)
     peer = Peer()
-    h.serve(connected, peer, peer.until_aborted)
+    h.serve(admitted, peer, peer.until_aborted)
     await wait_all_tasks_blocked()
     assert bytes(peer.written) == b"<4401>"
     await trio.sleep(LIMITS.closing_s + 2)
@@ -393,8 +393,8 @@ async def test_a_cancelled_connection_leaves_no_trace(h: EngineHarness, autojump
     ann = await h.join("ann")
     room = await h.room("tea", ann)
     peer = Peer()
-    connected = await h.admit(ann, room)
-    scope = h.serve(connected, peer, trio.sleep_forever)
+    admitted = await h.admit(ann, room)
+    scope = h.serve(admitted, peer, trio.sleep_forever)
     await wait_all_tasks_blocked()
     scope.cancel()
     await wait_all_tasks_blocked()
@@ -433,7 +433,7 @@ async def test_connections_come_and_go_without_a_trace(h: EngineHarness, autojum
     fanout = h.engine.connections._fanout
     assert (fanout._by_room, fanout._by_user, fanout._rooms_of) == ({}, {}, {})
     assert h.engine.presence._sessions == h.engine.presence._leaving == {}
-    assert h.engine.rooms.awake() == 0
+    assert h.engine.rooms.active_count() == 0
 
 
 # --- shutdown ---
@@ -476,9 +476,9 @@ async def test_a_bug_in_a_replay_closes_the_session_instead_of_holding_it_for_ev
     room = await h.room("tea", ann)
     since = (await h.post(room, ann, "0")).id
     await h.post(room, ann, "1")
-    connected = await h.admit(ann, room, since=since, wire=Wire(Breaking(), LINES))
+    admitted = await h.admit(ann, room, since=since, wire=Wire(Breaking(), LINES))
     peer = Peer()
-    h.serve(connected, peer, peer.until_aborted)
+    h.serve(admitted, peer, peer.until_aborted)
     await wait_all_tasks_blocked()
-    assert connected.session.close_reason is CloseReason.INTERNAL_ERROR
+    assert admitted.session.close_reason is CloseReason.INTERNAL_ERROR
     assert bytes(peer.written) == b"<1011>"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from chinwag.engine.model.events import Event, RoomKeyChanged
-from chinwag.engine.model.values import KeyCustody, Room
+from chinwag.engine.model.values import KeyCustody, Room, Sealed
 from chinwag.engine.testing.harness import EngineHarness, Person
 from tests.engine.encryption.rooms_with_keys import Client
 
@@ -34,6 +34,13 @@ async def keys_of(h: EngineHarness, room: Room, person: Person) -> dict[int, byt
     mine = device(person.user.username)
     assert ring.newest == max((key.version for key in ring.keys), default=0)
     return {key.version: mine.unseal(key.sealed) for key in ring.keys}
+
+
+async def read(h: EngineHarness, room: Room, author: Person, sealed: Sealed) -> str:
+    """What the server makes of a content that somebody encrypted."""
+    content = await h.engine.keys.content_of(room.id, author.id, sealed)
+    assert content.sealed == sealed
+    return content.text
 
 
 def of_keys(events: Sequence[Event]) -> list[int]:

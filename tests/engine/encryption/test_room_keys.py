@@ -24,18 +24,11 @@ from chinwag.engine.model.errors import (
 from chinwag.engine.model.events import MemberRemoved, RoomKeyChanged
 from chinwag.engine.model.ids import RoomId, UserId
 from chinwag.engine.model.store import DeleteMember, InsertRoomKey, KeyVersion
-from chinwag.engine.model.values import KeyCustody, Room, RoomKey, Sealed
+from chinwag.engine.model.values import KeyCustody, RoomKey
 from chinwag.engine.testing import MemoryStore
-from chinwag.engine.testing.harness import MASTER_KEY, EngineHarness, Person, PlainPasswords, open_harness
-from tests.engine.encryption.key_holders import device, join, keys_of, of_keys, room_of
+from chinwag.engine.testing.harness import MASTER_KEY, EngineHarness, PlainPasswords, open_harness
+from tests.engine.encryption.key_holders import device, join, keys_of, of_keys, read, room_of
 from tests.engine.encryption.rooms_with_keys import encrypt
-
-
-async def read(h: EngineHarness, room: Room, author: Person, sealed: Sealed) -> str:
-    content = await h.engine.keys.content_of(room.id, author.id, sealed)
-    assert content.sealed == sealed
-    return content.text
-
 
 # --- server custody: keys for members ---
 

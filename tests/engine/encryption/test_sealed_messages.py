@@ -25,16 +25,10 @@ from chinwag.engine.model.values import ENCRYPTED_PLACEHOLDER, KeyCustody, Room,
 from chinwag.engine.rooms.message_rules import KEY_GRACE_US
 from chinwag.engine.rooms.state import RoomState
 from chinwag.engine.testing import make_member, make_room
-from chinwag.engine.testing.harness import EngineHarness, Person, open_harness
-from tests.engine.encryption.key_holders import join, keys_of, room_of
+from chinwag.engine.testing.harness import EngineHarness, open_harness
+from tests.engine.encryption.key_holders import join, keys_of, read, room_of
 from tests.engine.encryption.rooms_with_keys import decrypt, encrypt
 from tests.examples import examples
-
-
-async def read(h: EngineHarness, room: Room, author: Person, sealed: Sealed) -> str:
-    content = await h.engine.keys.content_of(room.id, author.id, sealed)
-    assert content.sealed == sealed
-    return content.text
 
 
 async def post_sealed(

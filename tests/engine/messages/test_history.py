@@ -136,9 +136,9 @@ async def test_reading_wakes_no_room_and_a_sleeping_one_is_read_once(autojump_cl
         room = await h.room("tea", ann, bob)
         await h.post(room, ann, "hello")
         await trio.sleep(2 * IDLE_S)
-        assert h.engine.rooms.awake() == 0
+        assert h.engine.rooms.active_count() == 0
         first = await h.engine.messages.history(room.id, ann.id, skip=0, limit=50)
-        assert h.engine.rooms.awake() == 0
+        assert h.engine.rooms.active_count() == 0
         h.store.unavailable = True
         assert await h.engine.messages.history(room.id, ann.id, skip=0, limit=50) == first
         with pytest.raises(EngineError):  # whether bob is a member nobody has asked yet

@@ -82,7 +82,7 @@ async def test_a_ban_is_kept_over_sleep_and_restart(autojump_clock: MockClock, a
         store = h.store
         if asleep:
             await trio.sleep(2 * IDLE_S)
-            assert h.engine.rooms.awake() == 0
+            assert h.engine.rooms.active_count() == 0
         with pytest.raises(Banned):
             await h.engine.rooms.join(s.room.id, s.bob.id)
     async with open_harness(store) as h:
@@ -108,7 +108,7 @@ async def test_who_was_removed_gets_nothing_of_the_room_any_more(h: EngineHarnes
         s.engine.messages.get(s.room.id, s.bob.id, position.id),
         s.engine.messages.search(s.bob.id, text="lemon", room_id=s.room.id, limit=9),
         s.engine.messages.search_ranked(s.bob.id, s.room.id, "lemon", limit=9),
-        s.engine.files.admit(s.bob.id, s.room.id),
+        s.engine.files.require_member(s.bob.id, s.room.id),
         s.engine.keys.for_member(s.room.id, s.bob.id),
         s.engine.rooms.members(s.room.id, s.bob.id),
         s.engine.bans.of_room(s.room.id, s.bob.id, limit=9),

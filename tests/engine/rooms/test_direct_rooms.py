@@ -55,7 +55,7 @@ async def test_a_message_brings_back_who_left_live_and_with_one_unread(autojump_
         assert await overview(h, bob) is None
         if asleep:
             await trio.sleep(2 * IDLE_S)
-            assert h.engine.rooms.awake() == 0
+            assert h.engine.rooms.active_count() == 0
         for client in (follower, named, elsewhere):
             client.received()
         second = await h.post(room, ann, "are you there?")

@@ -128,7 +128,7 @@ async def test_kept_pages_of_a_sleeping_room_do_not_show_the_old_profile(autojum
         for room, author in zip(rooms, (ann, bob), strict=True):
             await h.post(room, author, "hello")
         await trio.sleep(5.0)
-        assert h.engine.rooms.awake() == 0
+        assert h.engine.rooms.active_count() == 0
         for room in rooms:
             assert await shown(h, room, bob) == [(None, None)]
         await h.engine.accounts.update_profile(ann.id, display_name="Ann")
@@ -138,7 +138,7 @@ async def test_kept_pages_of_a_sleeping_room_do_not_show_the_old_profile(autojum
             await shown(h, rooms[0], bob)
         h.store.unavailable = False
         assert await shown(h, rooms[0], bob) == [("Ann", None)]
-        assert h.engine.rooms.awake() == 0
+        assert h.engine.rooms.active_count() == 0
 
 
 async def test_a_page_that_is_being_read_while_a_profile_changes_is_not_kept(autojump_clock: MockClock) -> None:
@@ -156,7 +156,7 @@ async def test_a_page_that_is_being_read_while_a_profile_changes_is_not_kept(aut
         room = await h.room("tea", ann)
         await h.post(room, ann, "hello")
         await trio.sleep(5.0)
-        assert h.engine.rooms.awake() == 0
+        assert h.engine.rooms.active_count() == 0
         gate.append(trio.Event())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(shown, h, room, ann)

@@ -382,7 +382,7 @@ async def test_an_idle_room_gives_up_its_memory_and_loses_nothing(room: RoomHarn
     first = await room.h.post(room.room, ann.person, "one", key="k")
     await room.ask(AdvanceReceipts(caller=bob.user, message_id=first.id, read=False))
     await trio.sleep(room.h.engine.config.room_idle_s + 2)
-    assert room.h.engine.rooms.awake() == 0
+    assert room.h.engine.rooms.active_count() == 0
     assert await room.h.post(room.room, ann.person, "one", key="k") == first
     second = await room.h.post(room.room, ann.person, "two")
     assert second.seq == 2
@@ -435,7 +435,7 @@ async def test_a_deleted_room_and_a_room_that_never_was_are_not_found(
     with pytest.raises(NotFound):
         await room.h.engine.messages.post(RoomId(12345), ann.user, text="x")
     await trio.testing.wait_all_tasks_blocked()
-    assert room.h.engine.rooms.awake() == 0
+    assert room.h.engine.rooms.active_count() == 0
 
 
 async def test_a_deletion_that_the_store_refuses_leaves_the_room_as_it_was(

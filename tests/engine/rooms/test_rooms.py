@@ -243,7 +243,7 @@ async def test_a_page_that_was_kept_while_a_room_slept_shows_reactions_edits_and
 
         async def page_of_a_sleeping_room() -> list[tuple[str, int, str | None]]:
             await trio.sleep(2 * IDLE_S)
-            assert h.engine.rooms.awake() == 0
+            assert h.engine.rooms.active_count() == 0
             viewed = await h.engine.messages.history(room.id, ann.id, skip=0, limit=9)
             return [
                 (each.message.text, len(each.message.reactions), each.message.author_display_name) for each in viewed

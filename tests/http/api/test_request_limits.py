@@ -6,10 +6,9 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from chinwag.engine.connections.limits import SessionLimits
-from chinwag.engine.connections.wires import LINES, Wire
 from chinwag.engine.engine import EngineConfig
 from chinwag.engine.model.errors import LimitReached, TooManyConnections
-from chinwag.http.api.front import Front, SocketRequest
+from chinwag.http.api.front import Front
 from chinwag.http.api.pacing import Pacer
 from chinwag.http.api.proxies import TrustedProxies
 from chinwag.http.api.rate_limits import RateLimit, RateLimiter, address_key
@@ -103,18 +102,8 @@ async def admit(api: Api, front: Front, person: Person, room: str, client: str) 
     """Let somebody connect, as the gateway does."""
     endpoint = api.service.socket_endpoint(front)
     assert endpoint is not None
-    claims = api.tokens.verify(person.token)
-    await endpoint.admit(
-        api.engine,
-        SocketRequest(
-            user_id=claims.user_id,
-            family_id=claims.family_id,
-            expires_at=float("inf"),
-            query=f"room_id={room}",
-            wire=Wire(endpoint.dialect, LINES),
-            source=address_key(client),
-        ),
-    )
+    request = api.socket_request(endpoint, person.token, query=f"room_id={room}", source=address_key(client))
+    await endpoint.admit(api.engine, request)
 
 
 async def test_the_bounds_of_a_user_and_an_address_hold_over_all_fronts(

@@ -11,9 +11,8 @@ from trio.testing import wait_all_tasks_blocked
 
 from chinwag.engine.connections.in_process import InProcessTransport
 from chinwag.engine.connections.session import Session
-from chinwag.engine.connections.wires import LINES, Wire
 from chinwag.engine.testing.harness import keep_open
-from chinwag.http.api.front import Front, SocketEndpoint, SocketRequest
+from chinwag.http.api.front import Front, SocketEndpoint
 from chinwag.http.fronts import chatrooms, chatterstack, messenger
 from chinwag.http.kit.links import Links
 from chinwag.http.kit.uuid_ids import IDS
@@ -90,16 +89,9 @@ class World:
     async def socket(self, front: Front, *, as_: Person | None = None, query: str = "") -> AsyncIterator["FrontSocket"]:
         """A socket of a front, without a network. ChatterStack's hears of the room."""
         endpoint = self._endpoints[front.name]
-        claims = self.api.tokens.verify((as_ or self.ann).token)
         if front.name == "chatterstack":
             query = f"room_id={decimal(self.room)}&{query}"
-        request = SocketRequest(
-            user_id=claims.user_id,
-            family_id=claims.family_id,
-            expires_at=trio.current_time() + 1800,
-            query=query,
-            wire=Wire(endpoint.dialect, LINES),
-        )
+        request = self.api.socket_request(endpoint, (as_ or self.ann).token, query=query)
         admitted = await endpoint.admit(self.api.engine, request)
         transport = InProcessTransport()
         async with trio.open_nursery() as nursery:

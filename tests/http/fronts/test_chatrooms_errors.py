@@ -11,12 +11,10 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chinwag.engine.connections.wires import LINES, Wire
 from chinwag.engine.model.errors import LimitReached, StoreUnavailable
 from chinwag.engine.model.ids import FamilyId, UserId
 from chinwag.engine.rooms.message_rules import MOST_EMOJI
 from chinwag.http.api.decoding import may_be_empty
-from chinwag.http.api.front import SocketRequest
 from chinwag.http.api.rate_limits import RateLimit, RateLimiter
 from chinwag.http.api.refusals import BodyTimeout, BodyTooLarge
 from chinwag.http.api.routing import Route
@@ -224,19 +222,12 @@ async def too_often(s: Scene) -> Answer:
 
 
 async def sixth_socket(s: Scene) -> Answer:
-    engine, tokens = s.chatrooms.api.engine, s.chatrooms.api.tokens
-    claims = tokens.verify(s.ann.token)
+    engine = s.chatrooms.api.engine
     assert FRONT.socket is not None
     endpoint = FRONT.socket(Links())
-    request = SocketRequest(
-        user_id=claims.user_id,
-        family_id=claims.family_id,
-        expires_at=trio.current_time() + 1800,
-        query="",
-        wire=Wire(endpoint.dialect, LINES),
-    )
-    connected = [await endpoint.admit(engine, request) for _ in range(5)]
-    assert len(connected) == 5  # and all are alive
+    request = s.chatrooms.api.socket_request(endpoint, s.ann.token)
+    admitted = [await endpoint.admit(engine, request) for _ in range(5)]
+    assert all(each.session.open for each in admitted)
     with pytest.raises(LimitReached) as refusal:
         await endpoint.admit(engine, request)
     response = s.chatrooms.api.service.refuse(HttpRequest(method="GET", path="/ws"), refusal.value)

@@ -13,9 +13,10 @@ from chinwag.engine.model import values as model
 from chinwag.engine.model.errors import Conflict, Forbidden, InternalError, Invalid, NotFound, TokenExpired
 from chinwag.engine.model.ids import MAX_ID, FileId, MessageId, RoomId, UserId
 from chinwag.http.fronts.chatterstack import wire
-from chinwag.http.fronts.chatterstack.errors import ErrorBody, encode_error
+from chinwag.http.fronts.chatterstack.errors import encode_error
 from chinwag.http.fronts.chatterstack.ids import IDS
 from chinwag.http.kit.links import Links
+from chinwag.http.kit.plain_errors import ErrorBody
 from chinwag.http.kit.times import rfc3339
 from chinwag.http.kit.uuid_ids import IDS as UUIDS
 

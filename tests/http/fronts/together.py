@@ -10,9 +10,8 @@ from trio.testing import wait_all_tasks_blocked
 
 from chinwag.engine.connections.in_process import InProcessTransport
 from chinwag.engine.connections.session import Session
-from chinwag.engine.connections.wires import LINES, Wire
 from chinwag.engine.testing.harness import keep_open
-from chinwag.http.api.front import Front, SocketEndpoint, SocketRequest
+from chinwag.http.api.front import Front, SocketEndpoint
 from chinwag.http.fronts.chatrooms import FRONT as CHATROOMS
 from chinwag.http.fronts.chatterstack import FRONT as CHATTERSTACK
 from chinwag.http.fronts.messenger import FRONT as MESSENGER
@@ -126,18 +125,9 @@ class Together:
     async def socket(self, front: str, person: Person, *rooms: str) -> SocketClient:
         """Connect somebody. The rooms are those that the front's socket has to be told of."""
         endpoint = _endpoint(FRONTS[front])
-        claims = self.api.tokens.verify(person.token)
         query = "&".join(f"room_id={number(room)}" for room in rooms) if front == "chatterstack" else ""
-        admitted = await endpoint.admit(
-            self.api.engine,
-            SocketRequest(
-                user_id=claims.user_id,
-                family_id=claims.family_id,
-                expires_at=trio.current_time() + 1800,
-                query=query,
-                wire=Wire(endpoint.dialect, LINES),
-            ),
-        )
+        request = self.api.socket_request(endpoint, person.token, query=query)
+        admitted = await endpoint.admit(self.api.engine, request)
         transport = InProcessTransport()
         self._nursery.start_soon(keep_open, self.api.engine, admitted, transport)
         client = SocketClient(self.api, endpoint, admitted.session, transport)

@@ -17,6 +17,7 @@ from chinwag.engine.model.ids import FileId, RoomId, UserId
 from chinwag.engine.model.store import DeleteMember, InsertMember, InsertRoom
 from chinwag.engine.model.values import Member, Role, Room, RoomKind, StoredFile
 from chinwag.engine.testing import MemoryStore
+from chinwag.engine.testing.harness import PlainPasswords
 from chinwag.http.api.requests import Reply, Request
 from chinwag.http.api.routing import FormPart, Route
 from chinwag.http.api.service import HttpService
@@ -29,7 +30,7 @@ from chinwag.http.security.tokens import AccessTokens
 from chinwag.http.server import listening
 from chinwag.http.settings import ServerName
 from chinwag.persistence import open_folder_blobs
-from tests.http.service_api import SECRET, InstantPasswords
+from tests.http.service_api import SECRET
 
 LIMIT_BYTES = 1_000_000
 LARGE_LIMIT_BYTES = 10_000_000
@@ -294,7 +295,7 @@ async def open_file_server(
     blobs = await open_folder_blobs(folder)
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     with trio.fail_after(PATIENCE_S):
-        async with open_engine(store, passwords=InstantPasswords(), blobs=blobs) as engine:
+        async with open_engine(store, passwords=PlainPasswords(), blobs=blobs) as engine:
             service = HttpService(engine, tokens, [FILES_FRONT])
             limits = config or ListenerConfig(grace_s=0.5)
             async with listening(engine, service, listeners, limits, server=server, tls=tls):

@@ -13,9 +13,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from chinwag.engine.connections.in_process import InProcessTransport
-from chinwag.engine.connections.wires import LINES, Wire
 from chinwag.engine.testing.harness import keep_open
-from chinwag.http.api.front import Front, SocketRequest
+from chinwag.http.api.front import Front
 from chinwag.http.kit.links import Links
 from chinwag.http.registry import FRONTS
 from chinwag.persistence import open_folder_blobs
@@ -81,23 +80,14 @@ class Scene:
     @asynccontextmanager
     async def socket(self, front: Front) -> AsyncIterator[InProcessTransport]:
         """A socket of a front that hears of the room."""
-        claims = self.api.tokens.verify(self.ann.token)
         query = {"chatterstack": f"room_id={await self.number()}", "chatrooms": "since=x", "messenger": ""}[front.name]
         endpoint = self.api.service.socket_endpoint(front)
         assert endpoint is not None
-        connected = await endpoint.admit(
-            self.api.engine,
-            SocketRequest(
-                user_id=claims.user_id,
-                family_id=claims.family_id,
-                expires_at=trio.current_time() + 1800,
-                query=query,
-                wire=Wire(endpoint.dialect, LINES),
-            ),
-        )
+        request = self.api.socket_request(endpoint, self.ann.token, query=query)
+        admitted = await endpoint.admit(self.api.engine, request)
         transport = InProcessTransport()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(keep_open, self.api.engine, connected, transport)
+            nursery.start_soon(keep_open, self.api.engine, admitted, transport)
             yield transport
             transport.abort()
 
