@@ -355,6 +355,18 @@ def test_a_dialect_without_a_personal_event_is_not_asked_and_shares_the_rest(fan
     assert plain.encoded == {"MessagePosted": 1}
 
 
+def test_a_dialect_with_other_personal_events_is_not_asked_about_this_one(fanout: Fanout[Listener]) -> None:
+    words = PersonalWords("w")
+    words.personal_events = frozenset()
+    frames = Frames()
+    wire = Wire(words, frames)
+    for user in (ANN, BOB):
+        listen(fanout, user, wire, ROOM)
+    fanout.publish(ROOM, [said("a"), unread(ann=1, bob=2)])
+    assert words.asked == []
+    assert frames.framed == 1, "what is left is the same for all, and framed once for them"
+
+
 def test_a_bug_in_a_personal_body_costs_no_other_dialect_its_events(fanout: Fanout[Listener]) -> None:
     broken, sound = PersonalWords("b", bug_for=ANN), PersonalWords("s")
     ann, bob = listen(fanout, ANN, broken, ROOM), listen(fanout, BOB, sound, ROOM)

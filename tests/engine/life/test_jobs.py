@@ -10,16 +10,12 @@ from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chinwag.engine.life.jobs import ENDING_S, MOST_RETRY_S, REST_S, Job, JobRunner, More
-from chinwag.engine.model.clock import wall_clock
 from chinwag.engine.model.errors import StoreUnavailable
 from chinwag.engine.model.ids import RoomId, SummaryId
 from chinwag.engine.model.store import InsertSummary
 from chinwag.engine.model.store_jobs import SetCursor
-from chinwag.engine.rooms.ended_invitations import EVERY_S, FIRST_S, KEPT_US
 from chinwag.engine.testing import MemoryStore, make_summary
 from chinwag.engine.testing.harness import open_harness
-
-DAY_S = 86_400
 
 
 @asynccontextmanager
@@ -214,27 +210,3 @@ async def test_deliveries_go_on_behind_their_cursor_after_a_crash(autojump_clock
     async with running(Job("deliveries", second.step)):
         await trio.sleep(1)
     assert second.delivered == [3, 4, 5]
-
-
-# --- invitations that ended long ago ----------------------------------------------------------------------------------
-
-
-async def test_invitations_are_deleted_a_month_after_they_expired(autojump_clock: MockClock) -> None:
-    now = [wall_clock()]
-    store = MemoryStore()
-    async with open_harness(store, clock=lambda: now[0]) as h:
-        ann = await h.join("ann")
-        room = await h.room("tea", ann)
-        create = h.engine.invitations.create
-        kept, _ = await create(room.id, ann.id, lifetime_s=20 * DAY_S, max_uses=1)
-        expired, _ = await create(room.id, ann.id, lifetime_s=10 * DAY_S, max_uses=1)
-        now[0] = expired.expires_us + KEPT_US - 1
-        await trio.sleep(FIRST_S + 1)
-        assert await store.invitation(expired.digest) is not None
-        now[0] += 1
-        store.unavailable = True
-        await trio.sleep(EVERY_S)
-        store.unavailable = False
-        await trio.sleep(MOST_RETRY_S)
-        assert await store.invitation(expired.digest) is None
-        assert await store.invitation(kept.digest) is not None

@@ -13,8 +13,7 @@ from chinwag.engine.engine import EngineConfig
 from chinwag.engine.model.commands import StartTyping
 from chinwag.engine.model.errors import EngineError, NotAMember, NotFound, StoreUnavailable
 from chinwag.engine.model.ids import MessageId, RoomId, UserId
-from chinwag.engine.model.values import Message, Role, Room, Status, ViewedMessage
-from chinwag.engine.rooms.kept_pages import MESSAGE_BYTES, KeptPages
+from chinwag.engine.model.values import Role, Room, Status, ViewedMessage
 from chinwag.engine.rooms.memory import RECENT_MESSAGES
 from chinwag.engine.testing.harness import EngineHarness, Person, RoomHarness, open_harness
 from tests.examples import examples
@@ -161,42 +160,3 @@ async def test_typing_changes_no_page(room: RoomHarness, autojump_clock: MockClo
     room.h.engine.rooms.tell(room.id, StartTyping(user_id=ann.user), slot)
     await slot.result()
     assert await room.h.engine.messages.history(room.id, ann.user, skip=0, limit=50) == []
-
-
-# --- what is kept ---
-
-
-def page_of(*texts: str) -> list[ViewedMessage]:
-    return [
-        ViewedMessage(
-            message=Message(
-                id=MessageId(n),
-                room_id=RoomId(1),
-                seq=n,
-                author_id=UserId(1),
-                author_name="ann",
-                text=text,
-                created_us=0,
-            ),
-            status=Status.SENT,
-        )
-        for n, text in enumerate(texts, 1)
-    ]
-
-
-def test_a_page_that_was_read_while_a_room_woke_is_not_kept() -> None:
-    pages = KeptPages()
-    before = pages.generation
-    pages.wake(RoomId(1))
-    pages.keep(RoomId(1), UserId(1), page_of("old"), skip=0, limit=9, generation=before)
-    assert pages.find(RoomId(1), UserId(1), skip=0, limit=9) is None
-
-
-def test_kept_pages_are_bounded_whatever_is_asked_for() -> None:
-    pages = KeptPages(kept_bytes=100 * MESSAGE_BYTES)
-    for n in range(1_000):
-        pages.keep(RoomId(n % 7), UserId(n), [], skip=n, limit=9, generation=0)
-        assert pages.size_bytes <= 100 * MESSAGE_BYTES
-    pages.keep(RoomId(8), UserId(1), page_of("x" * 200 * MESSAGE_BYTES), skip=0, limit=9, generation=0)
-    assert pages.find(RoomId(8), UserId(1), skip=0, limit=9) is None
-    assert pages.size_bytes == 0

@@ -22,6 +22,7 @@ from chinwag.engine.model.ids import MessageId, RoomId, UserId
 from chinwag.engine.model.values import KeyCustody, MessageKind, Role
 from chinwag.engine.rooms.invitations import MOST_INVITATION_S, MOST_INVITATION_USES
 from chinwag.engine.rooms.memory import RECENT_MESSAGES
+from chinwag.engine.testing.clock import SetClock
 from chinwag.engine.testing.harness import EngineHarness, RoomHarness, open_harness, texts
 
 IDLE_S = 2.0
@@ -74,6 +75,22 @@ async def test_a_room_says_who_is_there_from_the_beginning_but_for_its_maker(
     assert [(each.message.seq, each.message.text) for each in said] == [(2, "cat joined"), (1, "bob joined")]
     assert {each.message.kind for each in said} == {MessageKind.SYSTEM}
     assert (await h.post(room, ann, "hello")).seq == 3
+
+
+async def test_what_happens_in_a_room_happens_at_the_engines_time(autojump_clock: MockClock) -> None:
+    clock = SetClock()
+    async with open_harness(clock=clock) as h:
+        ann, bob, cat = [await h.join(name) for name in ("ann", "bob", "cat")]
+        room = await h.room("tea", ann)
+        clock.advance(60)
+        message = await h.post(room, ann, "hello")
+        member = await h.engine.rooms.add_member(room.id, ann.id, bob.id, Role.MEMBER)
+        _, code = await h.engine.invitations.create(room.id, ann.id, max_uses=1, lifetime_s=60)
+        assert message.created_us == clock()
+        assert message.created_us <= member.joined_us <= clock() + 1
+        clock.advance(60)
+        with pytest.raises(NotFound, match="invitation"):
+            await h.engine.invitations.accept(code, cat.id)
 
 
 async def test_who_leaves_hears_of_it_and_nothing_after(h: EngineHarness, autojump_clock: MockClock) -> None:
