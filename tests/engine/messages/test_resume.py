@@ -16,6 +16,7 @@ from chinwag.engine.messages.messages import post_command
 from chinwag.engine.messages.resume import RESUME_BYTES, RESUME_LIMIT, RESUME_TOTAL, build_replay
 from chinwag.engine.model.events import Event, MessagePosted, MessageReplayed, Resumed, RoomLeft
 from chinwag.engine.model.ids import MAX_ID, MessageId, RoomId, UserId
+from chinwag.engine.model.positions import Position
 from chinwag.engine.model.store import Access, Missed
 from chinwag.engine.model.values import Message, Receipts, Room, Status, receipt_floor
 from chinwag.engine.testing import MemoryStore, make_message
@@ -407,6 +408,8 @@ def test_a_replay_is_bounded_in_text_and_a_room_that_does_not_fit_is_left_to_a_r
     replay = build_replay(rooms, published=MAX_ID)
     assert [(each.room_id, each.recovered) for each in replay.results] == [(1, True), (2, False)]
     assert [each.room_id for each in replay.messages] == [1]
+    # Whoever is cut off before they heard of the second room has to ask for both again.
+    assert [each.position for each in replay.results] == [None, Position.at(MAX_ID)]
 
 
 async def test_replays_share_a_budget_and_give_it_back(

@@ -1,6 +1,7 @@
 """Answers that are streams of events, in every way that the server serves: from the question to either side's end."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 import pytest
@@ -13,25 +14,33 @@ from chinwag.http.api.openapi import describe
 from chinwag.http.kit.event_stream import RETRY_MS, EventStreamCarrier
 from chinwag.http.settings import ServerName
 from tests.http.carriers.event_stream_front import FRONT, EventSource, Told, streaming
-from tests.http.echo_server import SHORT_S, all_quiet
+from tests.http.echo_server import LONG_S, SHORT_S, all_quiet
 from tests.http.listener.leftovers import Census
 from tests.http.served import Served, serving
 from tests.http.service_api import Person
 
 WAYS: Final = ["lane", "hypercorn", "lane over TLS", "hypercorn over TLS", "HTTP/2"]
 everywhere = pytest.mark.parametrize("way", WAYS)
-ENGINE: Final = EngineConfig(limits=SessionLimits(outbox_bytes=100_000, closing_s=0.5), shutdown_spread_s=SHORT_S)
+ENGINE: Final = EngineConfig(limits=SessionLimits(closing_s=LONG_S), shutdown_spread_s=SHORT_S)
+"""A stream that does not end by itself when it should is not ended by the engine within any test."""
+HASTY: Final = EngineConfig(limits=SessionLimits(outbox_bytes=100_000, closing_s=0.5), shutdown_spread_s=SHORT_S)
 
 
 def h2(way: str) -> bool:
     return way == "HTTP/2"
 
 
-@pytest.fixture
-async def served(way: str) -> AsyncIterator[Served]:
+@asynccontextmanager
+async def serving_in(way: str, engine: EngineConfig) -> AsyncIterator[Served]:
     server: ServerName = "hypercorn" if way.startswith("hypercorn") else "lane"
     cors = Cors(["https://app.example"])
-    async with serving(server=server, secure="TLS" in way or h2(way), front=FRONT, engine=ENGINE, cors=cors) as running:
+    async with serving(server=server, secure="TLS" in way or h2(way), front=FRONT, engine=engine, cors=cors) as running:
+        yield running
+
+
+@pytest.fixture
+async def served(way: str) -> AsyncIterator[Served]:
+    async with serving_in(way, ENGINE) as running:
         yield running
 
 
@@ -117,20 +126,21 @@ async def test_who_has_to_reload_is_told_so_once(way: str, served: Served) -> No
 
 
 @everywhere
-async def test_a_reader_that_takes_nothing_is_closed_and_delays_nobody(way: str, served: Served) -> None:
-    ann, slow = await served.api.person("ann"), await served.api.person("slow")
-    room = await served.api.room(ann, slow)
-    source = EventSource()
-    async with streaming(served, slow, http2=h2(way)), streaming(served, ann, source, http2=h2(way)) as s:
-        count = 0
-        while len(served.api.engine.connections) == 2 and not served.api.engine.connections.stats.slow_consumers:
-            await served.api.post(ann, room, "x" * 4000)
-            count += 1
-            await s.until(count)
-        await served.until_sessions(1)
-        await served.api.post(ann, room, "the end")
-        await s.until(count + 1)
-    assert source.texts[-1] == "the end"
+async def test_a_reader_that_takes_nothing_is_closed_and_delays_nobody(way: str) -> None:
+    async with serving_in(way, HASTY) as served:
+        ann, slow = await served.api.person("ann"), await served.api.person("slow")
+        room = await served.api.room(ann, slow)
+        source = EventSource()
+        async with streaming(served, slow, http2=h2(way)), streaming(served, ann, source, http2=h2(way)) as s:
+            count = 0
+            while len(served.api.engine.connections) == 2 and not served.api.engine.connections.stats.slow_consumers:
+                await served.api.post(ann, room, "x" * 4000)
+                count += 1
+                await s.until(count)
+            await served.until_sessions(1)
+            await served.api.post(ann, room, "the end")
+            await s.until(count + 1)
+        assert source.texts[-1] == "the end"
 
 
 @everywhere
