@@ -16,7 +16,7 @@ from chinwag.engine.connections.admission import Admission, Admitted
 from chinwag.engine.connections.session import Session
 from chinwag.engine.engine import Engine
 from chinwag.engine.messages.messages import post_command
-from chinwag.engine.model.errors import EngineError, Forbidden, Invalid
+from chinwag.engine.model.errors import ActorStopped, EngineError, Forbidden, Invalid, Overloaded, TooManyConnections
 from chinwag.engine.model.events import Event, MessagePosted, UserEvent
 from chinwag.engine.model.ids import RoomId
 from chinwag.http.api.front import LobbyEndpoint, LogInRefusal, SocketRequest, Visitor
@@ -301,3 +301,30 @@ async def test_nothing_is_left_of_those_who_came_and_went(way: str, served: Serv
     for _ in range(3):
         await come_and_go()
     await census.nothing_left()
+
+
+async def test_a_place_is_kept_for_so_long_and_no_longer(autojump_clock: trio.testing.MockClock) -> None:
+    began = trio.current_time()
+    with Lobby(patience_s=7.0).enter("").scope:
+        await trio.sleep_forever()
+    assert trio.current_time() == began + 7.0
+
+
+async def test_places_are_counted_by_address_until_they_are_left() -> None:
+    lobby = Lobby(most=3, most_per_source=1)
+    place = lobby.enter("here")
+    lobby.enter("there")
+    with pytest.raises(TooManyConnections):
+        lobby.enter("here")
+    place.leave()
+    place.leave()
+    assert len(lobby) == 1
+    lobby.enter("here")
+    with pytest.raises(TooManyConnections):
+        lobby.enter("there")
+    lobby.enter("")
+    with pytest.raises(Overloaded):
+        lobby.enter("")
+    lobby.close()
+    with pytest.raises(ActorStopped):
+        lobby.enter("anywhere")
