@@ -4,6 +4,7 @@ import base64
 import os
 import struct
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from chinwag.http.carriers.websocket import (
     MAX_REASON_BYTES,
     PINGS_AT_ONCE,
+    WEB_SOCKET,
     Close,
     FrameParser,
     HandshakeRefused,
@@ -329,6 +331,7 @@ def test_close_reason_must_be_text(bad: bytes) -> None:
 )
 def test_frames_out_use_the_shortest_length(size: int, header: bytes) -> None:
     payload = b"x" * size
+    assert WEB_SOCKET.frame(payload, None, None) == header + payload
     assert frame_text(payload) == header + payload
     assert frame(Opcode.TEXT, payload) == header + payload
     assert frame(Opcode.BINARY, payload) == b"\x82" + header[1:] + payload
@@ -484,6 +487,7 @@ REFUSED_HANDSHAKES = {
     "no version": (handshake(without="sec-websocket-version"), 426),
     "old version": (handshake(sec_websocket_version="8"), 426),
     "version with an extra": (handshake(sec_websocket_version="13x"), 426),
+    "two hosts": (replace(handshake(), headers=(*handshake().headers, ("host", "other.example"))), 400),
     "two versions": (handshake(extra="Sec-WebSocket-Version: 13\r\n"), 400),
     "no Connection": (handshake(without="connection"), 400),
     "other Connection": (handshake(connection="keep-alive"), 400),
