@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from chinwag.engine.model.access import admit, admit_author, with_equal_roles
+from chinwag.engine.model.access import require_author, require_member, with_equal_roles
 from chinwag.engine.model.errors import NotAMember, NotFound
 from chinwag.engine.model.ids import UserId
 from chinwag.engine.model.store import Access
@@ -16,16 +16,16 @@ GROUP = make_room(10, ANN)
 DIRECT = make_room(11, ANN, direct_key=direct_key(ANN, BOB))
 
 
-def test_a_member_is_admitted() -> None:
-    assert admit(Access(room=GROUP, member=make_member(ANN))) is GROUP
+def test_a_member_is_let_through() -> None:
+    assert require_member(Access(room=GROUP, member=make_member(ANN))) is GROUP
 
 
 def test_a_stranger_is_told_that_they_are_no_member() -> None:
     with pytest.raises(NotAMember):
-        admit(Access(room=GROUP, member=None))
+        require_member(Access(room=GROUP, member=None))
 
 
-@pytest.mark.parametrize("asked", [admit, lambda access: admit_author(access, ANN)])
+@pytest.mark.parametrize("asked", [require_member, lambda access: require_author(access, ANN)])
 def test_where_there_is_no_room_nobody_is_a_stranger(asked: Callable[[Access], Room]) -> None:
     with pytest.raises(NotFound) as refused:
         asked(Access(room=None, member=None))
@@ -34,16 +34,16 @@ def test_where_there_is_no_room_nobody_is_a_stranger(asked: Callable[[Access], R
 
 def test_who_has_left_a_direct_room_may_still_write_in_it_and_nobody_else() -> None:
     left = Access(room=DIRECT, member=None)
-    assert admit_author(left, ANN) is admit_author(left, BOB) is DIRECT
+    assert require_author(left, ANN) is require_author(left, BOB) is DIRECT
     with pytest.raises(NotAMember):
-        admit_author(left, CAT)
+        require_author(left, CAT)
     with pytest.raises(NotAMember):
-        admit(left)
+        require_member(left)
 
 
 def test_who_has_left_a_group_may_not() -> None:
     with pytest.raises(NotAMember):
-        admit_author(Access(room=GROUP, member=None), ANN)
+        require_author(Access(room=GROUP, member=None), ANN)
 
 
 def test_the_two_of_a_direct_room_are_equals_and_a_groups_members_are_not() -> None:

@@ -303,15 +303,26 @@ async def test_nothing_is_left_of_those_who_came_and_went(way: str, served: Serv
     await census.nothing_left()
 
 
-async def test_a_place_is_kept_for_so_long_and_no_longer(autojump_clock: trio.testing.MockClock) -> None:
+@pytest.mark.parametrize(("asked_s", "given_s"), [(None, 7.0), (70.0, 70.0)])
+async def test_a_place_is_kept_for_so_long_and_no_longer(
+    autojump_clock: trio.testing.MockClock, asked_s: float | None, given_s: float
+) -> None:
     began = trio.current_time()
-    with Lobby(patience_s=7.0).enter("").scope:
+    with Lobby(LobbyLimits(patience_s=7.0)).enter("", asked_s).scope:
         await trio.sleep(1000)
-    assert trio.current_time() == began + 7.0
+    assert trio.current_time() == began + given_s
+
+
+async def test_whose_place_was_left_may_take_as_long_as_they_like(autojump_clock: trio.testing.MockClock) -> None:
+    place = Lobby(LobbyLimits(patience_s=7.0)).enter("")
+    with place.scope:
+        place.leave()
+        await trio.sleep(1000)
+    assert not place.scope.cancelled_caught
 
 
 async def test_places_are_counted_by_address_until_they_are_left() -> None:
-    lobby = Lobby(most=3, most_per_source=1)
+    lobby = Lobby(LobbyLimits(most=3, most_per_source=1))
     place = lobby.enter("here")
     lobby.enter("there")
     with pytest.raises(TooManyConnections):
