@@ -18,36 +18,10 @@ from chinwag.engine.connections.transport import ConnectionLost, Transport
 from chinwag.http.carriers.asgi_transport import AsgiTransport, server_frames
 from chinwag.http.carriers.queued_transport import QUEUE_BYTES
 from chinwag.http.carriers.websocket import Opcode, ProtocolFailure, close_frame, frame, frame_text
+from tests.http.carriers.asgi_server import AsgiServer
 
 RECEIVE: dict[str, Any] = {"type": "websocket.receive", "bytes": None, "text": None}
 DISCONNECT = {"type": "websocket.disconnect", "code": 1006}
-
-
-class AsgiServer:
-    """Takes messages as long as it is `taking`, and gives the client's."""
-
-    def __init__(self) -> None:
-        self.sent: list[Any] = []
-        self.to_app, self._from_client = trio.open_memory_channel[Any](math.inf)
-        self.taking = True
-        self.resumed = trio.Event()
-        self.aborted = 0
-        self.last_received = 0.0
-
-    async def receive(self) -> Any:
-        return await self._from_client.receive()
-
-    async def send(self, event: Any) -> None:
-        if not self.taking:
-            await self.resumed.wait()
-        self.sent.append(event)
-
-    def abort(self) -> None:
-        self.aborted += 1
-
-    @property
-    def texts(self) -> list[str]:
-        return [event["text"] for event in self.sent if event["type"] == "websocket.send"]
 
 
 @asynccontextmanager

@@ -6,13 +6,17 @@ from typing import Final
 
 import pytest
 import trio
+import trio.testing
 
+from chinwag.engine.connections.close_reasons import CloseReason
 from chinwag.engine.connections.limits import SessionLimits
 from chinwag.engine.engine import EngineConfig
 from chinwag.http.api.cors import Cors
 from chinwag.http.api.openapi import describe
-from chinwag.http.kit.event_stream import RETRY_MS, EventStreamCarrier
+from chinwag.http.carriers.event_stream import AsgiEventStream
+from chinwag.http.kit.event_stream import RETRY_MS
 from chinwag.http.settings import ServerName
+from tests.http.carriers.asgi_server import AsgiServer
 from tests.http.carriers.event_stream_front import FRONT, EventSource, Told, streaming
 from tests.http.echo_server import LONG_S, SHORT_S, all_quiet
 from tests.http.listener.leftovers import Census
@@ -254,19 +258,20 @@ def test_its_documentation_says_what_it_is() -> None:
     assert not {"206", "304", "416"} & set(operation["responses"])
 
 
-@pytest.mark.parametrize(
-    ("body", "told"),
-    [
-        (b"plain", "plain"),
-        (b"two\nlines", "two\nlines"),
-        (b"ends\n", "ends\n"),
-        (b"\r\nmixed\rkinds\n", "\nmixed\nkinds\n"),
-        (b": no comment\nid: 7", ": no comment\nid: 7"),
-        (" ä\u2028 ".encode(), " ä\u2028 "),
-    ],
-)
-def test_a_body_arrives_as_it_is(body: bytes, told: str) -> None:
-    source = EventSource()
-    source.feed(EventStreamCarrier().frame(body, None, None))
-    assert source.told == [Told("message", told)]
-    assert source.last_id == ""
+async def test_behind_an_asgi_server_what_waits_is_out_before_the_end() -> None:
+    server = AsgiServer()
+    server.taking = False
+    transport = AsgiEventStream(server.receive, server.send, connection=server)
+    with trio.fail_after(LONG_S):
+        async with transport.open(), trio.open_nursery() as nursery:
+            transport.try_send(b"data: one\n\n")
+            await trio.testing.wait_all_tasks_blocked()
+            transport.try_send(b"data: two\n\n")
+            transport.goodbye(CloseReason.RESTART)
+            nursery.start_soon(transport.finish, LONG_S)
+            await trio.testing.wait_all_tasks_blocked()
+            server.taking = True
+            server.resumed.set()
+    assert [each["body"] for each in server.sent] == [b"data: one\n\n", b"data: two\n\n", b""]
+    assert [each["more_body"] for each in server.sent] == [True, True, False]
+    assert not server.aborted
