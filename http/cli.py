@@ -18,13 +18,14 @@ from chinwag.engine.model.errors import StoreUnavailable
 from chinwag.http import cli_values
 from chinwag.http.api.front import Front
 from chinwag.http.api.rate_limits import RateLimit
+from chinwag.http.checked_fronts import UnusableFront
 from chinwag.http.cli_banner import banner, installed_version
 from chinwag.http.cli_groups import MainGroup
 from chinwag.http.listener.listener import CannotListen, shown_address
 from chinwag.http.listener.tls import BadCertificate
 from chinwag.http.operations import garbage
 from chinwag.http.operations.logs import configure_logging
-from chinwag.http.registry import OwnListener, UnusableFront, front_names, listeners_named, load_fronts
+from chinwag.http.registry import OwnListener, front_names, listeners_named, load_fronts
 from chinwag.http.security.secret_files import MASTER_KEY_VARIABLE, BadSecret
 from chinwag.http.settings import (
     DEFAULT_HOST,

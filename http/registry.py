@@ -7,7 +7,6 @@ A front that was asked for by name and cannot be served is an error. One that is
 operator is told: somebody else's package must not keep a server from starting. Nor does it take a name of ours.
 """
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from functools import cache
@@ -16,8 +15,7 @@ from typing import Final, NamedTuple
 
 from chinwag.http.api.front import Front
 from chinwag.http.api.listeners import FrontListener
-from chinwag.http.api.mounts import PAGES, SYSTEM_PATHS
-from chinwag.http.api.routing import Router
+from chinwag.http.checked_fronts import UnusableFront, checked, one_line
 from chinwag.http.fronts import chatrooms, chatterstack, messenger
 from chinwag.http.settings import ListenAt
 
@@ -26,12 +24,6 @@ FRONTS: tuple[Front, ...] = (chatterstack.FRONT, chatrooms.FRONT, messenger.FRON
 GROUP: Final = "chinwag.fronts"
 
 _OURS: Final = frozenset(front.name for front in FRONTS)
-_NAME: Final = re.compile(r"[a-z][a-z0-9-]*")
-"""It is a prefix of paths, a part of a host name, and stands before a "=" in options."""
-
-
-class UnusableFront(Exception):
-    """A front cannot be served. The message says which and why, in one line."""
 
 
 class OwnListener(NamedTuple):
@@ -82,7 +74,7 @@ def load_fronts(names: Collection[str] = (), registered: Sequence[EntryPoint] | 
                 raise UnusableFront("its name is that of one of Chinwag's own")
             if times[entry.name] > 1:
                 raise UnusableFront("another package has a front of that name")
-            fronts.append(_checked(entry, _imported(entry), fronts))
+            fronts.append(checked(_imported(entry), entry.name, fronts))
         except UnusableFront as problem:
             told = f"the front {entry.name!r} of {_package(entry)} cannot be served: {problem}"
             if entry.name in names and entry.name not in _OURS:
@@ -111,32 +103,7 @@ def _package(entry: EntryPoint) -> str:
 def _imported(entry: EntryPoint) -> object:
     try:
         return entry.load()
-    except (Exception, SystemExit) as error:  # it is somebody else's program, and may do anything at its import
-        words = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UnusableFront(f"{entry.value} cannot be imported: {words}") from error
-
-
-def _checked(entry: EntryPoint, front: object, others: Sequence[Front]) -> Front:
-    """What was imported, once it is known to be a front that can stand beside the others."""
-    if not isinstance(front, Front):
-        raise UnusableFront(f"{entry.value} is no Front, but {type(front).__name__}")
-    if front.name != entry.name:
-        raise UnusableFront(f"it is registered by another name than its own, which is {front.name!r}")
-    if _NAME.fullmatch(front.name) is None:
-        raise UnusableFront("a name is of small letters, digits and hyphens, a letter first")
-    if f"/{front.name}" in (*SYSTEM_PATHS, *PAGES):
-        raise UnusableFront(f"the server itself answers at /{front.name}")
-    try:
-        router = Router(front.routes, base=front.base)
-    except Exception as error:  # a body that is no struct, a path that is none: whatever its table holds
-        raise UnusableFront(f"its routes cannot be: {' '.join(str(error).split())}") from error
-    if front.socket_path is not None and router.find(front.socket_path) is not None:
-        raise UnusableFront(f"a route has the path of its socket, {front.socket_path}")
-    wrong = [listener.name for listener in front.listeners if _NAME.fullmatch(listener.name) is None]
-    if wrong:
-        raise UnusableFront(f"{wrong[0]!r} is no name for a listener")
-    listeners = [listener.name for each in (*others, front) for listener in each.listeners]
-    twice = [name for name, count in Counter(listeners).items() if count > 1]
-    if twice:
-        raise UnusableFront(f"there is a listener named {twice[0]!r} already")
-    return front
+    except KeyboardInterrupt:
+        raise  # it is the operator who does not wait
+    except BaseException as error:  # it is somebody else's program, and may do anything at its import
+        raise UnusableFront(f"{entry.value} cannot be imported: {one_line(error)}") from error

@@ -186,6 +186,8 @@ class Router:
             raise ValueError(f"the path {path!r} does not start with a slash")
         segments = path.split("/")[1:]
         names = path_names(path)
+        if len(set(names)) < len(names):
+            raise ValueError(f"a name is twice in the path {path!r}")
         self._depth = max(self._depth, len(segments))
         node = self._tree
         for segment in segments:

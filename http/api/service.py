@@ -123,8 +123,8 @@ class HttpService:
             refused = error if entry is None else entry.refused(error)
             await self.pace(request, refused)
             response = self._refusal(where, refused)
-        except Exception:
-            # A bug in a handler. It costs its own request and nobody else's.
+        except (Exception, SystemExit):
+            # A bug in a handler, or somebody else's idea of an end. It costs its own request and nobody else's.
             log.exception("request failed", front=_name(where), method=request.method, path=request.path)
             response = self._refusal(where, InternalError())
         if entry is not None:
@@ -258,7 +258,12 @@ class HttpService:
         return claims, await self._engine.accounts.authenticate(claims.family_id, claims.user_id)
 
     def _refusal(self, where: Location, error: EngineError) -> HttpResponse:
-        status, body = self._words(error) if where.mount is None else where.mount.front.encode_error(error)
+        try:
+            status, body = self._shaped(where, error)
+        except Exception:
+            log.exception("error could not be encoded", front=_name(where))
+            error = InternalError()
+            status, body = 500, _encode(self._words(error)[1])
         headers: list[Header] = [JSON, NO_STORE]
         if isinstance(error, HttpRefusal):
             status = error.status
@@ -272,7 +277,12 @@ class HttpService:
         elif isinstance(error, TryLater):
             headers.append(("retry-after", str(RETRY_AFTER_S)))
         self._refusals.count(_name(where), error)
-        return HttpResponse(status=status, headers=headers, body=_encode(body))
+        return HttpResponse(status=status, headers=headers, body=body)
+
+    def _shaped(self, where: Location, error: EngineError) -> tuple[int, bytes]:
+        """Status and body of an error in the words of its front, whose bugs this raises."""
+        status, body = self._words(error) if where.mount is None else where.mount.front.encode_error(error)
+        return int(status), _encode(body)
 
     def _words(self, error: EngineError) -> tuple[int, object]:
         """An error where no front is. Of a path that leads nowhere it says where to look."""

@@ -178,7 +178,7 @@ class Gateway:
         except EngineError as error:
             await self._service.pace(request, error)
             return self._service.refuse(request, error)
-        except Exception:
+        except (Exception, SystemExit):
             # A bug in a front's endpoint or the engine. It costs this request, as it does in `HttpService.handle`.
             log.exception("upgrade failed", front=front.name)
             return self._service.refuse(request, InternalError())
@@ -190,7 +190,7 @@ class Gateway:
             await self._service.admit_visitor(request, front)
             return self.lobby.enter(address_key(request.client))
         claims = await self._service.authenticate_socket(request, front)
-        return await endpoint.admit(
+        admitted = await endpoint.admit(
             self._engine,
             SocketRequest(
                 user_id=claims.user_id,
@@ -201,6 +201,9 @@ class Gateway:
                 source=address_key(request.client),
             ),
         )
+        if not isinstance(admitted, Admitted):
+            raise TypeError(f"an endpoint admits by an Admitted, not by {type(admitted).__name__}")
+        return admitted
 
     def _wire(self, front: Front, endpoint: SocketEndpoint) -> Wire:
         wire = self._wires.get(front.name)
@@ -232,7 +235,15 @@ class Gateway:
     ) -> Awaitable[None]:
         """`first` has what the client said already after it had logged in."""
         session = admitted.session
-        attached = self._engine.connections.attach(admitted, transport, endpoint.greeting(admitted))
+        try:
+            greeting = tuple(endpoint.greeting(admitted))
+            if not all(isinstance(body, bytes) for body in greeting):
+                raise TypeError("a greeting is of bytes")
+        except (Exception, SystemExit):
+            log.exception("greeting failed", front=front.name, user=session.user_id)
+            greeting = ()
+            session.close(CloseReason.INTERNAL_ERROR)
+        attached = self._engine.connections.attach(admitted, transport, greeting)
         take = partial(_take, self._engine, endpoint, session)
         serving = _serve(attached, front.name, transport, take, self._bad_clients, first)
         if self._access_log is None:
@@ -271,7 +282,7 @@ class Gateway:
         except EngineError as error:
             end = "turned_away"
             last = self._refused(endpoint, error)
-        except Exception:
+        except (Exception, SystemExit):
             log.exception("log-in failed", front=front.name)
             last = transport.goodbye(CloseReason.INTERNAL_ERROR)
         finally:
@@ -283,7 +294,7 @@ class Gateway:
         admitted, first = entered
         try:
             serving = self._serve_admitted(request, front, endpoint, admitted, transport, first)
-        except BaseException:  # a bug in a greeting
+        except BaseException:  # a session that nobody will run must not stay subscribed
             admitted.session.abandon()
             raise
         del granted, entered, admitted, first, request
@@ -346,7 +357,7 @@ async def _serve(
             words = failure.reason or ("" if reason is None else reason.text)
             bad_clients.report(words, user=session.user_id, protocol="WebSocket")
             session.finish(close_frame(failure.code, failure.reason), reason)
-        except Exception as bug:
+        except (Exception, SystemExit) as bug:
             if isinstance(bug, LOST):
                 raise
             # What is left is a bug in handling a message: the client is told by a close code, instead of being cut off.

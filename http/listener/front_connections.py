@@ -120,7 +120,7 @@ class FrontConnections:
             await self.listener.serve(self._engine, connection)
         except* LOST:
             log.debug("peer closed", listener=self.listener.name)
-        except* Exception:
+        except* (Exception, SystemExit):
             self._failed += 1
             log.exception("connection ended by an error", listener=self.listener.name)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from chinwag.http.registry import FRONTS, GROUP, OwnListener, UnusableFront, listeners_named, load_fronts
+from chinwag.http.checked_fronts import UnusableFront
+from chinwag.http.registry import FRONTS, GROUP, OwnListener, listeners_named, load_fronts
 from chinwag.http.settings import ListenAt
 from tests.http.plugins import ECHO, install
 
@@ -66,12 +67,62 @@ BROKEN = {
     "it fails when imported": ("0", "raise ValueError('two\\nlines')", "ValueError: two lines"),
     "it ends the program": ("0", "raise SystemExit(3)", "SystemExit: 3"),
     "it has no such name": ("0\ndel FRONT", "", "has no attribute 'FRONT'"),
-    "it is something else": ("'broken'", "", "is no Front, but str"),
+    "it is something else": ("'broken'", "", "what is registered is no Front, but str"),
     "it has another name": (front("other"), "", "which is 'other'"),
     "two routes": (front("broken", routes=f"({ROUTE}, {ROUTE})"), "", "two routes for GET /here"),
     "no path": (front("broken", routes="(Route('GET', 'here', print),)"), "", "does not start with a slash"),
     "socket and route": (front("broken", routes=f"({ROUTE},)", socket_path="'/here'"), "", "the path of its socket"),
-    "no table": (front("broken", routes="(1,)"), "", "its routes cannot be"),
+    "no table": (front("broken", routes="None"), "", "its routes cannot be of the type NoneType"),
+    "no route": (front("broken", routes="(1,)"), "", "its routes hold what is no Route, but int"),
+    "a table that is used up": (front("broken", routes=f"(r for r in [{ROUTE}])"), "", "of the type generator"),
+    "a name twice in a path": (
+        front("broken", routes="(Route('GET', '/{a}/{a}', print),)"),
+        "",
+        "a name is twice in the path '/{a}/{a}'",
+    ),
+    "no handler": (front("broken", routes="(Route('GET', '/here', 7),)"), "", "the handler of /here cannot be called"),
+    "no rate group": (
+        front("broken", routes="(Route('GET', '/here', print, rate_group='g'),)"),
+        "",
+        "there is no rate group 'g'",
+    ),
+    "no rate limit": (front("broken", rate_limit="'5/s'"), "", "its rate_limit cannot be of the type str"),
+    "no title": ("Front(name='broken', title=None, description='')", "", "its title cannot be of the type NoneType"),
+    "no schema": (
+        front("broken", routes="(Route('GET', '/here', print, response=object()),)"),
+        "",
+        "its documentation cannot be made: TypeError",
+    ),
+    "no ids": (
+        front("broken", routes="(Route('GET', '/here/{id}', print),)", ids="None"),
+        "",
+        "its documentation cannot be made: AttributeError",
+    ),
+    "it ends everything": ("0", "class End(BaseException): pass\nraise End('now')", "cannot be imported: End: now"),
+    "a socket that is not made": (
+        front("broken", socket_path="'/live'", socket="lambda links: 1 / 0"),
+        "",
+        "its socket cannot be: ZeroDivisionError",
+    ),
+    "a socket that is none": (
+        front("broken", socket_path="'/live'", socket="lambda links: None"),
+        "",
+        "its socket is no SocketEndpoint: NoneType has no admit",
+    ),
+    "a socket nowhere": (front("broken", socket="lambda links: None"), "", "its socket has no path"),
+    "a socket's path": (front("broken", socket_path="'live'"), "", "'live', does not start with a slash"),
+    "no listeners": (front("broken", listeners="None"), "", "its listeners cannot be of the type NoneType"),
+    "no listener": (front("broken", listeners="('l',)"), "", "its listeners hold what is no FrontListener, but str"),
+    "a listener's port": (
+        front("broken", listeners="(L(name='l', title='L', port=65536, serve=print),)"),
+        "",
+        "65536 is no port for its listener l",
+    ),
+    "a listener's function": (
+        front("broken", listeners="(L(name='l', title='L', port=1, serve=None),)"),
+        "",
+        "nothing serves its listener l",
+    ),
     "a listener's name": (
         front("broken", listeners="(L(name='a b', title='L', port=1, serve=print),)"),
         "",
