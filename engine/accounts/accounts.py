@@ -24,7 +24,6 @@ from chinwag.engine.accounts.refresh_tokens import new_secret
 from chinwag.engine.accounts.tries import Tries
 from chinwag.engine.encryption.room_crypto import check_public_key
 from chinwag.engine.model import addresses, links, names
-from chinwag.engine.model.arguments import checked
 from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.errors import AccountInactive, Conflict, NotFound, Unauthenticated, UnknownUser
@@ -106,7 +105,6 @@ class Accounts:
         """Make the hash that log-ins of unknown users are compared with, so that they take as long as the others."""
         self._decoy = await self._passwords.hash(secrets.token_hex())
 
-    @checked
     async def register(
         self,
         *,
@@ -150,7 +148,6 @@ class Accounts:
         self._tries.proved(user, source)
         return user
 
-    @checked
     async def log_in(self, identifier: str, password: str, *, source: str = "") -> LogIn:
         """Start a family, by e-mail or username. `source` is where the request comes from, as for `register`.
 
@@ -184,7 +181,6 @@ class Accounts:
                     return account, form
         raise Unauthenticated("invalid credentials")
 
-    @checked
     async def open_log_in(self, user_id: UserId) -> LogIn:
         """Start a family for a user who has proved who they are in another way: by registering just now.
 
@@ -210,7 +206,6 @@ class Accounts:
             await self._commit_row(writes, lambda: self._remember_row(user))
         return self._log_ins.opened(user, family, secret)
 
-    @checked
     async def refresh(self, refresh_token: str, *, source: str = "") -> LogIn:
         """Trade a refresh token for the next one of its family. Traded again within the grace, it gives that same one.
         `source` is where the request comes from: the user's log-ins are known there from now on.
@@ -233,7 +228,6 @@ class Accounts:
         self._tries.proved(user, source)
         return self._log_ins.opened(user, family, secret)
 
-    @checked
     async def renew(self, refresh_token: str, *, source: str = "") -> LogIn:
         """Prove who one is by a refresh token, without spending it: for APIs whose refresh answers no new one.
 
@@ -243,7 +237,6 @@ class Accounts:
         self._tries.proved(user, source)
         return self._log_ins.opened(user, family, refresh_token)
 
-    @checked
     async def log_out(self, user_id: UserId, family_id: FamilyId) -> None:
         """End one log-in: its refresh token, its access tokens and its sessions."""
 
@@ -258,7 +251,6 @@ class Accounts:
         except WriteRejected:
             return  # there is no such log-in: nothing is left to end
 
-    @checked
     async def log_out_everywhere(self, user_id: UserId) -> None:
         """End all log-ins of a user."""
         writes = [RevokeFamilies(user_id=user_id, revoked_us=self._clock())]
@@ -300,7 +292,6 @@ class Accounts:
         """A user who was authenticated lately, as they are now; None when that has to be read. Never waits."""
         return self._users.get(user_id)
 
-    @checked
     async def user(self, user_id: UserId) -> User:
         """Raises `NotFound`."""
         user = await self._store.user(user_id)
@@ -308,12 +299,10 @@ class Accounts:
             raise NotFound("user")
         return user
 
-    @checked
     async def users(self, user_ids: Sequence[UserId]) -> dict[UserId, User]:
         """Those that exist."""
         return {user.id: user for user in await self._store.users(user_ids)}
 
-    @checked
     async def everybody(self, *, after: UserId | None = None, limit: int) -> list[User]:
         """Those with active accounts, in the order of their registration, from the one after `after` on.
 
@@ -322,12 +311,10 @@ class Accounts:
         refuse_bad_page(limit)
         return await self._store.active_users(after=UserId(0) if after is None else after, limit=limit)
 
-    @checked
     async def peers(self, user_id: UserId) -> set[UserId]:
         """Who shares a room with a user."""
         return await self._store.peers_of(user_id)
 
-    @checked
     async def user_by_email(self, email: str) -> User:
         """By the key of an address. Raises `NotFound`."""
         user = await self._store.user_by_email(email)
@@ -335,7 +322,6 @@ class Accounts:
             raise NotFound("user")
         return user
 
-    @checked
     async def find(self, identifier: str) -> User:
         """By username or e-mail, compared by their keys; a username comes before somebody else's e-mail. Raises
         `NotFound`."""
@@ -344,7 +330,6 @@ class Accounts:
             raise NotFound("user")
         return known[0].user
 
-    @checked
     async def update_profile(
         self,
         user_id: UserId,
@@ -375,7 +360,6 @@ class Accounts:
             await self._commit_profile(before, user, avatar_id)
         return user
 
-    @checked
     async def show_avatar(self, user_id: UserId, avatar_id: FileId, url: str) -> User:
         """Let an avatar that was just uploaded be the one that the user shows, by its address. Raises `NotFound`.
 
@@ -388,7 +372,6 @@ class Accounts:
             await self._commit_profile(before, user, avatar_id)
         return user
 
-    @checked
     async def set_active(self, user_id: UserId, active: bool) -> None:
         """Deactivate an account, which ends all its log-ins, sessions and invitations, or let it log in again.
 

@@ -11,7 +11,6 @@ reads. Who comes and goes again meanwhile is told of once.
 import structlog
 
 from chinwag.engine.accounts.accounts import Accounts
-from chinwag.engine.model.arguments import checked
 from chinwag.engine.model.errors import EngineError
 from chinwag.engine.model.events import PresenceChanged
 from chinwag.engine.model.ids import UserId
@@ -55,7 +54,6 @@ class PresenceService:
         """Whether a user has an open session, or had one within the grace period."""
         return Presence.ONLINE if user_id in self._sessions or user_id in self._leaving else Presence.OFFLINE
 
-    @checked
     async def online_peers_of(self, user_id: UserId) -> tuple[UserId, ...]:
         """Those who share a room with a user and are seen as online, by rising id.
 
@@ -70,7 +68,6 @@ class PresenceService:
 
     # --- what changes it ---
 
-    @checked
     async def declare(self, user_id: UserId, declared: Presence | None) -> None:
         """Let a user be seen as online or offline whatever their connections say, until they next come or go; None goes
         back to those. Raises `StoreUnavailable`."""

@@ -24,7 +24,6 @@ from chinwag.engine.encryption.room_crypto import (
     make_key,
 )
 from chinwag.engine.model.access import require_author, require_member, with_equal_roles
-from chinwag.engine.model.arguments import checked
 from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commands import BanMember, RemoveMember, RoomCommand
 from chinwag.engine.model.commits import Commits
@@ -128,7 +127,6 @@ class RoomKeys:
 
     # --- keys for members ---
 
-    @checked
     async def for_member(self, room_id: RoomId, viewer: UserId, *, above: int = 0) -> KeyRing:
         """The viewer's keys of a room, of the versions above `above`.
 
@@ -165,7 +163,6 @@ class RoomKeys:
                 await trio.lowlevel.checkpoint()  # a room whose members come and go has many
         return KeyRing(custody=room.custody, newest=versions[-1].version if versions else 0, keys=tuple(held))
 
-    @checked
     async def public_keys(self, room_id: RoomId, viewer: UserId) -> dict[UserId, str | None]:
         """The public key of each member of a room, None for who has none: what keys are sealed with, in client custody.
 
@@ -176,7 +173,6 @@ class RoomKeys:
         users = {user.id: user for user in await self._store.users([each.user_id for each in found.members])}
         return {each.user_id: users[each.user_id].public_key for each in found.members}
 
-    @checked
     async def put_member_keys(
         self, room_id: RoomId, caller: UserId, version: int, sealed: Mapping[UserId, str]
     ) -> None:

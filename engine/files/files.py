@@ -26,7 +26,6 @@ from chinwag.engine.files.blobs import Blob, Blobs, Draft
 from chinwag.engine.files.file_types import AVATARS, IMAGES, Inspector, safe_name
 from chinwag.engine.files.pictures import BadPicture, Pictures, picture_type
 from chinwag.engine.model.access import require_member
-from chinwag.engine.model.arguments import checked
 from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.errors import (
@@ -83,12 +82,10 @@ class Files:
 
     # --- uploading ---
 
-    @checked
     async def require_member(self, user_id: UserId, room_id: RoomId) -> None:
         """Raise `NotFound("room")` or `NotAMember` for who may not have files in a room."""
         require_member(await self._store.access(room_id, user_id))
 
-    @checked
     async def upload(
         self,
         owner: UserId,
@@ -236,7 +233,6 @@ class Files:
 
     # --- using ---
 
-    @checked
     async def open(self, file_id: FileId, viewer: UserId, *, thumbnail: bool = False) -> OpenedFile:
         """A file of one of the viewer's rooms, or an avatar. Who was removed from the room may not have it any more.
 
@@ -250,7 +246,6 @@ class Files:
             raise NotFound("file")
         return await self._open(file, thumbnail=thumbnail)
 
-    @checked
     async def open_avatar(self, file_id: FileId, *, thumbnail: bool = False) -> OpenedFile:
         """An avatar, for anybody. Raises `NotFound("file")` for all other files."""
         file = await self._store.file(file_id)
@@ -258,7 +253,6 @@ class Files:
             raise NotFound("file")
         return await self._open(file, thumbnail=thumbnail)
 
-    @checked
     async def attachments(self, caller: UserId, room_id: RoomId, file_ids: Sequence[FileId]) -> tuple[Attachment, ...]:
         """What a message of `caller` in this room may have attached: files that they uploaded for it.
 

@@ -7,7 +7,6 @@ import msgspec
 from chinwag.engine.encryption.room_keys import RoomKeys
 from chinwag.engine.messages.ranked_search import RankedSearcher
 from chinwag.engine.model.access import require_member
-from chinwag.engine.model.arguments import checked
 from chinwag.engine.model.commands import (
     AddReaction,
     AdvanceReceipts,
@@ -52,7 +51,6 @@ class Messages(RoomService):
         self.search_ranked = RankedSearcher(store, searches)
         """Ranked search within one room: see `RankedSearcher.__call__`."""
 
-    @checked
     async def post(
         self,
         room_id: RoomId,
@@ -74,14 +72,12 @@ class Messages(RoomService):
         command = post_command(
             caller, text=text, attachments=attachments, key=key, kind=kind, reply_to=reply_to, sealed=sealed
         )
-        return await self._ask_for_message(room_id, command)
+        return await self.submit(room_id, command)
 
-    @checked
     async def submit(self, room_id: RoomId, command: PostMessage) -> ViewedMessage:
         """`post` of what `post_command` or `sealed_command` made."""
         return await self._ask_for_message(room_id, command)
 
-    @checked
     async def edit(
         self, room_id: RoomId, caller: UserId, message_id: MessageId, *, text: str, sealed: Sealed | None = None
     ) -> ViewedMessage:
@@ -100,7 +96,6 @@ class Messages(RoomService):
         command = EditMessage(caller=caller, message_id=message_id, text=text, sealed=sealed)
         return await self._ask_for_message(room_id, command)
 
-    @checked
     async def sealed_command(
         self,
         room_id: RoomId,
@@ -130,7 +125,6 @@ class Messages(RoomService):
             sealed=content.sealed,
         )
 
-    @checked
     async def edit_sealed(
         self,
         room_id: RoomId,
@@ -144,12 +138,10 @@ class Messages(RoomService):
         content = await self._keys.content_of(room_id, caller, sealed, most_characters=most_characters)
         return await self.edit(room_id, caller, message_id, text=content.text, sealed=content.sealed)
 
-    @checked
     async def delete(self, room_id: RoomId, caller: UserId, message_id: MessageId) -> None:
         """Delete one's own message, or as a MODERATOR anyone's. Raises `NotFound`, `NotAMember` or `NotTheAuthor`."""
         await self._ask(room_id, DeleteMessage(caller=caller, message_id=message_id))
 
-    @checked
     async def add_reaction(self, room_id: RoomId, caller: UserId, message_id: MessageId, emoji: str) -> ViewedMessage:
         """React to a message; twice the same changes nothing.
 
@@ -157,24 +149,20 @@ class Messages(RoomService):
         """
         return await self._ask_for_message(room_id, AddReaction(caller=caller, message_id=message_id, emoji=emoji))
 
-    @checked
     async def remove_reaction(
         self, room_id: RoomId, caller: UserId, message_id: MessageId, emoji: str
     ) -> ViewedMessage:
         """Take one's own reaction back. Raises `NotFound` (room, message or reaction) or `NotAMember`."""
         return await self._ask_for_message(room_id, RemoveReaction(caller=caller, message_id=message_id, emoji=emoji))
 
-    @checked
     async def mark_delivered(self, room_id: RoomId, caller: UserId, message_id: MessageId) -> None:
         """The caller has got all messages up to this one. Raises `NotFound` or `NotAMember`."""
         await self._ask(room_id, AdvanceReceipts(caller=caller, message_id=message_id, read=False))
 
-    @checked
     async def mark_read(self, room_id: RoomId, caller: UserId, message_id: MessageId) -> None:
         """The caller has read all messages up to this one. Raises `NotFound` or `NotAMember`."""
         await self._ask(room_id, AdvanceReceipts(caller=caller, message_id=message_id, read=True))
 
-    @checked
     async def history(self, room_id: RoomId, viewer: UserId, *, skip: int, limit: int) -> list[ViewedMessage]:
         """One page, newest first, leaving out the `skip` newest. Raises `Invalid` ("limit", "skip"), `NotFound` or
         `NotAMember`.
@@ -199,7 +187,6 @@ class Messages(RoomService):
             kept.keep(room_id, viewer, viewed, skip=skip, limit=limit, generation=generation)
         return viewed
 
-    @checked
     async def history_between(
         self,
         room_id: RoomId,
@@ -222,13 +209,11 @@ class Messages(RoomService):
         )
         return _viewed_page(found.page), found.total
 
-    @checked
     async def get(self, room_id: RoomId, viewer: UserId, message_id: MessageId) -> ViewedMessage:
         """One message. Raises `NotFound` (room or message) or `NotAMember`."""
         [found] = await self.window(room_id, viewer, around=message_id, limit=1)
         return found
 
-    @checked
     async def find(self, viewer: UserId, message_id: MessageId) -> ViewedMessage:
         """One message by its id alone; its `room_id` says where it is. Raises `NotFound("message")` when there is no
         such message in any of the viewer's rooms."""
@@ -238,7 +223,6 @@ class Messages(RoomService):
         [found] = _viewed_page(page)
         return found
 
-    @checked
     async def window(self, room_id: RoomId, viewer: UserId, *, around: MessageId, limit: int) -> list[ViewedMessage]:
         """Up to `limit` messages, oldest first: at most half of them before `around`, the rest it and what follows.
 
@@ -251,7 +235,6 @@ class Messages(RoomService):
             raise NotFound("message")
         return viewed
 
-    @checked
     async def search(self, viewer: UserId, *, text: str, room_id: RoomId | None = None, limit: int) -> SearchResults:
         """Messages that contain `text`, newest first, in one room or all of the viewer's rooms.
 

@@ -18,7 +18,6 @@ import trio
 
 from chinwag.engine.model.access import require_member
 from chinwag.engine.model.alphabets import UNSPACED
-from chinwag.engine.model.arguments import checked
 from chinwag.engine.model.errors import Invalid
 from chinwag.engine.model.ids import RoomId, UserId
 from chinwag.engine.model.limits import refuse_bad_page, search_text
@@ -92,7 +91,6 @@ class RankedSearcher:
         self._store = store
         self._searches = searches
 
-    @checked
     async def __call__(
         self,
         viewer: UserId,

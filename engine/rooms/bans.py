@@ -2,7 +2,6 @@
 
 from chinwag.engine.encryption.room_keys import RoomKeys
 from chinwag.engine.model.access import require_member, with_equal_roles
-from chinwag.engine.model.arguments import checked
 from chinwag.engine.model.commands import BanMember, UnbanMember
 from chinwag.engine.model.errors import NotFound, RoleNeeded
 from chinwag.engine.model.ids import RoomId, UserId
@@ -21,7 +20,6 @@ class Bans(RoomService):
         super().__init__(store=store, registry=registry)
         self._keys = keys
 
-    @checked
     async def add(self, room_id: RoomId, caller: UserId, user_id: UserId) -> Ban:
         """Keep somebody out of a group, whether or not they are in it. A MODERATOR may, of lower roles.
 
@@ -36,7 +34,6 @@ class Bans(RoomService):
         assert isinstance(ban, Ban)
         return ban
 
-    @checked
     async def lift(self, room_id: RoomId, caller: UserId, user_id: UserId) -> None:
         """Let somebody come by the ordinary ways again. A MODERATOR may.
 
@@ -45,7 +42,6 @@ class Bans(RoomService):
         """
         await self._ask(room_id, UnbanMember(caller=caller, user_id=user_id))
 
-    @checked
     async def of_room(self, room_id: RoomId, viewer: UserId, *, skip: int = 0, limit: int) -> BanPage:
         """Who is banned from a room, the newest ban first. For a MODERATOR.
 

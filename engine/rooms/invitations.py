@@ -5,7 +5,6 @@ import re
 import secrets
 
 from chinwag.engine.model.access import require_member
-from chinwag.engine.model.arguments import checked
 from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commands import AcceptInvitation, CreateInvitation, RevokeInvitation
 from chinwag.engine.model.errors import Invalid, NotFound
@@ -31,7 +30,6 @@ class Invitations(RoomService):
         super().__init__(store=store, registry=registry)
         self._clock = clock
 
-    @checked
     async def create(
         self, room_id: RoomId, caller: UserId, *, max_uses: int, lifetime_s: float
     ) -> tuple[Invitation, str]:
@@ -52,7 +50,6 @@ class Invitations(RoomService):
         assert isinstance(invitation, Invitation)
         return invitation, code
 
-    @checked
     async def accept(self, code: str, user_id: UserId) -> tuple[Room, Member]:
         """Join the room that a code invites to; who is a member already uses nothing up.
 
@@ -67,7 +64,6 @@ class Invitations(RoomService):
         except NotFound:
             raise NotFound("invitation") from None
 
-    @checked
     async def get(self, code: str) -> tuple[Room, Invitation]:
         """What a code invites to, for whoever holds it. Raises `NotFound("invitation")` as `accept` does."""
         room, invitation = await self._invited(code)
@@ -75,7 +71,6 @@ class Invitations(RoomService):
             raise NotFound("invitation")
         return room, invitation
 
-    @checked
     async def of_room(self, room_id: RoomId, viewer: UserId, *, skip: int = 0, limit: int) -> InvitationPage:
         """The room's invitations that are good, the newest first: all for a MODERATOR, else the viewer's own.
 
@@ -88,7 +83,6 @@ class Invitations(RoomService):
         require_member(found.access)
         return found
 
-    @checked
     async def revoke(self, room_id: RoomId, caller: UserId, invitation_id: InvitationId) -> None:
         """End an invitation. Its maker may, and a MODERATOR.
 

@@ -11,7 +11,6 @@ from chinwag.engine.encryption.room_keys import RoomKeys
 from chinwag.engine.files.files import Files
 from chinwag.engine.model import names
 from chinwag.engine.model.access import require_author, require_member, with_equal_roles
-from chinwag.engine.model.arguments import checked
 from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commands import (
     AddMember,
@@ -79,7 +78,6 @@ class Rooms(RoomService):
 
     # --- making and changing ---
 
-    @checked
     async def create(
         self,
         creator: UserId,
@@ -126,7 +124,6 @@ class Rooms(RoomService):
         await self._insert_room(room, users)
         return room
 
-    @checked
     async def direct(self, caller: UserId, peer: UserId) -> Room:
         """The room of two users, made when there is none. A side that had left is a member again, unless their account
         was deactivated.
@@ -163,7 +160,6 @@ class Rooms(RoomService):
                 await self._ask(room.id, RestoreMember(user=user))
         return room
 
-    @checked
     async def update(
         self,
         room_id: RoomId,
@@ -199,7 +195,6 @@ class Rooms(RoomService):
         assert isinstance(room, Room)
         return room
 
-    @checked
     async def delete(self, room_id: RoomId, caller: UserId, *, least: Role = Role.ADMIN) -> bool:
         """Delete a room with everything in it. Who has the role `least` may. A direct room belongs to two: the caller
         leaves it, and it stays. Returns whether it is deleted. Raises `NotFound`, `NotAMember` or `RoleNeeded`."""
@@ -211,12 +206,10 @@ class Rooms(RoomService):
 
     # --- looking at them ---
 
-    @checked
     async def get(self, room_id: RoomId, viewer: UserId) -> Room:
         """A room that the viewer is a member of. Raises `NotFound` or `NotAMember`."""
         return require_member(await self._store.access(room_id, viewer))
 
-    @checked
     async def kind(self, room_id: RoomId, viewer: UserId) -> RoomKind:
         """What kind of room it is, for who wants to write in it: of a room that is awake without waiting, and without
         asking who wants to know.
@@ -232,13 +225,11 @@ class Rooms(RoomService):
         state = None if actor is None else actor.working_state
         return None if state is None else state.room.kind
 
-    @checked
     async def open_named(self, name: str) -> tuple[Room, ...]:
         """Groups of this name that anybody may join, oldest first, `MOST_OF_A_NAME` at most. Names that differ by the
         case of ASCII letters alone are the same. Raises `Invalid("name")` for what is no name."""
         return tuple(await self._store.open_rooms_named(names.visible(name, "name"), limit=MOST_OF_A_NAME))
 
-    @checked
     async def of(self, viewer: UserId, *, name_contains: str = "", limit: int) -> FoundRooms:
         """The viewer's rooms, latest activity first; with a text, those with it in their name.
 
@@ -252,7 +243,6 @@ class Rooms(RoomService):
         async with self._searches.turn(viewer) as deadline:
             return await self._store.rooms_of(viewer, name_contains=text, limit=limit, within_s=deadline.left_s)
 
-    @checked
     async def overviews(
         self, viewer: UserId, *, kind: RoomKind | None = None, name_contains: str = "", skip: int = 0, limit: int
     ) -> Overviews:
@@ -270,7 +260,6 @@ class Rooms(RoomService):
                 found = await read(within_s=deadline.left_s)
         return replace(found, rooms=tuple(map(_as_they_stand, found.rooms)))
 
-    @checked
     async def overview(self, room_id: RoomId, viewer: UserId) -> RoomOverview:
         """One of the viewer's rooms as it stands in that list. Raises `NotFound` or `NotAMember`."""
         found = await self._store.overview(room_id, viewer)
@@ -279,7 +268,6 @@ class Rooms(RoomService):
             raise NotFound("room")  # the viewer became a member between the two
         return _as_they_stand(found)
 
-    @checked
     async def members(self, room_id: RoomId, viewer: UserId) -> tuple[Member, ...]:
         """All members, in the order of joining. Raises `NotFound` or `NotAMember`."""
         found = await self._store.members(room_id, viewer)
@@ -287,7 +275,6 @@ class Rooms(RoomService):
 
     # --- coming and going ---
 
-    @checked
     async def add_member(self, room_id: RoomId, caller: UserId, user_id: UserId, role: Role) -> Member:
         """An ADMIN may, also when the user is banned, which ends with it.
 
@@ -298,7 +285,6 @@ class Rooms(RoomService):
         [user] = await self._users([user_id], field="user_id")
         return await self._ask_for_member(room_id, AddMember(caller=caller, user=user, role=role))
 
-    @checked
     async def join(self, room_id: RoomId, user_id: UserId) -> Member:
         """Join a group that is not private; a member stays as they are.
 
@@ -308,7 +294,6 @@ class Rooms(RoomService):
         [user] = await self._users([user_id], field="user_id")
         return await self._ask_for_member(room_id, JoinRoom(user=user))
 
-    @checked
     async def remove_member(self, room_id: RoomId, caller: UserId, user_id: UserId) -> None:
         """Leave, or remove somebody, which bans them: an ADMIN anybody, a MODERATOR plain members.
 
@@ -316,7 +301,6 @@ class Rooms(RoomService):
         """
         await self._keys.take_out(room_id, RemoveMember(caller=caller, user_id=user_id), self._ask)
 
-    @checked
     async def set_member_role(self, room_id: RoomId, caller: UserId, user_id: UserId, role: Role) -> Member:
         """Give another member of a group a role. The OWNER may, who by giving OWNER away becomes a MODERATOR.
 

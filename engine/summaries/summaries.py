@@ -15,13 +15,11 @@ import structlog
 import trio
 
 from chinwag.engine.model.access import require_member
-from chinwag.engine.model.arguments import checked
 from chinwag.engine.model.clock import Clock
 from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.errors import EngineError, NotFound, Overloaded
 from chinwag.engine.model.ids import IdSource, RoomId, SummaryId, UserId
-from chinwag.engine.model.limits import MOST_PROMPT_CHARACTERS, sized
-from chinwag.engine.model.storable import refuse_unstorable
+from chinwag.engine.model.limits import MOST_PROMPT_CHARACTERS, refuse_no_text, sized
 from chinwag.engine.model.store import InsertSummary, Store, WriteRejected
 from chinwag.engine.model.tasks import Spawn
 from chinwag.engine.model.values import Member, Message, MessageKind, Record, Room, Summary
@@ -133,7 +131,6 @@ class Summaries:
         """Rooms whose automatic summary is looked after, and when that is done."""
         self._marks: dict[RoomId, _Mark] = {}
 
-    @checked
     async def generate(
         self,
         room_id: RoomId,
@@ -151,7 +148,7 @@ class Summaries:
         waited for.
         """
         if prompt is not None:
-            refuse_unstorable(prompt, "prompt")
+            refuse_no_text(prompt, "prompt")
             sized(prompt, "prompt", least=0, most=MOST_PROMPT_CHARACTERS)
         if room_id in self._making:
             raise Overloaded("a summary of this room is being made already")
@@ -171,7 +168,6 @@ class Summaries:
         finally:
             self._making.discard(room_id)
 
-    @checked
     async def latest(
         self,
         room_id: RoomId,

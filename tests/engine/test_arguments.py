@@ -1,6 +1,5 @@
 """What an embedder hands to services is checked: nothing is stored that no front would take."""
 
-import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
@@ -8,19 +7,10 @@ import pytest
 from trio.testing import MockClock
 
 from chinwag.engine import Engine, EngineError, post_command
-from chinwag.engine.accounts.accounts import Accounts
-from chinwag.engine.connections.presence import PresenceService
-from chinwag.engine.encryption.room_keys import RoomKeys
-from chinwag.engine.files.files import Files
-from chinwag.engine.messages.messages import Messages
 from chinwag.engine.model import limits
-from chinwag.engine.model.errors import Invalid, NotFound, Unauthenticated
-from chinwag.engine.model.ids import MAX_ID, FamilyId, MessageId, RoomId, UserId
+from chinwag.engine.model.errors import Invalid, NotFound
+from chinwag.engine.model.ids import MAX_ID, MessageId, RoomId, UserId
 from chinwag.engine.model.values import Attachment, Sealed
-from chinwag.engine.rooms.bans import Bans
-from chinwag.engine.rooms.invitations import Invitations
-from chinwag.engine.rooms.rooms import Rooms
-from chinwag.engine.summaries.summaries import Summaries
 from chinwag.engine.testing.harness import EngineHarness
 
 FILE = Attachment(url="https://a.example/a.png", mime_type="image/png", size_bytes=1)
@@ -229,88 +219,3 @@ async def test_a_summary_is_asked_for_in_a_few_words(h: EngineHarness, autojump_
     room = await h.room("tea", ann)
     with pytest.raises(Invalid, match="prompt"):
         await h.engine.summaries.generate(room.id, ann.id, prompt="p" * (limits.MOST_PROMPT_CHARACTERS + 1))
-
-
-def methods() -> list[tuple[str, str]]:
-    """The services' methods that wait, as they are in embedding.md."""
-    return [
-        (name, method)
-        for name, service in (
-            ("accounts", Accounts),
-            ("rooms", Rooms),
-            ("invitations", Invitations),
-            ("bans", Bans),
-            ("messages", Messages),
-            ("files", Files),
-            ("keys", RoomKeys),
-            ("summaries", Summaries),
-            ("presence", PresenceService),
-        )
-        for method, made in vars(service).items()
-        if inspect.iscoroutinefunction(made) and not method.startswith("_") and method not in UNNAMED[name]
-    ] + [("messages", "search_ranked")]
-
-
-UNNAMED: dict[str, set[str]] = {
-    "accounts": {"prepare", "set_declared", "authenticate"},
-    "rooms": {"wait_for_space"},
-    "invitations": set(),
-    "bans": set(),
-    "messages": set(),
-    "files": {"keep", "of_room", "forget"},
-    "keys": {"content_of", "take_out"},
-    "summaries": set(),
-    "presence": set(),
-}
-"""Methods that the engine's parts use among themselves, or that take what was looked at before (of a token, a file)."""
-
-
-class Odd:
-    """Nothing that anything takes."""
-
-
-@pytest.mark.parametrize(("service", "method"), methods())
-async def test_what_is_of_another_type_is_invalid_by_its_name(
-    h: EngineHarness, autojump_clock: MockClock, service: str, method: str
-) -> None:
-    """And not an error of the store's, or of Python's, from somewhere within."""
-    called = getattr(getattr(h.engine, service), method)
-    parameters = inspect.signature(called).parameters
-    for wrong in parameters:
-        others = dict.fromkeys(set(parameters) - {wrong})  # what is given first is looked at first
-        for value in (Odd(), float("nan"), 1 << 64, b"bytes", [Odd()], {"a": Odd()}, 1j):
-            with pytest.raises(Invalid) as told:
-                await called(**{wrong: value, **others})
-            assert told.value.field == wrong, value
-
-
-async def test_a_command_that_is_none_costs_its_own_sender(h: EngineHarness, autojump_clock: MockClock) -> None:
-    ann = await h.join("ann")
-    room = await h.room("tea", ann)
-    odd: Any = Odd()
-    with pytest.raises(Invalid, match="command"):
-        await h.engine.messages.submit(room.id, odd)
-    await h.post(room, ann, "all is well")
-    assert h.engine.rooms.restarts() == 0
-
-
-async def test_a_password_that_is_no_text_is_nobodys(h: EngineHarness, autojump_clock: MockClock) -> None:
-    await h.join("ann")
-    with pytest.raises(Unauthenticated):
-        await h.engine.accounts.log_in("ann", "a\ud800b")
-    with pytest.raises(Unauthenticated):
-        await h.engine.accounts.log_in("ann", "\ud800" * 10_000)
-
-
-async def test_a_log_in_that_there_is_not_is_ended_already(h: EngineHarness, autojump_clock: MockClock) -> None:
-    ann = await h.join("ann")
-    await h.engine.accounts.log_out(ann.id, FamilyId(12345))
-    await h.engine.accounts.log_out(ann.id, FamilyId(12345))
-
-
-async def test_a_prompt_is_text(h: EngineHarness, autojump_clock: MockClock) -> None:
-    ann = await h.join("ann")
-    room = await h.room("tea", ann)
-    await h.post(room, ann, "There is something to tell. It is long enough to be told in a sentence or two.")
-    with pytest.raises(Invalid, match="prompt"):
-        await h.engine.summaries.generate(room.id, ann.id, prompt="\ud800")
