@@ -128,7 +128,7 @@ async def test_domains_that_are_two_are_two_people(doors: Doors, front: str) -> 
 @pytest.mark.parametrize("front", FRONTS)
 async def test_a_username_with_an_at_sign_of_a_former_release_is_not_locked_out(doors: Doors, front: str) -> None:
     old = make_user(1, "ann@example.com", email="old@example.com")
-    await doors.api.store.commit([InsertUser(user=old, password_hash="hash of old password")])
+    await doors.api.store.commit([InsertUser(user=old, password_hash="plain:old password")])
     assert (await doors.register(front, username="new", email="ann@example.com")).status == CREATED[front]
     for password, status in (("old password", 200), (PASSWORD, 200), ("wrong password", 401)):
         assert (await doors.log_in(front, "ann@example.com", password)).status == status
