@@ -261,7 +261,7 @@ class SocketTransport:
                     return
             if failure is not None or self._parser.finished:
                 self._wake(outcome.Value((None, (), failure)))
-        except Exception as error:  # noqa: BLE001 - raised where the connection's own task waits
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - raised where the connection's own task waits
             self._wake(outcome.Error(error))
 
     def _wake(self, result: outcome.Outcome[_Rest]) -> None:

@@ -83,7 +83,7 @@ def test_every_method_is_documented_described_and_shown(name: str, service: type
 def test_an_engine_has_these_services_and_no_others() -> None:
     found = re.findall(r"^        self\.([a-z]+) = ", inspect.getsource(Engine.__init__), re.MULTILINE)
     assert {*found} == {*SERVICES, "clock", "commits", "config", "jobs", "spawn"}
-    assert {"engine.clock", "another.commits", "engine.config", "engine.jobs", "engine.spawn"} <= USED
+    assert {"engine.clock", "observed.commits", "engine.config", "engine.jobs", "engine.spawn"} <= USED
 
 
 @pytest.mark.parametrize("name", chinwag.engine.__all__)

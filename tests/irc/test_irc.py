@@ -2,6 +2,7 @@
 none."""
 
 import base64
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import count
@@ -209,6 +210,19 @@ async def test_a_channel_is_made_joined_told_of_and_left(port: int) -> None:
         assert said(await ann.hear(1)) == [":bob PART :#tea"]
 
 
+async def test_who_joins_a_new_channel_at_the_same_moment_joins_the_same_one(port: int) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(logged_in(port, f"racer{number}")) for number in range(8)]
+        async with trio.open_nursery() as nursery:
+            for client in clients:
+                nursery.start_soon(client.send, "JOIN #race")
+        for client in clients:
+            await client.until(" 366 ", "#race")
+        await clients[0].send("PRIVMSG #race :all here?")
+        for client in clients[1:]:
+            await client.until("PRIVMSG #race :all here?")
+
+
 async def test_rooms_of_other_fronts_are_there_and_what_happens_in_them(server: FrontServer, port: int) -> None:
     engine = server.engine
     carl, ann = await user(server, "Carl C."), await user(server, "ann")
@@ -359,6 +373,7 @@ async def test_what_clients_ask_at_log_in_is_answered(server: FrontServer, port:
             ":chinwag 322 ann #tea 1 :",
             ":chinwag 323 ann :End of /LIST: these are yours",
             ":chinwag 303 ann :ann",
+            ":chinwag 366 ann * :End of /NAMES list",
             ":chinwag 421 ann AWAY :Unknown command",
         ]
 

@@ -157,7 +157,7 @@ def test_a_message_of_several_lines_is_as_many() -> None:
 @given(TEXT)
 def test_no_text_makes_a_client_act(text: str) -> None:
     for each in [*to_irc(message(text)), plain(text), from_irc(text) or ""]:
-        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", each.replace("\n", "").replace("\t", ""))
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", each.replace("\n", "").replace("\t", ""))
     assert not any(set("\r\n") & set(each) for each in to_irc(message(text)))
 
 
@@ -180,6 +180,7 @@ def test_files_are_named() -> None:
         ("\x01VERSION\x01", None),
         ("\x01DCC SEND x\x01", None),
         ("a\x01b", "ab"),
+        ("a\x9b31mred", "a31mred"),
     ],
 )
 def test_what_is_said_is_plain_text_or_nothing(said: str, text: str | None) -> None:

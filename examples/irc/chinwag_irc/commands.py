@@ -3,6 +3,9 @@
 import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple
+from weakref import WeakValueDictionary
+
+import trio
 
 from chinwag.engine import EngineError, RoomId
 from chinwag.engine.model.errors import (
@@ -26,6 +29,8 @@ MOST_TARGETS: Final = 4
 MOST_LISTED: Final = 200
 TOPIC_CHARACTERS: Final = 300
 _numbers = itertools.count()
+_joining: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
+"""By the folded names of channels that somebody is joining just now."""
 
 
 class Command(NamedTuple):
@@ -92,14 +97,21 @@ async def _joined(person: Person, meant: names.Meant) -> Room:
     if meant.id is not None:
         await rooms.join(RoomId(meant.id), person.id)
         return await rooms.get(RoomId(meant.id), person.id)
-    mine = await rooms.of(person.id, name_contains=meant.text, limit=MOST_LISTED)
+    # One at a time of each name: who comes at the same moment, as all do after a restart, is to find the first's room.
+    async with _joining.setdefault(names.folded(meant.text), trio.Lock()):
+        return await _joined_by_name(person, meant.text)
+
+
+async def _joined_by_name(person: Person, name: str) -> Room:
+    rooms = person.engine.rooms
+    mine = await rooms.of(person.id, name_contains=name, limit=MOST_LISTED)
     for room in mine.rooms:
-        if room.kind is RoomKind.GROUP and names.folded(room.name) == names.folded(meant.text):
+        if room.kind is RoomKind.GROUP and names.folded(room.name) == names.folded(name):
             return room
-    for room in await rooms.open_named(meant.text):
+    for room in await rooms.open_named(name):
         await rooms.join(room.id, person.id)
         return room
-    return await rooms.create(person.id, name=meant.text, private=False)
+    return await rooms.create(person.id, name=name, private=False)
 
 
 async def _part(person: Person, wanted: str, *_: str) -> None:
@@ -111,7 +123,7 @@ async def _part(person: Person, wanted: str, *_: str) -> None:
 
 
 async def _names(person: Person, wanted: str = "", *_: str) -> None:
-    for name in await _targets(person, wanted):
+    for name in await _targets(person, wanted) or ["*"]:
         channel = person.called(name)
         if channel is None:
             await person.connection.reply(numerics.END_OF_NAMES, name, "End of /NAMES list")

@@ -11,7 +11,7 @@ MOST_LINES: Final = 40
 _ACTION: Final = "/me "
 """How an ACTION stands in a message, as in other chats."""
 _CTCP: Final = "\x01"
-_FORMAT: Final = regex.compile(r"\x03(?:\d{1,2}(?:,\d{1,2})?)?|\x04(?:[0-9A-Fa-f]{6})?|[\x00-\x08\x0b-\x1f\x7f]")
+_FORMAT: Final = regex.compile(r"\x03(?:\d{1,2}(?:,\d{1,2})?)?|\x04(?:[0-9A-Fa-f]{6})?|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Colours, other formats, and everything else that a terminal might act on."""
 _LINE_BREAK: Final = regex.compile(r"\r\n|[\r\n\x85\u2028\u2029]")
 

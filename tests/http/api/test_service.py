@@ -1,6 +1,7 @@
 """What every request goes through, whatever the front: mounting, CORS, tokens, errors, and the server's own routes."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import trio
@@ -265,6 +266,27 @@ def failing(error: Exception) -> Route:
         raise error
 
     return Route("GET", "/fail", fail, auth=False)
+
+
+async def end(_: Request[None, None]) -> Reply:
+    raise SystemExit(3)
+
+
+async def test_a_handler_that_ends_the_program_ends_its_own_request() -> None:
+    front = replace(FRONT, base="", routes=(Route("GET", "/end", end, auth=False),))
+    async with open_api([front]) as api:
+        answer = await api.ask("GET", "/end")
+        assert (answer.status, answer.error) == (500, "internal error")
+        assert (await api.ask("GET", "/healthz")).status == 200
+
+
+@pytest.mark.parametrize("encode_error", [lambda _: 1 / 0, lambda _: "text", lambda _: (400, object())])
+async def test_a_bug_in_a_fronts_words_is_500_in_ours(encode_error: Any) -> None:
+    async with open_api([replace(FRONT, encode_error=encode_error)]) as api:
+        with capture_logs() as logs:
+            answer = await api.ask("GET", "/v1/nothing")
+        assert (answer.status, answer.json) == (500, {"error": "internal error"})
+        assert [line["event"] for line in logs if line["log_level"] == "error"] == ["error could not be encoded"]
 
 
 async def test_a_bug_is_500_without_details_and_is_logged_with_its_traceback() -> None:
