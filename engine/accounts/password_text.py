@@ -6,11 +6,15 @@ unassigned ones. Wider than the RFC in what is seen: emoji with their joiners an
 letters of Hangul and characters that RFC 5892 ties to a context.
 """
 
+import re
 import unicodedata
+from typing import Final
 
 from chinwag.engine.model.errors import Invalid, Rule
 from chinwag.engine.model.limits import refuse_no_text
 from chinwag.engine.model.names import LONGEST, refuse_unseen, unseen
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def kept_form(password: str) -> str:
@@ -28,6 +32,8 @@ def kept_form(password: str) -> str:
 def forms(password: str) -> tuple[str, ...]:
     """The forms in which a password that is typed may have been hashed: today's, then that of former releases, which
     hashed what they got."""
+    if _SURROGATE.search(password):
+        return ("",)  # it is no text, and cannot be hashed; this is nobody's password either
     if len(password) > LONGEST:
         return (password,)
     normal = _normal(password)

@@ -28,7 +28,7 @@ from chinwag.engine.model.events import (
     RoomLeft,
     RoomUpdated,
 )
-from chinwag.engine.model.ids import BanId, UserId
+from chinwag.engine.model.ids import MAX_ID, BanId, UserId
 from chinwag.engine.model.store import DeleteMember, InsertMessage, InsertRoomKey, KeyVersion, SetRole, Write
 from chinwag.engine.model.store import DeleteRoom as DeleteRoomRows
 from chinwag.engine.model.store import UpdateRoom as UpdateRoomRow
@@ -198,8 +198,10 @@ class MemberRules(PairRules):
             raise RoleNeeded(Role.MODERATOR.name, "only a moderator may change the room")
         if command.max_members is not None and command.max_members < len(self._members):
             raise Invalid("max_members", f"there are {len(self._members)} members already")
-        if command.summary_threshold is not None and command.summary_threshold < 1:
-            raise Invalid("summary_threshold", "must be at least 1")
+        if command.max_members is not None and command.max_members > MAX_ID:
+            raise Invalid("max_members", f"must be at most {MAX_ID}")
+        if command.summary_threshold is not None and not 1 <= command.summary_threshold <= MAX_ID:
+            raise Invalid("summary_threshold", f"must be from 1 to {MAX_ID}")
         asked = _merged(self.room, command)
         if asked == self.room:
             return Outcome(answer=self.room)

@@ -25,7 +25,7 @@ from chinwag.engine.model.commands import (
 from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.errors import Invalid, LimitReached, NotFound
 from chinwag.engine.model.events import Event, MessagePosted, RoomJoined
-from chinwag.engine.model.ids import MessageId, NewId, RoomId, UserId
+from chinwag.engine.model.ids import MAX_ID, MessageId, NewId, RoomId, UserId
 from chinwag.engine.model.limits import MOST_DESCRIPTION_CHARACTERS, refuse_bad_page, refuse_no_text, search_text, sized
 from chinwag.engine.model.storable import refuse_unstorable
 from chinwag.engine.model.store import DuplicateKey, InsertMember, InsertMessage, InsertRoom, Overviews, Store, Write
@@ -99,10 +99,10 @@ class Rooms(RoomService):
         """
         name = names.visible(name, "name")
         _check_description(description)
-        if max_members is not None and max_members < 1:
-            raise Invalid("max_members", "must be at least 1")
-        if summary_threshold < 1:
-            raise Invalid("summary_threshold", "must be at least 1")
+        if max_members is not None and not 1 <= max_members <= MAX_ID:
+            raise Invalid("max_members", f"must be from 1 to {MAX_ID}")
+        if not 1 <= summary_threshold <= MAX_ID:
+            raise Invalid("summary_threshold", f"must be from 1 to {MAX_ID}")
         others = [user_id for user_id in dict.fromkeys(member_ids) if user_id != creator]
         if max_members is not None and 1 + len(others) > max_members:
             raise LimitReached("members", f"the room takes at most {max_members} members")

@@ -20,6 +20,7 @@ from chinwag.engine.model.commits import Commits
 from chinwag.engine.model.errors import EngineError, NotFound, Overloaded
 from chinwag.engine.model.ids import IdSource, RoomId, SummaryId, UserId
 from chinwag.engine.model.limits import MOST_PROMPT_CHARACTERS, refuse_no_text, sized
+from chinwag.engine.model.storable import refuse_unstorable
 from chinwag.engine.model.store import InsertSummary, Store, WriteRejected
 from chinwag.engine.model.tasks import Spawn
 from chinwag.engine.model.values import Member, Message, MessageKind, Record, Room, Summary
@@ -149,6 +150,7 @@ class Summaries:
         """
         if prompt is not None:
             refuse_no_text(prompt, "prompt")
+            refuse_unstorable(prompt, "prompt")
             sized(prompt, "prompt", least=0, most=MOST_PROMPT_CHARACTERS)
         if room_id in self._making:
             raise Overloaded("a summary of this room is being made already")

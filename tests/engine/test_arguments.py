@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from chinwag.engine import Engine, EngineError, post_command
 from chinwag.engine.model import limits
-from chinwag.engine.model.errors import Invalid, NotFound
+from chinwag.engine.model.errors import Invalid, NotFound, Unauthenticated
 from chinwag.engine.model.ids import MAX_ID, MessageId, RoomId, UserId
 from chinwag.engine.model.values import Attachment, Sealed
 from chinwag.engine.testing.harness import EngineHarness
@@ -86,7 +86,9 @@ async def test_a_profile_that_no_front_would_show_is_not_kept(
         ("description", "d" * (limits.MOST_DESCRIPTION_CHARACTERS + 1)),
         ("description", "a\0b"),
         ("max_members", 0),
+        ("max_members", 1 << 63),
         ("summary_threshold", 0),
+        ("summary_threshold", 1 << 63),
     ],
 )
 async def test_a_room_that_no_front_would_make_is_neither_made_nor_becomes_so(
@@ -219,3 +221,19 @@ async def test_a_summary_is_asked_for_in_a_few_words(h: EngineHarness, autojump_
     room = await h.room("tea", ann)
     with pytest.raises(Invalid, match="prompt"):
         await h.engine.summaries.generate(room.id, ann.id, prompt="p" * (limits.MOST_PROMPT_CHARACTERS + 1))
+
+
+async def test_a_prompt_is_text(h: EngineHarness, autojump_clock: MockClock) -> None:
+    ann = await h.join("ann")
+    room = await h.room("tea", ann)
+    with pytest.raises(Invalid, match="prompt"):
+        await h.engine.summaries.generate(room.id, ann.id, prompt="\ud800")
+
+
+@pytest.mark.parametrize("password", ["a\ud800b", "\ud800" * 10_000])
+async def test_a_password_that_is_no_text_is_nobodys(
+    h: EngineHarness, autojump_clock: MockClock, password: str
+) -> None:
+    await h.join("ann")
+    with pytest.raises(Unauthenticated):
+        await h.engine.accounts.log_in("ann", password)
