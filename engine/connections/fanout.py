@@ -6,7 +6,7 @@ message ids rise strictly.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Set
 from typing import Generic, Protocol, TypeVar, cast
 
 import structlog
@@ -187,7 +187,11 @@ class Fanout(Generic[S]):
             if wire.per_session or (personal and wire.has_personal(run)):
                 self._tell_each(wire, sessions, bodies or Bodies(run))
                 continue
-            data = _frames(wire, run, bodies)
+            try:
+                data = wire.frames(run) if bodies is None else bodies.frames(wire)
+            except Exception:  # noqa: BLE001 - logged
+                _log_failed(wire)
+                continue
             if data:
                 self.deliveries += len(sessions)
                 for session in sessions:
@@ -205,7 +209,11 @@ class Fanout(Generic[S]):
                 self._tell_each(wire, (session,), bodies)
                 continue
             if wire not in framed:
-                framed[wire] = _frames(wire, run, bodies)
+                try:
+                    framed[wire] = bodies.frames(wire)
+                except Exception:  # noqa: BLE001 - logged
+                    _log_failed(wire)
+                    framed[wire] = b""
             if framed[wire]:
                 self.deliveries += 1
                 session.deliver(framed[wire], run)
@@ -264,15 +272,10 @@ class Fanout(Generic[S]):
                     del self._by_room[room_id]
 
 
-def _frames(wire: Wire, events: Sequence[Event], bodies: Bodies | None) -> bytes:
-    """What all sessions with a wire are told by a run of events; from `bodies` where several wires are."""
-    try:
-        return wire.frames(events) if bodies is None else bodies.frames(wire)
-    except Exception:
-        # A bug in one dialect must cost neither the other dialects' sessions the events, nor the room its turn, nor
-        # leave somebody subscribed who was removed.
-        log.exception("events could not be encoded", dialect=type(wire.dialect).__name__)
-        return b""
+def _log_failed(wire: Wire) -> None:
+    """A bug in one dialect must cost neither the other dialects' sessions the events, nor the room its turn, nor leave
+    somebody subscribed who was removed."""
+    log.exception("events could not be encoded", dialect=type(wire.dialect).__name__)
 
 
 def _same_audience(one: Event, other: Event) -> bool:

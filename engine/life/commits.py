@@ -24,7 +24,7 @@ class ObservedCommits:
 
     def __init__(self, store: Store, publisher: Publisher, observers: Sequence[Observer] = ()) -> None:
         self._store = store
-        self._publisher = publisher
+        self._publish = publisher.publish
         self._names = [each.name for each in observers]
         self._observers: dict[type[Event], list[_Numbered]] = {}
         """By what they are asked about."""
@@ -54,6 +54,9 @@ class ObservedCommits:
         failed: Callable[[Exception], None],
     ) -> None:
         """See `Commits`."""
+        if not self._observers and writes:  # every message comes this way
+            self._store.commit_soon(writes, partial(self._release_unobserved, events, then), failed)
+            return
         added: Sequence[_Numbered] = ()
         if self._observers:
             writes, added = self._observed(writes, events)
@@ -83,12 +86,18 @@ class ObservedCommits:
                 added.append((number, observer))
         return ([*writes, *parts], added) if parts else (writes, ())
 
+    def _release_unobserved(self, events: Sequence[Event], then: Callable[[], None]) -> None:
+        """`_release` without anybody to nudge."""
+        if events:
+            self._publish(events[0].room_id, events)  # type: ignore[union-attr]  # as below
+        then()
+
     def _release(self, events: Sequence[Event], then: Callable[[], None] | None, added: Sequence[_Numbered]) -> None:
         """It is durable."""
         if events:
             first = events[0]
             assert isinstance(first, _OF_ROOMS), "what is told to people alone is for `Publisher.publish_to`"
-            self._publisher.publish(first.room_id, events)
+            self._publish(first.room_id, events)
         for number, observer in added:
             try:
                 observer.committed()
