@@ -7,7 +7,6 @@ writer, and a queue: that is what keeps an idle connection small. Time is watche
 all sessions at once.
 """
 
-import enum
 import sys
 from collections import deque
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ import trio
 from chinwag.engine.connections.close_reasons import CloseReason
 from chinwag.engine.connections.fanout import Fanout
 from chinwag.engine.connections.limits import SessionLimits, SessionStats
+from chinwag.engine.connections.phases import SessionPhase
 from chinwag.engine.connections.transport import LOST, Transport
 from chinwag.engine.connections.wires import Wire
 from chinwag.engine.messages.resume import Replay
@@ -34,15 +34,6 @@ from chinwag.engine.model.ids import FamilyId, RoomId, UserId
 from chinwag.engine.model.tasks import Spawn
 
 log = structlog.get_logger("chinwag.engine")
-
-
-class SessionPhase(enum.Enum):
-    """A session's life: subscribed with its events held back, live, saying goodbye, over. It only moves forward."""
-
-    HELD = enum.auto()
-    LIVE = enum.auto()
-    CLOSING = enum.auto()
-    CLOSED = enum.auto()
 
 
 _LIVE, _HELD = SessionPhase.LIVE, SessionPhase.HELD  # in Python 3.11 to look a member up in its class takes 0.2 µs
@@ -151,7 +142,17 @@ class Session:
     def deliver(self, data: bytes, events: list[Event]) -> None:
         """Fan-out's entrance: write now, or keep the events while the replay goes on. Never waits."""
         if self.phase is _LIVE:
-            self._write(data)
+            transport = self._transport
+            if transport is None or self._outbox:
+                self._write(data)
+                return
+            try:  # as `_write` does, with a call less: nearly every delivery ends here
+                taken = transport.try_send(data)
+            except Exception as error:  # noqa: BLE001 - of any kind: it costs this session alone
+                self._not_sent(transport, error)
+                return
+            if taken != len(data):
+                self._keep_rest(data, taken)
         elif self.phase is _HELD:
             self._held.extend(events)
             if len(self._held) > self._limits.held_events:
@@ -422,29 +423,33 @@ class Session:
         if not self._outbox:
             try:
                 taken = transport.try_send(data)
-            except LOST:
-                transport.abort()  # the reader notices, and ends the session
+            except Exception as error:  # noqa: BLE001 - of any kind: it costs this session alone
+                self._not_sent(transport, error)
                 return
-            except Exception:
-                # A bug in a transport must not reach the room that is fanning out: it costs this session.
-                log.exception("transport failed", user=self.user_id)
-                transport.abort()
-                return
-            if taken == len(data):
-                return
-            self._partial = taken > 0
-            self._outbox = deque([memoryview(data)[taken:]])  # a view: the others' outboxes share the bytes
-            self._outbox_bytes = len(data) - taken + ENTRY_BYTES
-            self._blocked_since = trio.current_time()
-            if not self._writing:  # it still is after `_forget_unsent` took everything away from it
-                self._writing = True
-                self._spawn(self._flush)
+            if taken != len(data):
+                self._keep_rest(data, taken)
             return
         if self._outbox_bytes > self._limits.outbox_bytes and self.open:
             self.close(CloseReason.SLOW_CONSUMER)
             return
         self._outbox.append(memoryview(data))
         self._outbox_bytes += len(data) + ENTRY_BYTES
+
+    def _not_sent(self, transport: Transport, error: Exception) -> None:
+        """The reader notices, and ends the session. A bug in a transport must not reach the room that fans out."""
+        if not isinstance(error, LOST):
+            log.error("transport failed", user=self.user_id, exc_info=error)
+        transport.abort()
+
+    def _keep_rest(self, data: bytes, taken: int) -> None:
+        """The peer did not take all of it: the rest waits for the writer."""
+        self._partial = taken > 0
+        self._outbox = deque([memoryview(data)[taken:]])  # a view: the others' outboxes share the bytes
+        self._outbox_bytes = len(data) - taken + ENTRY_BYTES
+        self._blocked_since = trio.current_time()
+        if not self._writing:  # it still is after `_forget_unsent` took everything away from it
+            self._writing = True
+            self._spawn(self._flush)
 
     async def _flush(self) -> None:
         """The writer: lives while the outbox is not empty."""

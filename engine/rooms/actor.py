@@ -228,7 +228,8 @@ class RoomActor(Actor[RoomCommand]):
         self._stats.turns += 1
         self._stats.commands += len(turn.batch)
         if turn.events:
-            self._stats.messages += [type(event) for event in turn.events].count(MessagePosted)
+            posted = len(turn.events) == 1 and type(turn.events[0]) is MessagePosted  # what most turns are
+            self._stats.messages += posted or [type(event) for event in turn.events].count(MessagePosted)
         for envelope, outcome in zip(turn.batch, turn.outcomes, strict=True):
             if isinstance(outcome, Outcome):
                 if outcome.timer is not None:

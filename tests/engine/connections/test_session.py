@@ -9,7 +9,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from chinwag.engine.connections.close_reasons import CloseReason
 from chinwag.engine.connections.in_process import EVENT_LINES, UNBOUNDED, InProcessTransport
 from chinwag.engine.connections.limits import SessionLimits
-from chinwag.engine.connections.session import Session, SessionPhase
+from chinwag.engine.connections.phases import SessionPhase
+from chinwag.engine.connections.session import Session
 from chinwag.engine.connections.transport import ConnectionLost
 from chinwag.engine.connections.wires import LINES, Wire
 from chinwag.engine.engine import EngineConfig
