@@ -132,6 +132,7 @@ def test_no_path_or_query_makes_any_endpoint_fail(
         emoji=ids[3],
         file_id=ids[4],
         invite_code=ids[5],
+        invitation_id=ids[4],
     )
     raw = quote("&".join(f"{name}={value}" for name, value in query), safe=PRINTABLE, errors="surrogatepass")
     try:
