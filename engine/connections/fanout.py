@@ -228,8 +228,8 @@ class Fanout(Generic[S]):
         for session in sessions:
             try:
                 mine = bodies.for_user(wire, session.user_id)
-            except Exception:
-                log.exception("events could not be encoded", dialect=type(wire.dialect).__name__)
+            except Exception:  # noqa: BLE001 - logged
+                _log_failed(wire)  # once, and not for each of perhaps thousands
                 return
             if any(mine):
                 self.deliveries += 1

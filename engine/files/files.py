@@ -206,7 +206,7 @@ class Files:
         try:
             await draft.write(data)
             committed.append(await draft.commit())
-        except BaseException:
+        except BaseException:  # cancellation too: a name that stays under way would never be swept
             self.under_way.discard(draft.name)
             raise
         finally:
